@@ -1,0 +1,283 @@
+//! One mailbox address: a local part and a domain.
+
+use std::cmp::Ordering;
+use std::fmt::{self, Write as _};
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::characters::{is_atext, is_unprintable};
+use crate::domain::{Domain, DomainError};
+
+/// Longest local part in bytes. RFC 5321 §4.5.3.1.1 says 64, but bounce addresses (VERP, SRS) are longer in
+/// practice and MTAs carry them; §4.5.3.1.3 bounds the whole path at 256.
+pub const MAX_LOCAL_PART: usize = 256;
+
+/// A mailbox address. The local part is kept as its content, without quotes and in its own case.
+///
+/// Equality, order and hash follow [`Address::key`]: two spellings that differ only in case are one address,
+/// because that is how every mail system we stand beside delivers.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Address {
+    local: Box<str>,
+    domain: Domain,
+}
+
+/// Why a text is not one address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// No `@` outside quotes.
+    #[error("the address has no @: write local@domain")]
+    NoDomain,
+    /// Nothing before the `@`.
+    #[error("the address has nothing before the @")]
+    NoLocalPart,
+    /// Longer than [`MAX_LOCAL_PART`].
+    #[error("the part before the @ is longer than {MAX_LOCAL_PART} bytes")]
+    LocalPartTooLong,
+    /// A dot at either end, or two in a row.
+    #[error("the part before the @ has a surplus dot: quote it or remove the dot")]
+    Dot,
+    /// A character that needs quotes, or that no address can hold.
+    #[error("{0:?} cannot stand in the part before the @ as written")]
+    Character(char),
+    /// A quoted local part that does not end, or has something after its end.
+    #[error("the quoted part before the @ does not end where it should")]
+    Quotes,
+    /// The part after the `@`.
+    #[error("the part after the @: {0}")]
+    Domain(#[from] DomainError),
+}
+
+impl Address {
+    /// Reads an addr-spec strictly: RFC 5321 `Mailbox` without address literals, RFC 6531 for UTF-8.
+    ///
+    /// # Errors
+    /// When the text is anything but one address; see [`AddressError`].
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let (local, domain) = if text.starts_with('"') { split_quoted(text)? } else { split_plain(text)? };
+        if local.len() > MAX_LOCAL_PART {
+            return Err(AddressError::LocalPartTooLong);
+        }
+        Ok(Self { local: local.into(), domain: Domain::parse(domain)? })
+    }
+
+    /// An address from parts that were read elsewhere. None when the local part is too long or holds a
+    /// character that must never reach a log or a header.
+    pub(crate) fn from_parts(local: &str, domain: Domain) -> Option<Self> {
+        let printable = local.chars().all(|c| !is_unprintable(c));
+        (printable && local.len() <= MAX_LOCAL_PART).then(|| Self { local: local.into(), domain })
+    }
+
+    /// The content of the local part, unquoted, in its own case.
+    #[must_use]
+    pub fn local(&self) -> &str {
+        &self.local
+    }
+
+    /// The domain.
+    #[must_use]
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// The case-folded lookup key `local@domain`; the last `@` separates.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let mut key = String::with_capacity(self.local.len() + 1 + self.domain.as_str().len());
+        key.extend(folded(&self.local));
+        key.push('@');
+        key.push_str(self.domain.as_str());
+        key
+    }
+}
+
+fn split_plain(text: &str) -> Result<(String, &str), AddressError> {
+    let (local, domain) = text.split_once('@').ok_or(AddressError::NoDomain)?;
+    if local.is_empty() {
+        return Err(AddressError::NoLocalPart);
+    }
+    if let Some(bad) = local.chars().find(|&c| c != '.' && !is_atext(c)) {
+        return Err(AddressError::Character(bad));
+    }
+    if local.split('.').any(str::is_empty) {
+        return Err(AddressError::Dot);
+    }
+    Ok((local.to_owned(), domain))
+}
+
+/// RFC 5321 §4.1.2: `Quoted-string "@" Domain`, the quotes and backslashes resolved.
+fn split_quoted(text: &str) -> Result<(String, &str), AddressError> {
+    let mut content = String::new();
+    let mut chars = text.char_indices().skip(1);
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return after_quotes(content, &text[at + 1..]),
+            '\\' => content.push(chars.next().ok_or(AddressError::Quotes)?.1),
+            _ => content.push(c),
+        }
+    }
+    Err(AddressError::Quotes)
+}
+
+fn after_quotes(content: String, rest: &str) -> Result<(String, &str), AddressError> {
+    if let Some(bad) = content.chars().find(|&c| is_unprintable(c)) {
+        return Err(AddressError::Character(bad));
+    }
+    let domain = rest.strip_prefix('@').ok_or(AddressError::Quotes)?;
+    Ok((content, domain))
+}
+
+/// Case folding character by character, so that it does not depend on the neighbours (a Greek final sigma is
+/// the same letter).
+fn folded(local: &str) -> impl Iterator<Item = char> {
+    local.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c })
+}
+
+fn needs_quotes(local: &str) -> bool {
+    local.split('.').any(str::is_empty) || local.chars().any(|c| c != '.' && !is_atext(c))
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !needs_quotes(&self.local) {
+            return write!(f, "{}@{}", self.local, self.domain);
+        }
+        f.write_char('"')?;
+        for c in self.local.chars() {
+            if matches!(c, '"' | '\\') {
+                f.write_char('\\')?;
+            }
+            f.write_char(c)?;
+        }
+        write!(f, "\"@{}", self.domain)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({self})")
+    }
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        self.domain == other.domain && folded(&self.local).eq(folded(&other.local))
+    }
+}
+
+impl Eq for Address {}
+
+impl Hash for Address {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        folded(&self.local).for_each(|c| c.hash(state));
+        self.domain.hash(state);
+    }
+}
+
+impl Ord for Address {
+    fn cmp(&self, other: &Self) -> Ordering {
+        folded(&self.local).cmp(folded(&other.local)).then_with(|| self.domain.cmp(&other.domain))
+    }
+}
+
+impl PartialOrd for Address {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = AddressError;
+
+    fn try_from(text: String) -> Result<Self, AddressError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_plain_address_keeps_its_case_and_folds_its_key() {
+        let address = Address::parse("Vendor.X@Open.Example.").unwrap();
+        assert_eq!((address.local(), address.domain().as_str()), ("Vendor.X", "open.example"));
+        assert_eq!(address.to_string(), "Vendor.X@open.example");
+        assert_eq!(address.key(), "vendor.x@open.example");
+    }
+
+    #[test]
+    fn quotes_are_resolved_and_put_back_only_where_needed() {
+        for (text, local, shown) in [
+            (r#""Vendor X"@d.example"#, "Vendor X", r#""Vendor X"@d.example"#),
+            (r#""plain"@d.example"#, "plain", "plain@d.example"),
+            (r#""a\"b\\c"@d.example"#, r#"a"b\c"#, r#""a\"b\\c"@d.example"#),
+            (r#""ops@corp.example"@d.example"#, "ops@corp.example", r#""ops@corp.example"@d.example"#),
+            (r#"""@d.example"#, "", r#"""@d.example"#),
+            ("用户@例え.jp", "用户", "用户@xn--r8jz45g.jp"),
+        ] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!((address.local(), address.to_string().as_str()), (local, shown), "{text}");
+        }
+    }
+
+    #[test]
+    fn spellings_that_differ_in_case_are_one_address() {
+        let spellings = ["OPS@corp.example", "ops@CORP.example.", "\"oPs\"@corp.example"];
+        let one: HashSet<Address> = spellings.iter().map(|text| Address::parse(text).unwrap()).collect();
+        assert_eq!(one.len(), 1);
+        assert_eq!(Address::parse("ΟΔΟΣ@a.example").unwrap(), Address::parse("οδος@a.example").unwrap());
+        assert_ne!(Address::parse("a@a.example").unwrap(), Address::parse("b@a.example").unwrap());
+    }
+
+    #[test]
+    fn configuration_holds_addresses_as_text() {
+        use serde::de::value::{Error, StrDeserializer};
+        let read = |text| Address::deserialize(StrDeserializer::<Error>::new(text));
+        assert_eq!(read("Ops@Corp.example").unwrap().to_string(), "Ops@corp.example");
+        let refused = read("ops").unwrap_err().to_string();
+        assert_eq!(refused, "the address has no @: write local@domain");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_its_reason() {
+        let long = format!("{}@d.example", "x".repeat(MAX_LOCAL_PART + 1));
+        for (text, error) in [
+            ("ops", AddressError::NoDomain),
+            ("@d.example", AddressError::NoLocalPart),
+            ("a@b@d.example", AddressError::Domain(DomainError::Character('@'))),
+            ("a b@d.example", AddressError::Character(' ')),
+            ("<a@d.example>", AddressError::Character('<')),
+            ("a(c)@d.example", AddressError::Character('(')),
+            (".a@d.example", AddressError::Dot),
+            ("a..b@d.example", AddressError::Dot),
+            ("\"a@d.example", AddressError::Quotes),
+            ("\"a\"b@d.example", AddressError::Quotes),
+            ("\"a\0\"@d.example", AddressError::Character('\0')),
+            ("a\u{200b}@d.example", AddressError::Character('\u{200b}')),
+            ("a@[192.0.2.1]", AddressError::Domain(DomainError::AddressLiteral)),
+            ("a@d..example", AddressError::Domain(DomainError::EmptyLabel)),
+            (long.as_str(), AddressError::LocalPartTooLong),
+        ] {
+            assert_eq!(Address::parse(text), Err(error), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use mailwarden_judge::Severity;
+use mailwarden_settings::Settings;
+
+use crate::failure::{Failure, Outcome};
+
+/// Who can this mail reach, who owns it, who can reset it, and who let it be so?
+#[derive(Debug, Parser)]
+#[command(name = "mailwarden", version, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done and clean; 1 findings or a failed check; 2 wrong usage or \
+configuration; 3 not everything could be looked at; 4 something could not be reached or is our fault.";
+
+/// Where configuration and policy are.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Configuration file [default: /etc/mailwarden/mailwarden.toml, where it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Policy directory or file, before the one in the configuration
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Ledger, before the one in the configuration, e.g. sqlite:/var/lib/mailwarden/ledger.db
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) ledger: Option<String>,
+}
+
+impl Common {
+    /// The settings with the command line's values in place.
+    pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+        let mut settings = Settings::load(self.config.as_deref())?;
+        if let Some(url) = &self.ledger {
+            settings.ledger.url.clone_from(url);
+            settings.journal.url.clear();
+        }
+        Ok(settings)
+    }
+
+    /// Where the policy is.
+    pub(crate) fn policy_directory(&self, settings: &Settings) -> PathBuf {
+        self.policy.clone().unwrap_or_else(|| settings.policy_directory())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Validate configuration and policy
+    #[command(after_help = "Example:\n  mailwarden check --policy /etc/mailwarden/policy")]
+    Check,
+    /// Who owns an address, who may reset it, who must approve
+    #[command(
+        after_help = "Examples:\n  mailwarden who support@example.com\n  mailwarden who --json ops@example.com"
+    )]
+    Who(Who),
+    /// The gate's decision about a message, with its trace; no mail server is needed
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(Explain),
+    /// What Postfix needs
+    #[command(subcommand)]
+    Postfix(PostfixCommand),
+    /// Sieve scripts
+    #[command(subcommand)]
+    Sieve(SieveCommand),
+    /// Make the rounds: look at mailboxes and maps, report what outlives a password
+    #[command(after_help = SWEEP_EXAMPLES)]
+    Sweep(Sweep),
+    /// The audit ledger
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// The gate's recent decisions
+    #[command(subcommand)]
+    Gate(GateCommand),
+    /// Render a saved report in another format
+    #[command(after_help = "Example:\n  mailwarden report out/report.json --format html > report.html")]
+    Report(Rerender),
+    /// Shell completions on standard output
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// The manual page on standard output
+    Man,
+}
+
+const EXPLAIN_EXAMPLES: &str = "Examples:
+  mailwarden explain --from a@vendor.example --rcpt shop@saas.example.com --header-from 'Shop <a@vendor.example>'
+  mailwarden explain --from '' --rcpt jane@example.com --message suspicious.eml";
+
+const SWEEP_EXAMPLES: &str = "Examples:
+  mailwarden sweep --all
+  mailwarden sweep sales@example.com --format json
+  mailwarden sweep --all --output /var/lib/mailwarden/reports --severity high
+  mailwarden sweep --all --baseline last/report.json --fail-on new
+
+\"Clean\" is printed only when every surface asked for was looked at completely.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Who {
+    /// A mailbox, alias, vendor or personal address
+    pub(crate) address: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The envelope sender (MAIL FROM); empty for the null sender
+    #[arg(long, value_name = "ADDRESS", default_value = "")]
+    pub(crate) from: String,
+    /// An envelope recipient (RCPT TO); may be given several times
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    pub(crate) rcpt: Vec<String>,
+    /// The value of the From field; may be given several times
+    #[arg(long, value_name = "VALUE", conflicts_with = "message")]
+    pub(crate) header_from: Vec<String>,
+    /// Take the header fields from this message
+    #[arg(long, value_name = "FILE")]
+    pub(crate) message: Option<PathBuf>,
+    /// The authenticated login
+    #[arg(long, value_name = "LOGIN")]
+    pub(crate) auth: Option<String>,
+    /// The client's address
+    #[arg(long, value_name = "IP")]
+    pub(crate) client: Option<IpAddr>,
+    /// As if submitted through sendmail(1)
+    #[arg(long)]
+    pub(crate) local: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PostfixCommand {
+    /// Print the main.cf lines for the scopes of the policy
+    #[command(after_help = "Example:\n  mailwarden postfix render >> /etc/postfix/main.cf && postfix reload")]
+    Render(PostfixRender),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PostfixRender {
+    /// Where Postfix reaches the gate, as Postfix writes it [default: the gate's own listen address]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) milter: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SieveCommand {
+    /// Every effect of a script, resolved
+    #[command(after_help = "Example:\n  mailwarden sieve audit ~/.dovecot.sieve --dialect all --format json")]
+    Audit(SieveAudit),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SieveAudit {
+    /// Script files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Whose engine would run them
+    #[arg(long, value_enum, default_value_t = DialectChoice::Pigeonhole)]
+    pub(crate) dialect: DialectChoice,
+    /// Output
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub(crate) format: TextOrJson,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum DialectChoice {
+    /// Dovecot
+    Pigeonhole,
+    /// Cyrus IMAP
+    Cyrus,
+    /// Stalwart
+    Stalwart,
+    /// All of them
+    All,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TextOrJson {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sweep {
+    /// Mailboxes to look at
+    #[arg(value_name = "MAILBOX", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) mailboxes: Vec<String>,
+    /// Every mailbox that the policy or the server's account list names, and the mail system itself
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only this surface, e.g. imap.acl; may be given several times
+    #[arg(long, value_name = "ID")]
+    pub(crate) surface: Vec<String>,
+    /// text, json, jsonl, csv or html
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    pub(crate) format: mailwarden_report::Format,
+    /// Also write report.json and report.html into this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// The lowest severity that makes the exit code 1
+    #[arg(long, value_enum, default_value_t = SeverityChoice::Info, value_name = "LEVEL")]
+    pub(crate) severity: SeverityChoice,
+    /// A saved report to compare with
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// What makes the exit code 1: any open finding, or only what is new or changed
+    #[arg(long, value_enum, default_value_t = FailOn::Any)]
+    pub(crate) fail_on: FailOn,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Any open finding
+    Any,
+    /// New or changed findings only
+    New,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SeverityChoice {
+    /// Everything
+    Info,
+    /// Low and worse
+    Low,
+    /// Medium and worse
+    Medium,
+    /// High and worse
+    High,
+    /// Critical only
+    Critical,
+}
+
+impl From<SeverityChoice> for Severity {
+    fn from(choice: SeverityChoice) -> Self {
+        match choice {
+            SeverityChoice::Info => Self::Info,
+            SeverityChoice::Low => Self::Low,
+            SeverityChoice::Medium => Self::Medium,
+            SeverityChoice::High => Self::High,
+            SeverityChoice::Critical => Self::Critical,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Print events, and refusals summed by rule and policy object
+    #[command(after_help = "Example:\n  mailwarden ledger show --kind policy --limit 20")]
+    Show(LedgerShow),
+    /// Check that nothing was altered, removed or forked
+    Verify(LedgerVerify),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerShow {
+    /// Only events whose kind begins so, e.g. policy or gate.refusals
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) kind: Option<String>,
+    /// No more than the newest N events
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerVerify {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GateCommand {
+    /// Look up the reference that a refusal names
+    #[command(after_help = "Example:\n  mailwarden gate show 3F7K9Q2XWD1A")]
+    Show(GateShow),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GateShow {
+    /// The reference
+    pub(crate) reference: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rerender {
+    /// A report saved as JSON
+    pub(crate) file: PathBuf,
+    /// text, json, jsonl, csv or html
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    pub(crate) format: mailwarden_report::Format,
+}
+
+pub(crate) fn completions(shell: clap_complete::Shell) -> Result<Outcome, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "mailwarden", &mut script);
+    crate::output::print(&String::from_utf8_lossy(&script))?;
+    Ok(Outcome::Clean)
+}
+
+pub(crate) fn man_page() -> Result<Outcome, Failure> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
+    crate::output::print(&String::from_utf8_lossy(&page))?;
+    Ok(Outcome::Clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

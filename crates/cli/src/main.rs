@@ -1,0 +1,61 @@
+//! `mailwarden`: arguments in, exit code out. One file a command; what a command decides, a library decides.
+
+mod arguments;
+mod check;
+mod explain;
+mod failure;
+mod gate_show;
+mod ledger;
+mod output;
+mod postfix;
+mod rerender;
+mod sieve_audit;
+mod sweep;
+mod who;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::arguments::{Arguments, Command, GateCommand, LedgerCommand, PostfixCommand, SieveCommand};
+use crate::failure::{Failure, Outcome};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(outcome) => outcome.exit_code(),
+        // Whoever closed our output has seen enough: `mailwarden ledger show | head` is no failure.
+        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::complain(&failure.render(output::colour_on_stderr()));
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<Outcome, Failure> {
+    let common = arguments.common;
+    match arguments.command {
+        Command::Check => check::run(&common),
+        Command::Who(who) => who::run(&common, &who),
+        Command::Explain(explain) => explain::run(&common, &explain),
+        Command::Postfix(PostfixCommand::Render(render)) => postfix::run(&common, &render),
+        Command::Sieve(SieveCommand::Audit(audit)) => sieve_audit::run(&audit),
+        Command::Sweep(sweep) => on_runtime(sweep::run(&common, &sweep)),
+        Command::Ledger(LedgerCommand::Show(show)) => on_runtime(ledger::show(&common, &show)),
+        Command::Ledger(LedgerCommand::Verify(verify)) => on_runtime(ledger::verify(&common, &verify)),
+        Command::Gate(GateCommand::Show(show)) => on_runtime(gate_show::run(&common, &show)),
+        Command::Report(report) => rerender::run(&report),
+        Command::Completions { shell } => arguments::completions(shell),
+        Command::Man => arguments::man_page(),
+    }
+}
+
+fn on_runtime(command: impl Future<Output = Result<Outcome, Failure>>) -> Result<Outcome, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Ours(format!("cannot start: {error}")))?
+        .block_on(command)
+}

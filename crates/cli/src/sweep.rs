@@ -1,0 +1,306 @@
+//! `mailwarden sweep`: collectors, judge, report, ledger, in this order and one after the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::Utc;
+use indicatif::{ProgressBar, ProgressStyle};
+use mailwarden_collect::accounts::AccountsPlan;
+use mailwarden_collect::postfix::PostfixPlan;
+use mailwarden_collect::{Credentials, Harvest, LoginStyle, Plan, Progress, Server, TlsMode};
+use mailwarden_evidence::{Fact, catalogue, surface};
+use mailwarden_judge::{Finding, Report, Run, Severity, Status, compare, judge};
+use mailwarden_ledger::{Event, EventFilter, EventKind, Ledger};
+use mailwarden_policy::Policy;
+use mailwarden_report::{Format, TextStyle, summary_line};
+use mailwarden_settings::{MailServer, Settings, Tls, load_policy};
+use secrecy::SecretString;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::arguments::{Common, FailOn, Sweep};
+use crate::failure::{Failure, Outcome};
+use crate::output::{complain, shown};
+use crate::rerender;
+
+pub(crate) async fn run(common: &Common, sweep: &Sweep) -> Result<Outcome, Failure> {
+    check_surfaces(&sweep.surface)?;
+    let settings = common.settings()?;
+    let (policy, _) = load_policy(&common.policy_directory(&settings))?;
+    let previous = sweep.baseline.as_deref().map(rerender::load).transpose()?;
+    let started = Utc::now();
+    let harvest = collect(&settings, &policy, sweep).await?;
+    let run = Run {
+        run_id: Uuid::now_v7().to_string(),
+        tool: concat!("mailwarden ", env!("CARGO_PKG_VERSION")).to_owned(),
+        started,
+        now: Utc::now(),
+        surfaces: surfaces_of(&harvest),
+    };
+    let mut report = judge(&run, &policy, &harvest.observations, harvest.coverage);
+    if let Some(previous) = &previous {
+        report = compare(report, previous);
+    }
+    record(&settings, &report).await;
+    write(&report, sweep)?;
+    Ok(outcome(&report, sweep))
+}
+
+fn check_surfaces(asked: &[String]) -> Result<(), Failure> {
+    let Some(unknown) = asked.iter().find(|id| surface(id).is_none()) else { return Ok(()) };
+    let known: Vec<&str> = catalogue().1.iter().map(|surface| surface.id.as_str()).collect();
+    Err(Failure::Usage(format!("no surface is called `{}`; known: {}", shown(unknown), known.join(", "))))
+}
+
+fn surfaces_of(harvest: &Harvest) -> Vec<String> {
+    let names: BTreeSet<&String> = harvest.coverage.iter().map(|coverage| &coverage.surface).collect();
+    names.into_iter().cloned().collect()
+}
+
+// --- what to look at ------------------------------------------------------------------------------------------------
+
+async fn collect(settings: &Settings, policy: &Policy, sweep: &Sweep) -> Result<Harvest, Failure> {
+    let asked = |id: &str| sweep.surface.is_empty() || sweep.surface.iter().any(|surface| surface == id);
+    let accounts = settings.accounts.as_ref().filter(|_| sweep.all && asked("account"));
+    let mut harvest = match accounts {
+        Some(accounts) => {
+            let plan = AccountsPlan { argv: accounts.command.clone(), timeout: Duration::from_secs(60) };
+            mailwarden_collect::accounts::collect(&plan).await
+        }
+        None => Harvest::default(),
+    };
+    let mut plan = Plan::new(credentials(settings)?);
+    plan.imap = ["account", "imap.acl", "imap.metadata"]
+        .iter()
+        .any(|id| asked(id))
+        .then(|| settings.imap.as_ref().map(|imap| server(settings, imap)))
+        .flatten();
+    plan.managesieve = asked("managesieve.scripts")
+        .then(|| settings.managesieve.as_ref().map(|managesieve| server(settings, managesieve)))
+        .flatten();
+    let wants_postfix =
+        sweep.all && catalogue().1.iter().any(|s| s.id.starts_with("postfix.") && asked(&s.id));
+    plan.postfix = settings
+        .postfix
+        .as_ref()
+        .filter(|_| wants_postfix)
+        .map(|postfix| PostfixPlan::new(settings.resolve(&postfix.config_directory)));
+    plan.connections = settings.sweep.connections;
+    plan.mailbox_deadline = settings.sweep.mailbox_deadline;
+    plan.mailboxes = mailboxes(policy, sweep, &harvest);
+    if plan.imap.is_none() && plan.managesieve.is_none() && plan.postfix.is_none() && accounts.is_none() {
+        return Err(Failure::Usage(
+            "there is nothing to look at\n  \
+             the configuration needs [imap], [managesieve] or [postfix] for the surfaces asked for"
+                .to_owned(),
+        ));
+    }
+    let progress = progress_bar(plan.mailboxes.len());
+    let found = mailwarden_collect::run(plan, |event| show_progress(&progress, &event)).await;
+    progress.finish_and_clear();
+    harvest.absorb(found);
+    for note in &harvest.notes {
+        complain(&format!("note: {}", shown(&note.to_string())));
+    }
+    harvest.observations.retain(|observation| asked(&observation.surface));
+    harvest.coverage.retain(|coverage| asked(&coverage.surface));
+    Ok(harvest)
+}
+
+fn mailboxes(policy: &Policy, sweep: &Sweep, accounts: &Harvest) -> Vec<String> {
+    if !sweep.all {
+        return sweep.mailboxes.clone();
+    }
+    let listed = accounts.observations.iter().filter_map(|observation| match &observation.fact {
+        Fact::Account { login } => Some(login.clone()),
+        _ => None,
+    });
+    let known = policy.mailboxes().iter().map(|mailbox| mailbox.address.to_string());
+    listed.chain(known).collect::<BTreeSet<String>>().into_iter().collect()
+}
+
+fn credentials(settings: &Settings) -> Result<Credentials, Failure> {
+    let Some(login) = &settings.login else {
+        if settings.imap.is_some() || settings.managesieve.is_some() {
+            return Err(Failure::Usage(
+                "[imap] and [managesieve] need a master user\n  \
+                 add [login] with `user` and `password = { file = \"...\" }`"
+                    .to_owned(),
+            ));
+        }
+        let nobody = SecretString::from("");
+        return Ok(Credentials {
+            master_user: String::new(),
+            master_password: nobody,
+            style: LoginStyle::Authzid,
+        });
+    };
+    Ok(Credentials {
+        master_user: login.user.clone(),
+        master_password: login.password.read(&settings.directory)?,
+        style: login.separator.map_or(LoginStyle::Authzid, LoginStyle::Separator),
+    })
+}
+
+fn server(settings: &Settings, configured: &MailServer) -> Server {
+    let tls = match configured.tls {
+        Tls::Starttls => TlsMode::StartTls,
+        Tls::Implicit => TlsMode::Implicit,
+        Tls::None => TlsMode::Plain,
+    };
+    let mut server = Server::new(configured.host.clone(), configured.port, tls);
+    server.tls_name.clone_from(&configured.tls_name);
+    server.ca_file = configured.ca_file.as_ref().map(|file| settings.resolve(file));
+    server
+}
+
+// --- what is said on the way ----------------------------------------------------------------------------------------
+
+/// Drawn on a terminal only; `indicatif` hides it elsewhere.
+fn progress_bar(mailboxes: usize) -> ProgressBar {
+    let bar = ProgressBar::new(mailboxes as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} mailboxes  {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn show_progress(bar: &ProgressBar, event: &Progress) {
+    match event {
+        Progress::Started { mailbox } => bar.set_message(shown(mailbox)),
+        Progress::Retrying { mailbox, error, pause } => {
+            bar.println(shown(&format!("{mailbox}: {error}; trying again in {pause:?}")));
+        }
+        Progress::Finished { done, .. } => bar.set_position(*done as u64),
+    }
+}
+
+// --- what comes of it -----------------------------------------------------------------------------------------------
+
+fn write(report: &Report, sweep: &Sweep) -> Result<(), Failure> {
+    if let Some(directory) = &sweep.output {
+        save(report, directory)?;
+    }
+    mailwarden_report::write(report, sweep.format, &mut std::io::stdout().lock(), &rerender::style())?;
+    if sweep.format != Format::Text {
+        complain(&summary_line(report));
+    }
+    Ok(())
+}
+
+/// Written beside their names and then renamed: a reader never sees half a report.
+fn save(report: &Report, directory: &Path) -> Result<(), Failure> {
+    let failed =
+        |error| Failure::Ours(format!("cannot write the report into {}: {error}", directory.display()));
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    for (name, format) in [("report.json", Format::Json), ("report.html", Format::Html)] {
+        let mut bytes = Vec::new();
+        mailwarden_report::write(report, format, &mut bytes, &TextStyle::default()).map_err(failed)?;
+        let (temporary, path) = (directory.join(format!(".{name}.new")), directory.join(name));
+        std::fs::write(&temporary, bytes).map_err(failed)?;
+        std::fs::rename(&temporary, &path).map_err(failed)?;
+        complain(&format!("report: {}", path.display()));
+    }
+    Ok(())
+}
+
+/// The ledger remembers the run and what changed. A sweep that cannot be recorded is still worth reading, so this
+/// only complains.
+async fn record(settings: &Settings, report: &Report) {
+    if let Err(error) = append(settings, report).await {
+        complain(&format!(
+            "warning: this sweep is not recorded in the ledger {}: {error}",
+            settings.ledger.url
+        ));
+    }
+}
+
+async fn append(settings: &Settings, report: &Report) -> Result<(), mailwarden_ledger::LedgerError> {
+    let ledger = Ledger::open(&settings.ledger.url).await?;
+    let recorded = recorded_findings(&ledger).await?;
+    let mut events = vec![finished(report)];
+    let unrecorded = |finding: &&Finding| {
+        finding.status != Status::New || recorded.get(&finding.fingerprint) != Some(&finding.content_hash)
+    };
+    events.extend(report.findings.iter().filter(unrecorded).filter_map(|finding| change(report, finding)));
+    // A call appends a bounded number of events as one; a sweep may find more than that.
+    for events in events.chunks(mailwarden_ledger::MAX_EVENTS_PER_CALL) {
+        ledger.append_all(events.to_vec()).await?;
+    }
+    ledger.close().await
+}
+
+/// Fingerprint to content hash of every finding the ledger holds as open. Without a baseline every finding is new
+/// to the run; the ledger has it once all the same.
+async fn recorded_findings(
+    ledger: &Ledger,
+) -> Result<BTreeMap<String, String>, mailwarden_ledger::LedgerError> {
+    let mut open = BTreeMap::new();
+    let mut filter = EventFilter { kind_prefix: Some("finding.".to_owned()), ..EventFilter::default() };
+    loop {
+        let events = ledger.events(&filter).await?;
+        let Some(last) = events.last() else { return Ok(open) };
+        filter.after = Some(last.index);
+        for event in &events {
+            let Some(payload) = event.detail.as_ref().map(|detail| &detail.payload) else { continue };
+            let text = |key: &str| payload[key].as_str().unwrap_or_default().to_owned();
+            if event.kind == EventKind::FindingResolved {
+                open.remove(&text("fingerprint"));
+            } else {
+                open.insert(text("fingerprint"), text("content_hash"));
+            }
+        }
+    }
+}
+
+fn finished(report: &Report) -> Event {
+    Event::new(EventKind::SweepFinished, report.finished, actor(), "sweep").with(json!({
+        "run_id": report.run_id,
+        "verdict": report.verdict,
+        "surfaces": report.surfaces,
+        "coverage": report.coverage.len(),
+        "gaps": report.gaps().count(),
+        "findings": report.open_findings().count(),
+        "policy_digest": report.policy_digest,
+    }))
+}
+
+fn change(report: &Report, finding: &Finding) -> Option<Event> {
+    let kind = match finding.status {
+        Status::New => EventKind::FindingOpened,
+        Status::Changed => EventKind::FindingChanged,
+        Status::Resolved => EventKind::FindingResolved,
+        Status::Unchanged | Status::Accepted => return None,
+    };
+    let subject: String = finding.mailbox.chars().take(200).collect();
+    Some(Event::new(kind, report.finished, actor(), subject).with(json!({
+        "run_id": report.run_id,
+        "fingerprint": finding.fingerprint,
+        "content_hash": finding.content_hash,
+        "check_id": finding.check_id,
+        "severity": finding.severity,
+        "title": finding.title,
+    })))
+}
+
+fn actor() -> String {
+    format!("mailwarden uid={}", rustix::process::getuid().as_raw())
+}
+
+fn outcome(report: &Report, sweep: &Sweep) -> Outcome {
+    let threshold = Severity::from(sweep.severity);
+    let counts = |finding: &&Finding| {
+        finding.severity >= threshold
+            && (sweep.fail_on == FailOn::Any || matches!(finding.status, Status::New | Status::Changed))
+    };
+    if report.open_findings().any(|finding| counts(&finding)) {
+        Outcome::Findings
+    } else if report.nothing_seen() {
+        Outcome::NothingReached
+    } else if report.gaps().next().is_some() {
+        Outcome::Incomplete
+    } else {
+        Outcome::Clean
+    }
+}

@@ -1,0 +1,240 @@
+//! The IMAP surfaces of one mailbox, and the judgement whether they were seen at all.
+
+use mailwarden_evidence::{AclIdentifier, CoverageState, Fact};
+use tokio::task::JoinSet;
+
+use super::session::{AclFound, Answer, Folder, ImapSession, MetadataFound};
+use crate::harvest::{Place, named};
+use crate::{CollectError, Credentials, Dialer, Harvest};
+
+/// The surfaces this collector covers, one row each for every mailbox.
+pub const SURFACES: [&str; 3] = [ACCOUNT, ACL, METADATA];
+/// The annotation that makes a script run when mail is stored (RFC 6785 section 2.2.1). It is asked for by
+/// its exact name: Dovecot leaves the server's own annotations out of an answer with DEPTH infinity.
+pub const METADATA_ENTRY: &str = "/shared/imapsieve/script";
+
+const ACCOUNT: &str = "account";
+const ACL: &str = "imap.acl";
+const METADATA: &str = "imap.metadata";
+/// Longest annotation value kept, in bytes; the rest of it changes no judgement about a script's name.
+const MAX_VALUE: usize = 4096;
+
+/// Looks at the account, folder grants and annotations of one mailbox.
+///
+/// An error means that nothing was learned and the attempt as a whole may be repeated; whatever goes wrong
+/// later stands in the coverage. The work is done in a task of its own, so that a panic in a library on
+/// bytes of the server ends this connection only.
+pub async fn collect(
+    dialer: &Dialer,
+    credentials: &Credentials,
+    mailbox: &str,
+) -> Result<Harvest, CollectError> {
+    let (dialer, credentials, mailbox) = (dialer.clone(), credentials.clone(), mailbox.to_owned());
+    let label = dialer.label().to_owned();
+    // A set aborts its task when it is dropped, so a deadline around this call ends the connection too.
+    let mut task = JoinSet::new();
+    task.spawn(async move { look(&dialer, &credentials, &mailbox).await });
+    match task.join_next().await {
+        Some(Ok(harvest)) => harvest,
+        _ => Err(CollectError::misbehaved(&label, "reading answers", "they made the reader fail")),
+    }
+}
+
+async fn look(dialer: &Dialer, credentials: &Credentials, mailbox: &str) -> Result<Harvest, CollectError> {
+    let mut session = ImapSession::open(dialer, credentials, mailbox).await?;
+    let source = dialer.label();
+    let folders = session.list_folders().await?;
+    let own: Vec<Folder> = folders.iter().filter(|folder| folder.is_own).cloned().collect();
+    let mut harvest = Harvest::default();
+
+    let view = View::of(&mut session, &own).await?;
+    let at = |surface: &'static str| Place { mailbox, surface, source };
+    report_account(&mut harvest, &at(ACCOUNT), &view);
+    report_acl(&mut harvest, &at(ACL), &view, &own, &credentials.master_user);
+    match metadata_of(&mut session, &own).await {
+        Ok(answers) => {
+            report_metadata(&mut harvest, &at(METADATA), &view, &answers, &credentials.master_user);
+        }
+        Err(error) => harvest.cover(&at(METADATA), error.coverage_state(), error.to_string()),
+    }
+    session.close().await;
+    Ok(harvest)
+}
+
+/// What the session may see, asked before anything it shows is believed.
+struct View {
+    /// Rights on INBOX; `None` where the server has no access control lists.
+    rights: Option<Answer<String>>,
+    /// The list of each own folder; empty without access control lists.
+    acls: Vec<Answer<AclFound>>,
+    /// Whether INBOX opens; only asked where the rights do not settle it.
+    inbox: Option<Answer<()>>,
+    only_inbox: bool,
+}
+
+impl View {
+    async fn of(session: &mut ImapSession, own: &[Folder]) -> Result<Self, CollectError> {
+        let has_acl = session.capabilities().contains("ACL");
+        let rights = if has_acl { Some(session.my_rights_on_inbox().await?) } else { None };
+        let acls = if has_acl { session.get_acls(own).await? } else { Vec::new() };
+        let mut view = Self { rights, acls, inbox: None, only_inbox: own.len() == 1 };
+        if !view.administers_inbox() {
+            view.inbox = Some(session.inbox_status().await?);
+        }
+        Ok(view)
+    }
+
+    fn administers_inbox(&self) -> bool {
+        matches!(&self.rights, Some(Answer::Given(rights)) if rights.contains('a'))
+    }
+
+    /// Whether what is shown may be the master user's view instead of the owner's: with Dovecot's acl
+    /// plugin a master user keeps the master's own rights, none, and an account full of grants looks empty
+    /// and clean.
+    fn is_blind(&self) -> bool {
+        self.rights.is_some() && !self.administers_inbox() && (self.only_inbox || self.every_acl_refused())
+    }
+
+    fn every_acl_refused(&self) -> bool {
+        self.acls.iter().all(|answer| matches!(answer, Answer::Refused(_)))
+    }
+}
+
+fn blind_reason(view: &View, master: &str) -> String {
+    let said = match &view.rights {
+        Some(Answer::Refused(refusal)) => format!("MYRIGHTS INBOX: {refusal}"),
+        Some(Answer::Given(rights)) => format!("its rights on INBOX are only `{rights}`"),
+        _ => "MYRIGHTS INBOX got no readable answer".to_owned(),
+    };
+    format!(
+        "the server shows {master} its own view and not the owner's ({said}), so grants may be hidden: with \
+         Dovecot's acl plugin a master user has the master's rights; set `plugin {{ acl_user = %u }}` on the \
+         server (or the owner has taken administration away from INBOX: see `doveadm acl get`) and run again"
+    )
+}
+
+fn report_account(harvest: &mut Harvest, place: &Place<'_>, view: &View) {
+    if view.administers_inbox() || matches!(view.inbox, Some(Answer::Given(()))) {
+        let excerpt = format!("login on behalf of {} works and INBOX opens", place.mailbox);
+        let fact = Fact::Account { login: place.mailbox.to_owned() };
+        harvest.observe(place, fact, excerpt.as_bytes(), &excerpt);
+        return harvest.cover(place, CoverageState::Collected, "");
+    }
+    let said = match &view.inbox {
+        Some(Answer::Refused(refusal)) => refusal.to_string(),
+        _ => "no readable answer".to_owned(),
+    };
+    let reason = format!(
+        "login works but INBOX does not open ({said}), so it is unknown whether the mailbox exists: a static \
+         user database lets anybody in; see `doveadm user {}`",
+        place.mailbox
+    );
+    harvest.cover(place, CoverageState::Denied, reason);
+}
+
+fn report_acl(harvest: &mut Harvest, place: &Place<'_>, view: &View, own: &[Folder], master: &str) {
+    if view.rights.is_none() {
+        let reason = "the server does not announce ACL (RFC 4314), so folders cannot be shared over IMAP";
+        return harvest.cover(place, CoverageState::Unsupported, reason);
+    }
+    for (folder, answer) in own.iter().zip(&view.acls) {
+        if let Answer::Given(found) = answer {
+            observe_acl(harvest, place, folder, found);
+        }
+    }
+    if view.is_blind() {
+        return harvest.cover(place, CoverageState::Denied, blind_reason(view, master));
+    }
+    cover_by_gaps(harvest, place, &gaps(own, &view.acls), "GETACL");
+}
+
+fn observe_acl(harvest: &mut Harvest, place: &Place<'_>, folder: &Folder, found: &AclFound) {
+    for (identifier, rights) in &found.entries {
+        let identifier = identifier_of(identifier);
+        let rights = String::from_utf8_lossy(rights).into_owned();
+        let sign = if identifier.negative { "-" } else { "" };
+        let excerpt = format!("{}: {sign}{} {rights}", folder.name, identifier.name);
+        let fact = Fact::AclEntry { folder: folder.name.clone(), identifier, rights };
+        harvest.observe(place, fact, &found.raw, &excerpt);
+    }
+}
+
+/// A leading minus takes rights away (RFC 4314 section 2).
+fn identifier_of(wire: &[u8]) -> AclIdentifier {
+    let text = String::from_utf8_lossy(wire);
+    match text.strip_prefix('-') {
+        Some(name) => AclIdentifier { name: name.to_owned(), negative: true },
+        None => AclIdentifier { name: text.into_owned(), negative: false },
+    }
+}
+
+/// The folders whose answer is missing, each with the reason. A placeholder in the hierarchy has no folder
+/// behind it, so that it does not exist is no gap.
+fn gaps<T>(folders: &[Folder], answers: &[Answer<T>]) -> Vec<String> {
+    let gap = |(folder, answer): (&Folder, &Answer<T>)| {
+        let name = if folder.wire.is_empty() { "(server)" } else { &folder.name };
+        match answer {
+            Answer::Given(_) => None,
+            Answer::Refused(refusal) if folder.is_placeholder && refusal.has_code("NONEXISTENT") => None,
+            Answer::Refused(refusal) => Some(format!("{name} ({refusal})")),
+            Answer::Unreadable(cause) => Some(format!("{name} ({cause})")),
+        }
+    };
+    folders.iter().zip(answers).filter_map(gap).collect()
+}
+
+fn cover_by_gaps(harvest: &mut Harvest, place: &Place<'_>, gaps: &[String], command: &str) {
+    if gaps.is_empty() {
+        return harvest.cover(place, CoverageState::Collected, "");
+    }
+    let reason = format!(
+        "{command} gave no answer for {} of the folders: {}; look at them on the mail host",
+        gaps.len(),
+        named(gaps)
+    );
+    harvest.cover(place, CoverageState::Partial, reason);
+}
+
+/// The annotation of the server and of each own folder; `None` where the server has none.
+type Annotations = Option<(Vec<Folder>, Vec<Answer<MetadataFound>>)>;
+
+async fn metadata_of(session: &mut ImapSession, own: &[Folder]) -> Result<Annotations, CollectError> {
+    let (all, server_only) = {
+        let known = session.capabilities();
+        (known.contains("METADATA"), known.contains("METADATA-SERVER"))
+    };
+    if !all && !server_only {
+        return Ok(None);
+    }
+    let server = Folder { wire: Vec::new(), name: String::new(), is_placeholder: false, is_own: true };
+    let mut asked = vec![server];
+    asked.extend(own.iter().filter(|_| all).cloned());
+    let answers = session.get_metadata(&asked, METADATA_ENTRY).await?;
+    Ok(Some((asked, answers)))
+}
+
+fn report_metadata(
+    harvest: &mut Harvest,
+    place: &Place<'_>,
+    view: &View,
+    annotations: &Annotations,
+    master: &str,
+) {
+    let Some((folders, answers)) = annotations else {
+        let reason = "the server does not announce METADATA (RFC 5464), so folders carry no annotations";
+        return harvest.cover(place, CoverageState::Unsupported, reason);
+    };
+    for (folder, answer) in folders.iter().zip(answers) {
+        if let Answer::Given(MetadataFound { value: Some(value), raw }) = answer {
+            let value = String::from_utf8_lossy(&value[..value.len().min(MAX_VALUE)]).into_owned();
+            let excerpt = format!("{METADATA_ENTRY} of `{}`: {value}", folder.name);
+            let entry = METADATA_ENTRY.to_owned();
+            let fact = Fact::Metadata { folder: folder.name.clone(), entry, value };
+            harvest.observe(place, fact, raw, &excerpt);
+        }
+    }
+    if view.is_blind() {
+        return harvest.cover(place, CoverageState::Denied, blind_reason(view, master));
+    }
+    cover_by_gaps(harvest, place, &gaps(folders, answers), "GETMETADATA");
+}

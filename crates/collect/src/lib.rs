@@ -1,0 +1,22 @@
+//! Collectors: mail server surfaces to [`Observation`](mailwarden_evidence::Observation)s and
+//! [`Coverage`](mailwarden_evidence::Coverage).
+//!
+//! A collector asks, writes down what it was told, and says plainly what it could not see. It judges
+//! nothing and changes nothing. Everything a server can send is bounded by a named constant, and no answer
+//! of a server may end the process: a bad answer ends one connection and becomes a coverage row with a
+//! reason.
+
+pub mod accounts;
+mod command;
+pub mod error;
+pub mod harvest;
+pub mod imap;
+pub mod managesieve;
+pub mod postfix;
+pub mod rounds;
+pub mod server;
+
+pub use error::CollectError;
+pub use harvest::Harvest;
+pub use rounds::{Plan, Progress, run};
+pub use server::{Credentials, Dialer, LoginStyle, Server, TlsMode};

@@ -1,0 +1,90 @@
+//! The surface catalogue: every place where access can outlive a password, as data.
+
+use std::sync::OnceLock;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A stable surface name such as `imap.acl`; it outlives wording and order of the catalogue.
+pub type SurfaceId = String;
+
+/// From where a surface can be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Tier {
+    /// Remotely, by IMAP, ManageSieve or JMAP.
+    R,
+    /// On the mail host: doveadm, files, postconf, SQL.
+    S,
+    /// From events the servers export.
+    E,
+    /// From the messages that pass the milter.
+    M,
+}
+
+/// One row of the catalogue.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Surface {
+    /// Stable name.
+    pub id: SurfaceId,
+    /// From where it is seen.
+    pub tier: Tier,
+    /// How it is abused, one sentence.
+    pub abuse: String,
+    /// How it is enumerated.
+    pub enumerate: String,
+    /// How an entry is removed.
+    pub remove: String,
+    /// What else the removal does.
+    pub side_effects: String,
+    /// Software that writes the entry again from a store of its own.
+    #[serde(default)]
+    pub regenerated_by: Vec<String>,
+    /// ATT&CK technique identifiers, of the version named at the top of the catalogue.
+    pub attack: Vec<String>,
+    /// Why no collector looks here yet; empty where one does.
+    #[serde(default)]
+    pub not_collected: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Catalogue {
+    attack_version: String,
+    surface: Vec<Surface>,
+}
+
+/// The embedded catalogue in file order, with the ATT&CK version its technique names belong to.
+///
+/// # Panics
+/// Never in a released build: the file is part of the program and a test reads it.
+pub fn catalogue() -> (&'static str, &'static [Surface]) {
+    static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
+    let catalogue = CATALOGUE.get_or_init(|| {
+        toml::from_str(include_str!("surfaces.toml")).expect("the embedded surface catalogue is valid")
+    });
+    (&catalogue.attack_version, &catalogue.surface)
+}
+
+/// The catalogue row of a surface.
+pub fn surface(id: &str) -> Option<&'static Surface> {
+    catalogue().1.iter().find(|surface| surface.id == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn catalogue_is_valid_and_its_ids_are_unique() {
+        let (version, surfaces) = catalogue();
+        assert!(!version.is_empty());
+        let ids: BTreeSet<_> = surfaces.iter().map(|surface| &surface.id).collect();
+        assert_eq!(ids.len(), surfaces.len());
+        for surface in surfaces {
+            assert!(!surface.attack.is_empty() || surface.id == "account", "{} has no technique", surface.id);
+        }
+    }
+}

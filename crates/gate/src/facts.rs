@@ -1,0 +1,149 @@
+//! What is known when a decision is asked for.
+
+use std::net::IpAddr;
+
+use mailwarden_address::{EnvelopeRecipient, EnvelopeSender, HeaderReading, read_address_header};
+
+use crate::decision::ROUTE_HEADER;
+
+/// How a message came to the MTA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Path {
+    /// Over SMTP.
+    #[default]
+    Smtp,
+    /// Through sendmail(1), or made by the MTA itself: no recipient can be refused alone.
+    Local,
+}
+
+/// The session a message comes in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Session {
+    /// How it came.
+    pub path: Path,
+    /// The client's address, if it has one.
+    pub client: Option<IpAddr>,
+    /// The client's name as the MTA knows it.
+    pub client_name: String,
+    /// The authenticated login.
+    pub login: Option<String>,
+}
+
+/// Everything a decision is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The session.
+    pub session: &'a Session,
+    /// The envelope sender; judged at the first recipient, as Postfix's `smtpd_delay_reject` does.
+    pub envelope_sender: &'a EnvelopeSender,
+    /// What is to be decided.
+    pub moment: Moment<'a>,
+}
+
+/// What is to be decided.
+#[derive(Debug, Clone, Copy)]
+pub enum Moment<'a> {
+    /// Whether one recipient is taken.
+    Recipient(&'a EnvelopeRecipient),
+    /// Whether the message is taken, and where it goes.
+    Message {
+        /// The recipients taken so far.
+        recipients: &'a [EnvelopeRecipient],
+        /// The headers that matter.
+        headers: &'a MessageHeaders,
+    },
+}
+
+/// Header fields from which a mail reader may take the author.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressHeader {
+    /// RFC 5322 §3.6.2.
+    From,
+    /// RFC 5322 §3.6.2.
+    Sender,
+    /// RFC 5322 §3.6.6.
+    ResentFrom,
+}
+
+impl AddressHeader {
+    /// The field name as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::From => "From",
+            Self::Sender => "Sender",
+            Self::ResentFrom => "Resent-From",
+        }
+    }
+
+    fn named(name: &[u8]) -> Option<Self> {
+        [Self::From, Self::Sender, Self::ResentFrom]
+            .into_iter()
+            .find(|header| name.trim_ascii().eq_ignore_ascii_case(header.as_str().as_bytes()))
+    }
+}
+
+/// The headers of one message that matter to the rules, read as they arrive; nothing else is kept.
+#[derive(Debug, Clone, Default)]
+pub struct MessageHeaders {
+    readings: Vec<(AddressHeader, HeaderReading)>,
+    seen: usize,
+    overflowed: bool,
+    foreign_routes: u32,
+}
+
+impl MessageHeaders {
+    /// More address headers than this in one message are not read; the message is then refused as ambiguous.
+    pub const MAX_ADDRESS_HEADERS: usize = 64;
+
+    /// Takes one header field as the milter protocol shows it.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        self.seen += 1;
+        if let Some(header) = AddressHeader::named(name) {
+            self.push_reading(header, value);
+        } else if let Some(from) = disguised_from(name, value) {
+            self.push_reading(AddressHeader::From, from);
+        } else if name.eq_ignore_ascii_case(ROUTE_HEADER.as_bytes()) {
+            self.foreign_routes = self.foreign_routes.saturating_add(1);
+        }
+    }
+
+    fn push_reading(&mut self, header: AddressHeader, value: &[u8]) {
+        if self.readings.len() >= Self::MAX_ADDRESS_HEADERS {
+            self.overflowed = true;
+            return;
+        }
+        self.readings.push((header, read_address_header(header.as_str(), value)));
+    }
+
+    /// Every address header with its readings, in order.
+    pub fn readings(&self) -> &[(AddressHeader, HeaderReading)] {
+        &self.readings
+    }
+
+    /// Whether the message had more address headers than are read.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// Whether no header field at all was shown.
+    pub fn is_empty(&self) -> bool {
+        self.seen == 0
+    }
+
+    /// How many fields named [`ROUTE_HEADER`] the message brought along.
+    pub fn foreign_routes(&self) -> u32 {
+        self.foreign_routes
+    }
+}
+
+/// Postfix 3.7 turns a first line `From : x` or `From x` into `X-Mailbox-Line: From : x`; readers downstream that
+/// undo such lines would see a From.
+fn disguised_from<'v>(name: &[u8], value: &'v [u8]) -> Option<&'v [u8]> {
+    let value = value.trim_ascii_start();
+    let is_from = value.len() >= 4 && value[..4].eq_ignore_ascii_case(b"From");
+    if !name.eq_ignore_ascii_case(b"X-Mailbox-Line") || !is_from {
+        return None;
+    }
+    let rest = value[4..].trim_ascii_start();
+    Some(rest.strip_prefix(b":").unwrap_or(rest))
+}

@@ -1,0 +1,18 @@
+//! The checks, one file a family. A check reads the brief and says what it found; it never says that nothing
+//! is there.
+
+mod accounts;
+mod acl;
+mod metadata;
+mod postfix;
+mod sieve;
+
+use crate::brief::Brief;
+use crate::draft::Draft;
+
+/// What all checks found, in no particular order.
+pub(crate) fn run_all(brief: &Brief<'_>) -> Vec<Draft> {
+    let families: [fn(&Brief<'_>) -> Vec<Draft>; 5] =
+        [sieve::check, acl::check, metadata::check, postfix::check, accounts::check];
+    families.iter().flat_map(|check| check(brief)).collect()
+}

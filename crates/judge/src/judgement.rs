@@ -1,0 +1,47 @@
+//! One run, judged.
+
+use chrono::{DateTime, Utc};
+use mailwarden_evidence::{Coverage, Observation};
+use mailwarden_policy::Policy;
+
+use crate::brief::Brief;
+use crate::{REPORT_SCHEMA, Report, Verdict, checks, draft, exceptions};
+
+/// The run whose facts are judged. Times come from the caller, so that judging the same facts again says the
+/// same.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Identifier of the run.
+    pub run_id: String,
+    /// Program name and version.
+    pub tool: String,
+    /// When collecting began.
+    pub started: DateTime<Utc>,
+    /// The moment of judgement: who has left by now, which acceptance still holds.
+    pub now: DateTime<Utc>,
+    /// The surfaces asked for.
+    pub surfaces: Vec<String>,
+}
+
+/// Judges what a run saw. Every finding is new; [`crate::compare`] sets it against an earlier report.
+///
+/// Coverage is reported as it came. A surface that was seen in part or with an error still gives the findings
+/// of what was seen there.
+pub fn judge(run: &Run, policy: &Policy, observations: &[Observation], coverage: Vec<Coverage>) -> Report {
+    let brief = Brief { run, policy, observations, coverage: &coverage };
+    let mut findings = draft::file(&brief, checks::run_all(&brief));
+    findings.iter_mut().for_each(|finding| exceptions::apply(policy, run.now, finding));
+    Report {
+        schema: REPORT_SCHEMA.to_owned(),
+        run_id: run.run_id.clone(),
+        tool: run.tool.clone(),
+        started: run.started,
+        finished: run.now,
+        policy_digest: policy.digest().to_owned(),
+        surfaces: run.surfaces.clone(),
+        verdict: Verdict::Incomplete,
+        coverage,
+        findings,
+    }
+    .seal()
+}

@@ -1,0 +1,404 @@
+//! Opening a SQLite file: its URL, its owner's eyes only, its identity, its schema.
+
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, Transaction};
+
+use crate::error::LedgerError;
+
+/// How long a writer waits for another process to finish its transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections to a file: one writes at a time, the others read beside it.
+const FILE_CONNECTIONS: u32 = 4;
+/// How often opening is tried again while another process creates the same file.
+const OPEN_ATTEMPTS: u32 = 100;
+/// How long to wait between these attempts.
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a file is for; it decides the schema and how a commit is made durable.
+pub(crate) struct Purpose {
+    /// What the file is called in messages.
+    pub(crate) name: &'static str,
+    /// SQLite's `application_id`, so that one file is not taken for another.
+    pub(crate) application_id: i64,
+    /// The statements that lead from one schema version to the next; each sets `user_version` itself.
+    pub(crate) migrations: &'static [&'static str],
+    /// Whether a commit waits for the disk.
+    pub(crate) synchronous: SqliteSynchronous,
+}
+
+/// Where a database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Location {
+    File(PathBuf),
+    Memory,
+}
+
+const WANTED: &str = "`sqlite:/path/to/file.db`";
+
+impl Location {
+    pub(crate) fn parse(url: &str) -> Result<Self, LedgerError> {
+        let refuse = |problem| Err(LedgerError::Url { url: without_password(url), problem, wanted: WANTED });
+        let Some(rest) = url.strip_prefix("sqlite:") else {
+            return refuse("names no back end that this build has");
+        };
+        if rest == ":memory:" {
+            return Ok(Self::Memory);
+        }
+        let path = rest.strip_prefix("//").unwrap_or(rest);
+        match path {
+            _ if path.contains(['?', '#', '%', '\0']) => refuse("has parameters or escapes"),
+            // What a relative path means would depend on where the program was started.
+            _ if !path.starts_with('/') => refuse("has no absolute path"),
+            _ if path.ends_with('/') => refuse("names a directory"),
+            _ => Ok(Self::File(path.into())),
+        }
+    }
+}
+
+/// A URL of another back end may hold a password between `:` and `@`; nothing before the `@` is shown.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://...@{host}"),
+        _ => url.to_owned(),
+    }
+}
+
+/// An open SQLite database.
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    pool: SqlitePool,
+    name: String,
+}
+
+impl Database {
+    /// Opens the database; with `create` a missing file is made, readable by its owner only.
+    pub(crate) async fn open(url: &str, purpose: &Purpose, create: bool) -> Result<Self, LedgerError> {
+        let location = Location::parse(url)?;
+        if let Location::File(path) = &location {
+            prepare_file(path, purpose, create)?;
+        }
+        let database = Self { pool: pool(&location, purpose), name: name(&location, purpose) };
+        for _ in 1..OPEN_ATTEMPTS {
+            match database.migrate(&location, purpose).await {
+                // Switching a new file to WAL ignores the busy timeout when two processes do it at once.
+                Err(LedgerError::Database { source, .. }) if is_busy(&source) => {
+                    tokio::time::sleep(OPEN_PAUSE).await;
+                }
+                done => return done.map(|()| database),
+            }
+        }
+        database.migrate(&location, purpose).await.map(|()| database)
+    }
+
+    async fn migrate(&self, location: &Location, purpose: &Purpose) -> Result<(), LedgerError> {
+        let failed = self.failed("opening");
+        let mut connection = self.pool.acquire().await.map_err(&failed)?;
+        if self.version(&mut connection, location, purpose).await? == purpose.migrations.len() {
+            return Ok(());
+        }
+        drop(connection);
+        let mut transaction = self.begin_writing("bringing the schema up to date in").await?;
+        let version = self.version(&mut transaction, location, purpose).await?;
+        for migration in purpose.migrations.iter().skip(version) {
+            sqlx::raw_sql(*migration).execute(&mut *transaction).await.map_err(&failed)?;
+        }
+        transaction.commit().await.map_err(&failed)
+    }
+
+    /// The schema version of the file, once it is known to be ours.
+    async fn version(
+        &self,
+        connection: &mut SqliteConnection,
+        location: &Location,
+        purpose: &Purpose,
+    ) -> Result<usize, LedgerError> {
+        let failed = self.failed("reading the schema version of");
+        let (id, version, tables): (i64, i64, i64) = sqlx::query_as(
+            "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema)
+             FROM pragma_application_id a, pragma_user_version v",
+        )
+        .fetch_one(connection)
+        .await
+        .map_err(failed)?;
+        let known = purpose.migrations.len();
+        match usize::try_from(version) {
+            Ok(0) if id == 0 && tables == 0 => Ok(0),
+            _ if id != purpose.application_id => Err(misplaced(
+                location,
+                format!("is a SQLite database, but not a {}", purpose.name),
+                "name a file of its own for each database, or move this one away",
+            )),
+            Ok(version) if version <= known => Ok(version),
+            _ => Err(misplaced(
+                location,
+                format!("was written by a newer version (schema {version}, this one knows {known})"),
+                "upgrade Mailwarden on this machine",
+            )),
+        }
+    }
+
+    pub(crate) fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
+    /// Begins a transaction that holds the write lock from its first statement on.
+    pub(crate) async fn begin_writing(
+        &self,
+        doing: &'static str,
+    ) -> Result<Transaction<'static, Sqlite>, LedgerError> {
+        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(self.failed(doing))
+    }
+
+    /// Turns what SQLite answered into an error that says what to do.
+    pub(crate) fn failed(&self, doing: &'static str) -> impl Fn(sqlx::Error) -> LedgerError {
+        let database = self.name.clone();
+        move |source| match primary_code(&source) {
+            Some(SQLITE_CORRUPT | SQLITE_CONSTRAINT | SQLITE_NOTADB) => {
+                LedgerError::Corrupted { database: database.clone(), found: format!("{doing} it: {source}") }
+            }
+            code => LedgerError::Database {
+                doing,
+                database: database.clone(),
+                advice: advice(&source, code),
+                source: Arc::new(source),
+            },
+        }
+    }
+
+    /// The error for a database whose parts do not fit together.
+    pub(crate) fn contradiction(&self, found: impl Into<String>) -> LedgerError {
+        LedgerError::Corrupted { database: self.name.clone(), found: found.into() }
+    }
+}
+
+// https://www.sqlite.org/rescode.html; the low byte of an extended code is the primary code.
+const SQLITE_PERM: i32 = 3;
+const SQLITE_BUSY: i32 = 5;
+const SQLITE_LOCKED: i32 = 6;
+const SQLITE_READONLY: i32 = 8;
+const SQLITE_IOERR: i32 = 10;
+const SQLITE_CORRUPT: i32 = 11;
+const SQLITE_FULL: i32 = 13;
+const SQLITE_CANTOPEN: i32 = 14;
+const SQLITE_CONSTRAINT: i32 = 19;
+const SQLITE_NOTADB: i32 = 26;
+
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    matches!(primary_code(error), Some(SQLITE_BUSY | SQLITE_LOCKED))
+}
+
+fn advice(error: &sqlx::Error, code: Option<i32>) -> &'static str {
+    match (code, error) {
+        (Some(SQLITE_FULL), _) => "the disk is full and nothing was written; free space and try again",
+        (Some(SQLITE_BUSY | SQLITE_LOCKED), _) | (_, sqlx::Error::PoolTimedOut) => {
+            "another process kept it locked and nothing was written; try again"
+        }
+        (Some(SQLITE_PERM | SQLITE_READONLY | SQLITE_CANTOPEN), _) => {
+            "it cannot be opened for writing; check owner and mode of the file and of its directory"
+        }
+        (Some(SQLITE_IOERR), _) => "the disk failed; check the system log",
+        (_, sqlx::Error::PoolClosed) => "it is closed; open it again",
+        _ => "the database refused; this looks like a bug in Mailwarden, please report it",
+    }
+}
+
+fn name(location: &Location, purpose: &Purpose) -> String {
+    match location {
+        Location::File(path) => format!("the {} {}", purpose.name, path.display()),
+        Location::Memory => format!("the {} in memory", purpose.name),
+    }
+}
+
+fn misplaced(location: &Location, problem: impl Into<String>, fix: impl Into<String>) -> LedgerError {
+    let path = match location {
+        Location::File(path) => path.clone(),
+        Location::Memory => PathBuf::from(":memory:"),
+    };
+    LedgerError::Misplaced { path, problem: problem.into(), fix: fix.into() }
+}
+
+/// Makes the file before SQLite would, because SQLite would make it readable by everyone that the umask lets;
+/// the `-wal` and `-shm` files take their mode from it.
+fn prepare_file(path: &Path, purpose: &Purpose, create: bool) -> Result<(), LedgerError> {
+    if !create {
+        return if path.exists() { Ok(()) } else { Err(not_there(path, purpose)) };
+    }
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let synced = match made {
+        Ok(file) => file.sync_all().and_then(|()| File::open(directory)?.sync_all()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(no_directory(directory)),
+        Err(error) => Err(error),
+    };
+    let doing = "creating the database file";
+    synced.map_err(|source| LedgerError::File { doing, path: path.into(), source: Arc::new(source) })
+}
+
+fn not_there(path: &Path, purpose: &Purpose) -> LedgerError {
+    LedgerError::Misplaced {
+        path: path.into(),
+        problem: format!("there is no {} here", purpose.name),
+        fix: "check the URL in the configuration; the gate and the first sweep create it".to_owned(),
+    }
+}
+
+fn no_directory(directory: &Path) -> LedgerError {
+    LedgerError::Misplaced {
+        path: directory.into(),
+        problem: "this directory does not exist".to_owned(),
+        fix: format!("create it: install -d -m 0700 -o mailwarden {}", directory.display()),
+    }
+}
+
+fn pool(location: &Location, purpose: &Purpose) -> SqlitePool {
+    let options = SqliteConnectOptions::new()
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(purpose.synchronous)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        // What is erased shall not linger in free pages.
+        .pragma("secure_delete", "ON")
+        .disable_statement_logging();
+    let pool = SqlitePoolOptions::new()
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .after_release(|connection, _| Box::pin(has_left_transaction(connection)));
+    match location {
+        Location::File(path) => {
+            pool.max_connections(FILE_CONNECTIONS).connect_lazy_with(options.filename(path))
+        }
+        // A database in memory is its connection: there is one, and it never ends before the pool.
+        Location::Memory => pool.max_connections(1).connect_lazy_with(options.filename(":memory:")),
+    }
+}
+
+/// Whether a connection that comes back is fit for the next user; otherwise it is closed.
+///
+/// When a disk is full or fails, SQLite ends the transaction by itself; the rollback that follows then fails,
+/// and sqlx goes on counting a transaction that no longer exists, so that no other could ever begin on this
+/// connection.
+async fn has_left_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // A dropped transaction is rolled back by a command that may still wait; a ping comes after it.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+    use crate::error::Fault;
+
+    const TOY: Purpose = Purpose {
+        name: "toy",
+        application_id: 7,
+        migrations: &[
+            "PRAGMA application_id = 7; PRAGMA user_version = 1; CREATE TABLE toy (x INTEGER) STRICT",
+        ],
+        synchronous: SqliteSynchronous::Normal,
+    };
+
+    fn url(path: &Path) -> String {
+        format!("sqlite:{}", path.display())
+    }
+
+    #[test]
+    fn urls_that_are_not_plain_are_refused_without_showing_a_password() {
+        assert_eq!(Location::parse("sqlite:/var/l.db").unwrap(), Location::File("/var/l.db".into()));
+        assert_eq!(Location::parse("sqlite:///var/l.db").unwrap(), Location::File("/var/l.db".into()));
+        assert_eq!(Location::parse("sqlite::memory:").unwrap(), Location::Memory);
+        for bad in
+            ["", "/var/l.db", "sqlite:", "sqlite:l.db", "sqlite:/d/", "sqlite:/l.db?mode=ro", "mysql:/x"]
+        {
+            assert_eq!(Location::parse(bad).unwrap_err().fault(), Fault::Configuration, "{bad}");
+        }
+        let text = Location::parse("postgres://me:hunter2@db/x").unwrap_err().to_string();
+        assert!(!text.contains("hunter2") && text.contains("sqlite:/path"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn the_file_is_made_for_its_owner_only_and_a_missing_directory_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("toy.db");
+        let database = Database::open(&url(&path), &TOY, true).await.unwrap();
+        sqlx::query("INSERT INTO toy VALUES (1)").execute(database.pool()).await.unwrap();
+        for file in ["toy.db", "toy.db-wal", "toy.db-shm"] {
+            let mode = std::fs::metadata(directory.path().join(file)).unwrap().mode();
+            assert_eq!(mode & 0o777, 0o600, "{file}");
+        }
+        let error = Database::open(&url(&directory.path().join("no/toy.db")), &TOY, true).await.unwrap_err();
+        assert!(error.to_string().contains("install -d"), "{error}");
+        assert_eq!(error.fault(), Fault::Configuration);
+    }
+
+    #[tokio::test]
+    async fn without_leave_to_create_a_missing_file_stays_missing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("toy.db");
+        let error = Database::open(&url(&path), &TOY, false).await.unwrap_err();
+        assert_eq!(error.fault(), Fault::Configuration);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn foreign_newer_and_broken_files_are_refused_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("toy.db");
+        let toy = Database::open(&url(&path), &TOY, true).await.unwrap();
+        let other = Purpose { name: "other", application_id: 8, ..TOY };
+        let error = Database::open(&url(&path), &other, true).await.unwrap_err();
+        assert!(error.to_string().contains("not a other"), "{error}");
+
+        sqlx::raw_sql("PRAGMA user_version = 2").execute(toy.pool()).await.unwrap();
+        let error = Database::open(&url(&path), &TOY, true).await.unwrap_err();
+        assert!(error.to_string().contains("newer version"), "{error}");
+
+        let text = directory.path().join("text.db");
+        std::fs::write(&text, "x".repeat(4096)).unwrap();
+        let error = Database::open(&url(&text), &TOY, true).await.unwrap_err();
+        assert!(matches!(error, LedgerError::Corrupted { .. }), "{error}");
+        assert_eq!(std::fs::read_to_string(&text).unwrap(), "x".repeat(4096));
+    }
+
+    #[tokio::test]
+    async fn many_openers_of_a_new_file_all_succeed() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = url(&directory.path().join("toy.db"));
+        let openers: Vec<_> = (0..8)
+            .map(|_| {
+                let url = url.clone();
+                tokio::spawn(async move { Database::open(&url, &TOY, true).await.map(|_| ()) })
+            })
+            .collect();
+        for opener in openers {
+            opener.await.unwrap().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_directory_in_place_of_the_file_is_unreachable() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = Database::open(&url(directory.path()), &TOY, true).await.unwrap_err();
+        assert_eq!(error.fault(), Fault::Unreachable);
+        assert!(error.to_string().contains("check owner and mode"), "{error}");
+    }
+}

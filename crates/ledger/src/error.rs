@@ -1,0 +1,141 @@
+//! What can go wrong, sorted by whose turn it is to act.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Who has to act on an error; the command line turns it into an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The configuration is wrong: an administrator changes it.
+    Configuration,
+    /// Something could not be reached or is full: try again when it is back.
+    Unreachable,
+    /// What was handed over, or what was found, breaks a rule of the ledger itself.
+    Ours,
+}
+
+/// A failure of the ledger or the journal. Every text says what was being done to what, and what to do next.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// The database URL is not one this build understands.
+    #[error("the database URL {url:?} {problem}; write {wanted}")]
+    Url {
+        /// The URL as configured, without what could be a password.
+        url: String,
+        /// What is wrong with it.
+        problem: &'static str,
+        /// What to write instead.
+        wanted: &'static str,
+    },
+    /// The file is not what the configuration says it is.
+    #[error("{}: {problem}; {fix}", path.display())]
+    Misplaced {
+        /// The file or directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do about it.
+        fix: String,
+    },
+    /// An event breaks the rules of [`Event`](crate::Event): the caller has to be mended.
+    #[error("the event was not recorded: {0}")]
+    Event(#[from] EventError),
+    /// A file outside the database (a key, a directory) could not be read or written.
+    #[error("while {doing} {}: {source}", path.display())]
+    File {
+        /// What was being done.
+        doing: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// What the system answered.
+        source: Arc<std::io::Error>,
+    },
+    /// The database did not do what it was asked; nothing of it was recorded.
+    #[error("while {doing} {database}: {advice} ({source})")]
+    Database {
+        /// What was being done.
+        doing: &'static str,
+        /// To which database.
+        database: String,
+        /// What to do next.
+        advice: &'static str,
+        /// What the database answered.
+        source: Arc<sqlx::Error>,
+    },
+    /// The database contradicts itself: it was altered from outside, or we have a bug.
+    #[error(
+        "{database} contradicts itself: {found}; stop writing to it, keep a copy, run `mailwarden ledger \
+         verify`"
+    )]
+    Corrupted {
+        /// Which database.
+        database: String,
+        /// The contradiction.
+        found: String,
+    },
+    /// The handle was closed, or the task that writes has ended.
+    #[error("the ledger is closed; open it again")]
+    Closed,
+    /// There is nothing to erase.
+    #[error(
+        "entry {0} has no detail that could be erased: it does not exist, holds none, or was erased before"
+    )]
+    NothingToErase(u64),
+    /// A question the tree cannot answer, such as a proof for an entry that does not exist.
+    #[error("no such proof: {0}")]
+    NoSuchProof(#[from] crate::proof::ProofError),
+    /// A signed note, a key or its file is malformed.
+    #[error(transparent)]
+    Note(#[from] crate::checkpoint::NoteError),
+}
+
+impl LedgerError {
+    /// Who has to act.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Url { .. }
+            | Self::Misplaced { .. }
+            | Self::Note(_)
+            | Self::NoSuchProof(_)
+            | Self::NothingToErase(_) => Fault::Configuration,
+            Self::File { .. } | Self::Database { .. } | Self::Closed => Fault::Unreachable,
+            Self::Event(_) | Self::Corrupted { .. } => Fault::Ours,
+        }
+    }
+}
+
+/// Why an event cannot be an entry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventError {
+    /// The kind is not a dotted name.
+    #[error("the kind {0:?} is not a dotted name such as `gate.held` (a-z, 0-9, `-`, at most 64 bytes)")]
+    Kind(String),
+    /// A field that must be filled is empty.
+    #[error("`{0}` is empty: every event says who did what to which object")]
+    Empty(&'static str),
+    /// A text field is too long.
+    #[error("`{field}` has {bytes} bytes, at most {limit} are allowed")]
+    TooLong {
+        /// Which field.
+        field: &'static str,
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        limit: usize,
+    },
+    /// A number that would be written differently by different JSON libraries.
+    #[error("the number {0} is not an integer within ±(2^53-1); write it as a string")]
+    Number(String),
+    /// Values are nested too deeply.
+    #[error("the payload is nested more than {0} levels deep")]
+    TooDeep(usize),
+    /// The instant lies outside the years 1970 to 9999.
+    #[error("the instant {0} lies outside the years 1970 to 9999")]
+    Instant(String),
+    /// More events in one call than fit into one transaction.
+    #[error("{0} events in one call, at most {1} are allowed")]
+    TooMany(usize, usize),
+}

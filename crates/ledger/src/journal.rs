@@ -1,0 +1,499 @@
+//! The gate journal: recent decisions, looked up by the reference that a refusal names.
+//!
+//! Recording never waits and never fails: a bounded queue takes the entry or drops and counts it. One task
+//! writes what gathered, and deletes the oldest rows beyond the bounds in the same transaction. A crash may
+//! cost what gathered last; mail is never kept waiting for the journal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+use sqlx::sqlite::{SqliteRow, SqliteSynchronous};
+use sqlx::{Row, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::database::{Database, Purpose};
+use crate::error::LedgerError;
+use crate::reference::Reference;
+
+/// How many decisions may wait to be written.
+const QUEUE_ENTRIES: usize = 8_192;
+/// The most decisions written in one transaction.
+const BATCH_ENTRIES: usize = 1_000;
+/// How long a batch gathers: the most that a crash costs, with the moment that writing takes.
+const GATHER: Duration = Duration::from_millis(250);
+/// The most decisions that one question returns.
+const MAX_RECENT: u64 = 10_000;
+/// The longest text of one field; what strangers send is cut here.
+pub const MAX_FIELD_BYTES: usize = 1_024;
+/// The longest detail; a longer one is replaced by a note of its length.
+pub const MAX_DETAIL_BYTES: usize = 8 * 1_024;
+
+const JOURNAL: Purpose = Purpose {
+    name: "gate journal",
+    application_id: 0x4d57_474a,
+    migrations: &[include_str!("journal.sql")],
+    // A crash of the machine may cost the last moments, but not the consistency of the file.
+    synchronous: SqliteSynchronous::Normal,
+};
+
+/// One decision of the gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JournalEntry {
+    /// What the refusal names, and what an administrator looks up.
+    pub reference: Reference,
+    /// When it was decided, to the microsecond.
+    pub at: DateTime<Utc>,
+    /// The rule that decided.
+    pub rule: String,
+    /// What it decided: accept, reject, hold, reroute, tag.
+    pub verdict: String,
+    /// The recipient it was about, if one.
+    pub recipient: Option<String>,
+    /// The envelope sender; an empty text is the null sender.
+    pub envelope_sender: Option<String>,
+    /// The From header, as far as it was seen.
+    pub header_from: Option<String>,
+    /// The client, as the MTA names it.
+    pub client: Option<String>,
+    /// The queue id of the MTA.
+    pub queue_id: Option<String>,
+    /// The rest: trace, edits, what an observing rule would have done.
+    pub detail: Value,
+}
+
+/// How much the journal keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalBounds {
+    /// Older decisions are deleted.
+    pub max_age: Duration,
+    /// Of more decisions the oldest are deleted.
+    pub max_rows: u64,
+}
+
+impl Default for JournalBounds {
+    /// Two weeks, one million decisions.
+    fn default() -> Self {
+        Self { max_age: Duration::from_secs(14 * 86_400), max_rows: 1_000_000 }
+    }
+}
+
+impl JournalBounds {
+    fn oldest_kept(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let age = TimeDelta::from_std(self.max_age).unwrap_or(TimeDelta::MAX);
+        now.checked_sub_signed(age).unwrap_or(DateTime::UNIX_EPOCH)
+    }
+}
+
+/// An open journal. Clones are cheap and share one writer.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    database: Database,
+    queue: mpsc::Sender<Command>,
+    dropped: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Record(Box<JournalEntry>),
+    Flush(oneshot::Sender<()>),
+    Close(oneshot::Sender<()>),
+}
+
+impl Journal {
+    /// Opens the journal, and makes it if there is none. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The URL is wrong, the file cannot be opened, or is something else.
+    pub async fn open(url: &str, bounds: JournalBounds) -> Result<Self, LedgerError> {
+        Ok(Self::start(Database::open(url, &JOURNAL, true).await?, bounds))
+    }
+
+    /// Opens a journal that must exist, to look something up.
+    ///
+    /// # Errors
+    /// As [`Self::open`], or there is none.
+    pub async fn open_existing(url: &str) -> Result<Self, LedgerError> {
+        Ok(Self::start(Database::open(url, &JOURNAL, false).await?, JournalBounds::default()))
+    }
+
+    fn start(database: Database, bounds: JournalBounds) -> Self {
+        let (queue, commands) = mpsc::channel(QUEUE_ENTRIES);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let writer =
+            Writer { database: database.clone(), bounds, dropped: Arc::clone(&dropped), failing: false };
+        tokio::spawn(writer.run(commands));
+        Self { database, queue, dropped }
+    }
+
+    /// Records a decision; never waits. If the queue is full the decision is dropped and counted.
+    pub fn record(&self, entry: JournalEntry) {
+        if self.queue.try_send(Command::Record(Box::new(bounded(entry)))).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many decisions were not written since the journal was opened, because the queue was full, the
+    /// database failed, or their reference was taken.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Waits until everything recorded before is written or counted as dropped.
+    ///
+    /// # Errors
+    /// The journal is closed.
+    pub async fn flush(&self) -> Result<(), LedgerError> {
+        self.ask(Command::Flush).await
+    }
+
+    /// Writes what is queued and closes the database, for all clones.
+    ///
+    /// # Errors
+    /// The journal is closed already.
+    pub async fn close(&self) -> Result<(), LedgerError> {
+        self.ask(Command::Close).await
+    }
+
+    async fn ask(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) -> Result<(), LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(command(reply)).await.map_err(|_| LedgerError::Closed)?;
+        answer.await.map_err(|_| LedgerError::Closed)
+    }
+
+    /// The decision with this reference.
+    ///
+    /// # Errors
+    /// The database could not be read.
+    pub async fn find(&self, reference: Reference) -> Result<Option<JournalEntry>, LedgerError> {
+        let failed = self.database.failed("looking up a reference in");
+        let row = sqlx::query("SELECT * FROM decision WHERE reference = ?")
+            .bind(reference.as_str())
+            .fetch_optional(self.database.pool())
+            .await
+            .map_err(&failed)?;
+        row.as_ref().map(journal_entry).transpose().map_err(&failed)
+    }
+
+    /// The latest decisions, newest first; at most 10,000.
+    ///
+    /// # Errors
+    /// The database could not be read.
+    pub async fn recent(&self, count: u64) -> Result<Vec<JournalEntry>, LedgerError> {
+        let failed = self.database.failed("reading the latest decisions from");
+        let rows = sqlx::query("SELECT * FROM decision ORDER BY seq DESC LIMIT ?")
+            .bind(i64::try_from(count.min(MAX_RECENT)).unwrap_or(i64::MAX))
+            .fetch_all(self.database.pool())
+            .await
+            .map_err(&failed)?;
+        rows.iter().map(journal_entry).collect::<Result<_, _>>().map_err(&failed)
+    }
+}
+
+/// Cuts what strangers can make long, before it takes room in the queue.
+fn bounded(mut entry: JournalEntry) -> JournalEntry {
+    cut(&mut entry.rule);
+    cut(&mut entry.verdict);
+    let texts = [
+        &mut entry.recipient,
+        &mut entry.envelope_sender,
+        &mut entry.header_from,
+        &mut entry.client,
+        &mut entry.queue_id,
+    ];
+    texts.into_iter().flatten().for_each(cut);
+    let bytes = entry.detail.to_string().len();
+    if bytes > MAX_DETAIL_BYTES {
+        entry.detail = json!({"left_out_bytes": bytes});
+    }
+    entry
+}
+
+fn cut(text: &mut String) {
+    if text.len() > MAX_FIELD_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_FIELD_BYTES));
+        text.shrink_to_fit();
+    }
+}
+
+fn journal_entry(row: &SqliteRow) -> Result<JournalEntry, sqlx::Error> {
+    let decode = |column: &'static str, error: Box<dyn std::error::Error + Send + Sync>| {
+        sqlx::Error::ColumnDecode { index: column.to_owned(), source: error }
+    };
+    let reference: String = row.try_get("reference")?;
+    let detail: String = row.try_get("detail")?;
+    Ok(JournalEntry {
+        reference: reference.parse().map_err(|error| decode("reference", Box::new(error)))?,
+        at: DateTime::from_timestamp_micros(row.try_get("at_us")?).unwrap_or_default(),
+        rule: row.try_get("rule")?,
+        verdict: row.try_get("verdict")?,
+        recipient: row.try_get("recipient")?,
+        envelope_sender: row.try_get("envelope_sender")?,
+        header_from: row.try_get("header_from")?,
+        client: row.try_get("client")?,
+        queue_id: row.try_get("queue_id")?,
+        detail: serde_json::from_str(&detail).map_err(|error| decode("detail", Box::new(error)))?,
+    })
+}
+
+/// The one task that writes to the journal.
+struct Writer {
+    database: Database,
+    bounds: JournalBounds,
+    dropped: Arc<AtomicU64>,
+    /// Whether the last batch failed; a failure is told once, not four times a second.
+    failing: bool,
+}
+
+/// Why a batch is written now.
+enum Wake {
+    Gathered,
+    Flush(oneshot::Sender<()>),
+    Close(Option<oneshot::Sender<()>>),
+}
+
+impl Writer {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        loop {
+            let (batch, wake) = gather(&mut commands).await;
+            self.write(&batch).await;
+            match wake {
+                Wake::Gathered => {}
+                Wake::Flush(reply) => tell(reply),
+                Wake::Close(reply) => {
+                    commands.close();
+                    self.database.pool().close().await;
+                    return reply.into_iter().for_each(tell);
+                }
+            }
+        }
+    }
+
+    async fn write(&mut self, batch: &[JournalEntry]) {
+        if batch.is_empty() {
+            return;
+        }
+        match self.write_and_prune(batch).await {
+            Ok(written) => {
+                self.count_dropped((batch.len() as u64).saturating_sub(written));
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("the gate journal is written again");
+                }
+            }
+            Err(error) => {
+                self.count_dropped(batch.len() as u64);
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!(%error, "decisions are missing from the gate journal; mail goes on");
+                }
+            }
+        }
+    }
+
+    fn count_dropped(&self, count: u64) {
+        self.dropped.fetch_add(count, Ordering::Relaxed);
+    }
+
+    async fn write_and_prune(&self, batch: &[JournalEntry]) -> Result<u64, LedgerError> {
+        let failed = self.database.failed("writing decisions to");
+        let mut transaction = self.database.begin_writing("writing decisions to").await?;
+        let written = insert(&mut transaction, batch).await.map_err(&failed)?;
+        self.prune(&mut transaction, Utc::now()).await.map_err(&failed)?;
+        transaction.commit().await.map_err(&failed)?;
+        Ok(written)
+    }
+
+    /// Both are deletions from the old end of an index: nothing to delete costs next to nothing.
+    async fn prune(&self, connection: &mut SqliteConnection, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+        sqlx::query("DELETE FROM decision WHERE at_us < ?")
+            .bind(self.bounds.oldest_kept(now).timestamp_micros())
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("DELETE FROM decision WHERE seq <= (SELECT max(seq) FROM decision) - ?")
+            .bind(i64::try_from(self.bounds.max_rows).unwrap_or(i64::MAX))
+            .execute(connection)
+            .await
+            .map(drop)
+    }
+}
+
+/// A caller that no longer waits needs no answer.
+fn tell(reply: oneshot::Sender<()>) {
+    let _ = reply.send(());
+}
+
+/// Collects entries for a moment, or until there are enough, or somebody waits.
+async fn gather(commands: &mut mpsc::Receiver<Command>) -> (Vec<JournalEntry>, Wake) {
+    let mut batch = Vec::new();
+    let mut deadline = None;
+    loop {
+        let received = match deadline {
+            None => commands.recv().await,
+            Some(deadline) => match tokio::time::timeout_at(deadline, commands.recv()).await {
+                Ok(received) => received,
+                Err(_) => return (batch, Wake::Gathered),
+            },
+        };
+        match received {
+            Some(Command::Record(entry)) => batch.push(*entry),
+            Some(Command::Flush(reply)) => return (batch, Wake::Flush(reply)),
+            Some(Command::Close(reply)) => return (batch, Wake::Close(Some(reply))),
+            None => return (batch, Wake::Close(None)),
+        }
+        if batch.len() >= BATCH_ENTRIES {
+            return (batch, Wake::Gathered);
+        }
+        deadline.get_or_insert_with(|| tokio::time::Instant::now() + GATHER);
+    }
+}
+
+/// One statement for the whole batch: a tenth of the work of a statement for each row.
+async fn insert(connection: &mut SqliteConnection, batch: &[JournalEntry]) -> Result<u64, sqlx::Error> {
+    let rows: Vec<Value> = batch.iter().map(json_row).collect();
+    let inserted = sqlx::query(
+        "INSERT INTO decision (reference, at_us, rule, verdict, recipient, envelope_sender, header_from,
+                               client, queue_id, detail)
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+                value ->> 7, value ->> 8, value ->> 9
+         FROM json_each(?) WHERE true
+         ON CONFLICT (reference) DO NOTHING",
+    )
+    .bind(Value::from(rows).to_string())
+    .execute(connection)
+    .await?;
+    Ok(inserted.rows_affected())
+}
+
+fn json_row(entry: &JournalEntry) -> Value {
+    json!([
+        entry.reference,
+        entry.at.timestamp_micros(),
+        entry.rule,
+        entry.verdict,
+        entry.recipient,
+        entry.envelope_sender,
+        entry.header_from,
+        entry.client,
+        entry.queue_id,
+        entry.detail.to_string(),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds_ago: i64) -> DateTime<Utc> {
+        let now = Utc::now() - TimeDelta::seconds(seconds_ago);
+        DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap()
+    }
+
+    fn refusal(recipient: &str, seconds_ago: i64) -> JournalEntry {
+        JournalEntry {
+            reference: Reference::new(),
+            at: at(seconds_ago),
+            rule: "vendor-state".into(),
+            verdict: "reject".into(),
+            recipient: Some(recipient.into()),
+            envelope_sender: Some(String::new()),
+            header_from: None,
+            client: Some("mail.vendor.example [192.0.2.1]".into()),
+            queue_id: Some("4QXyZ1".into()),
+            detail: json!({"trace": ["route", "vendor-state"], "quoted": "\"'\u{1f4e7}\\"}),
+        }
+    }
+
+    async fn open(bounds: JournalBounds) -> Journal {
+        Journal::open("sqlite::memory:", bounds).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_decision_is_found_by_its_reference_as_it_was_recorded() {
+        let journal = open(JournalBounds::default()).await;
+        let entries = [refusal("a@bills.example", 1), refusal("b'\u{0}\n@bills.example", 0)];
+        entries.iter().cloned().for_each(|entry| journal.record(entry));
+        journal.flush().await.unwrap();
+        assert_eq!(journal.find(entries[0].reference).await.unwrap().as_ref(), Some(&entries[0]));
+        assert_eq!(journal.find(entries[1].reference).await.unwrap().as_ref(), Some(&entries[1]));
+        assert_eq!(journal.find(Reference::new()).await.unwrap(), None);
+        assert_eq!(journal.recent(1).await.unwrap(), entries[1..]);
+        assert_eq!(journal.dropped(), 0);
+    }
+
+    #[tokio::test]
+    async fn only_the_newest_rows_are_kept() {
+        let journal = open(JournalBounds { max_rows: 100, ..JournalBounds::default() }).await;
+        let entries: Vec<_> = (0..1_500).map(|n| refusal(&format!("r{n}@bills.example"), 0)).collect();
+        entries.iter().cloned().for_each(|entry| journal.record(entry));
+        journal.flush().await.unwrap();
+        let mut kept = journal.recent(10_000).await.unwrap();
+        kept.reverse();
+        assert_eq!(kept, entries[1_400..]);
+    }
+
+    #[tokio::test]
+    async fn old_decisions_are_deleted_when_new_ones_come() {
+        let journal = open(JournalBounds { max_age: Duration::from_secs(60), max_rows: 100 }).await;
+        let (old, new) = (refusal("old@bills.example", 61), refusal("new@bills.example", 0));
+        journal.record(old.clone());
+        journal.record(new.clone());
+        journal.flush().await.unwrap();
+        assert_eq!(journal.recent(10).await.unwrap(), [new]);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_drops_and_counts_and_does_not_wait() {
+        // The writer cannot run between these calls: this test has one thread and does not await.
+        let journal = open(JournalBounds::default()).await;
+        for n in 0..QUEUE_ENTRIES + 7 {
+            journal.record(refusal(&format!("r{n}@bills.example"), 0));
+        }
+        assert_eq!(journal.dropped(), 7);
+        journal.flush().await.unwrap();
+        assert_eq!(journal.recent(10_000).await.unwrap().len(), QUEUE_ENTRIES);
+        assert_eq!(journal.dropped(), 7);
+    }
+
+    #[tokio::test]
+    async fn what_a_stranger_makes_long_is_cut() {
+        let journal = open(JournalBounds::default()).await;
+        let long = JournalEntry {
+            header_from: Some("\u{e9}".repeat(100_000)),
+            detail: json!({"trace": "x".repeat(100_000)}),
+            ..refusal("a@bills.example", 0)
+        };
+        journal.record(long.clone());
+        journal.flush().await.unwrap();
+        let kept = journal.find(long.reference).await.unwrap().unwrap();
+        assert_eq!(kept.header_from.unwrap().len(), MAX_FIELD_BYTES);
+        assert_eq!(kept.detail, json!({"left_out_bytes": 100_012}));
+    }
+
+    #[tokio::test]
+    async fn a_reference_that_is_taken_is_counted_and_the_first_stays() {
+        let journal = open(JournalBounds::default()).await;
+        let first = refusal("a@bills.example", 0);
+        journal.record(first.clone());
+        journal.record(JournalEntry { reference: first.reference, ..refusal("b@bills.example", 0) });
+        journal.flush().await.unwrap();
+        assert_eq!(journal.find(first.reference).await.unwrap(), Some(first));
+        assert_eq!(journal.dropped(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_recorded_before_closing_is_there_after_opening() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("journal.db").display());
+        let entry = refusal("a@bills.example", 0);
+        let journal = Journal::open(&url, JournalBounds::default()).await.unwrap();
+        journal.record(entry.clone());
+        journal.close().await.unwrap();
+        journal.record(refusal("late@bills.example", 0));
+        assert_eq!(journal.dropped(), 1);
+        let again = Journal::open_existing(&url).await.unwrap();
+        assert_eq!(again.find(entry.reference).await.unwrap(), Some(entry));
+    }
+}

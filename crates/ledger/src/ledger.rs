@@ -1,0 +1,424 @@
+//! The handle that programs hold, and the one task behind it that writes.
+//!
+//! Appends that wait at the same time are committed together: while one transaction waits for the disk, the
+//! next batch gathers in the queue. An append is answered only after the commit that holds it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::checkpoint::{Checkpoint, CheckpointKey, SignedNote};
+use crate::error::{EventError, LedgerError};
+use crate::event::{Draft, Event, EventKind, StoredEvent};
+use crate::export::{self, ExportedEntry};
+use crate::merkle::Hash;
+use crate::proof::{ConsistencyProof, InclusionProof};
+use crate::refusals::{Accumulator, Hour, RefusalSum, hour_of};
+use crate::sqlite::SqliteStore;
+use crate::store::{EventFilter, Receipt, Snapshot, Store};
+use crate::tree;
+
+/// The most events of one [`Ledger::append_all`].
+pub const MAX_EVENTS_PER_CALL: usize = 1_000;
+/// How many calls may wait for the writer; further ones wait for a place.
+const QUEUE_CALLS: usize = 1_024;
+/// How many bytes of events may wait for the writer.
+const QUEUE_BYTES: usize = 64 << 20;
+/// The most calls that are committed together.
+const BATCH_CALLS: usize = 512;
+/// How long after the end of an hour its refusals are entered: other processes flush within that time.
+const HOUR_GRACE: TimeDelta = TimeDelta::minutes(2);
+
+/// What can be chosen when a ledger is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerOptions {
+    /// Whether a missing file is made.
+    pub create: bool,
+    /// How often counted refusals are written: the most that a crash can forget.
+    pub refusal_flush: Duration,
+}
+
+impl Default for LedgerOptions {
+    fn default() -> Self {
+        Self { create: true, refusal_flush: Duration::from_secs(5) }
+    }
+}
+
+/// The size of a ledger and the root over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct TreeHead {
+    /// How many entries.
+    pub size: u64,
+    /// The RFC 6962 root over them.
+    pub root: Hash,
+}
+
+/// An open ledger. Clones are cheap and share one writer; other processes may have the same file open.
+#[derive(Clone)]
+pub struct Ledger {
+    store: Arc<dyn Store>,
+    queue: mpsc::Sender<Command>,
+    room: Arc<Semaphore>,
+    refusals: Arc<Mutex<Accumulator>>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").finish_non_exhaustive()
+    }
+}
+
+type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
+
+enum Command {
+    Append(Waiting),
+    Flush { now: DateTime<Utc>, reply: Reply<()> },
+    Close { reply: Reply<()> },
+}
+
+struct Waiting {
+    drafts: Vec<Draft>,
+    reply: Reply<Vec<Receipt>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Ledger {
+    /// Opens a ledger, and makes it if there is none. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The URL is wrong, the file cannot be opened, or is something else.
+    pub async fn open(url: &str) -> Result<Self, LedgerError> {
+        Self::open_with(url, LedgerOptions::default()).await
+    }
+
+    /// Opens a ledger that must exist.
+    ///
+    /// # Errors
+    /// As [`Self::open`], or there is none.
+    pub async fn open_existing(url: &str) -> Result<Self, LedgerError> {
+        Self::open_with(url, LedgerOptions { create: false, ..LedgerOptions::default() }).await
+    }
+
+    /// Opens a ledger with options.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_with(url: &str, options: LedgerOptions) -> Result<Self, LedgerError> {
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(url, options.create).await?);
+        let refusals = Arc::new(Mutex::new(Accumulator::default()));
+        let (queue, commands) = mpsc::channel(QUEUE_CALLS);
+        let writer =
+            Writer { store: Arc::clone(&store), refusals: Arc::clone(&refusals), entered_before: Hour::MIN };
+        tokio::spawn(writer.run(commands, options.refusal_flush));
+        Ok(Self { store, queue, room: Arc::new(Semaphore::new(QUEUE_BYTES)), refusals })
+    }
+
+    /// Appends one event; returns when it is durable. If the caller stops waiting, it may be recorded all the
+    /// same.
+    ///
+    /// # Errors
+    /// The event is not valid, or the database could not record it: then nothing of it is recorded.
+    pub async fn append(&self, event: Event) -> Result<Receipt, LedgerError> {
+        let receipts = self.append_all(vec![event]).await?;
+        receipts.into_iter().next().ok_or(LedgerError::Closed)
+    }
+
+    /// Appends several events as neighbouring entries, all or none; returns when they are durable.
+    ///
+    /// # Errors
+    /// As [`Self::append`], or there are more than [`MAX_EVENTS_PER_CALL`].
+    pub async fn append_all(&self, events: Vec<Event>) -> Result<Vec<Receipt>, LedgerError> {
+        if events.len() > MAX_EVENTS_PER_CALL {
+            return Err(EventError::TooMany(events.len(), MAX_EVENTS_PER_CALL).into());
+        }
+        let drafts: Vec<Draft> = events.iter().map(Draft::new).collect::<Result<_, _>>()?;
+        let room = self.room_for(&drafts).await?;
+        self.ask(|reply| Command::Append(Waiting { drafts, reply, _room: room })).await
+    }
+
+    async fn room_for(&self, drafts: &[Draft]) -> Result<OwnedSemaphorePermit, LedgerError> {
+        let bytes = drafts.iter().map(Draft::weight).sum::<usize>().clamp(1, QUEUE_BYTES);
+        let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Arc::clone(&self.room).acquire_many_owned(permits).await.map_err(|_| LedgerError::Closed)
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(command(reply)).await.map_err(|_| LedgerError::Closed)?;
+        answer.await.map_err(|_| LedgerError::Closed)?
+    }
+
+    /// Counts a refusal; never waits. `object` is a policy object, never a name that a stranger chose.
+    pub fn record_refusal(&self, rule: &str, object: &str, at: DateTime<Utc>) {
+        lock(&self.refusals).add(hour_of(at), rule, object, 1);
+    }
+
+    /// Writes the counted refusals, and enters the hours that ended before `now` into the ledger.
+    ///
+    /// # Errors
+    /// The database could not be written; the counts are kept for the next flush.
+    pub async fn flush_refusals(&self, now: DateTime<Utc>) -> Result<(), LedgerError> {
+        self.ask(|reply| Command::Flush { now, reply }).await
+    }
+
+    /// The refusals summed per rule, policy object and hour, from the hour of `since` on.
+    ///
+    /// # Errors
+    /// The database could not be read.
+    pub async fn refusal_sums(&self, since: DateTime<Utc>) -> Result<Vec<RefusalSum>, LedgerError> {
+        self.store.refusal_sums(hour_of(since)).await
+    }
+
+    /// Entries that pass the filter.
+    ///
+    /// # Errors
+    /// The database could not be read, or an entry in it is not what was written.
+    pub async fn events(&self, filter: &EventFilter) -> Result<Vec<StoredEvent>, LedgerError> {
+        self.store.events(filter).await
+    }
+
+    /// Erases the detail (subject, payload, prior state) of one entry, and records who did so and why.
+    ///
+    /// # Errors
+    /// There is nothing to erase, or the database could not be written.
+    pub async fn erase(
+        &self,
+        index: u64,
+        actor: &str,
+        reason: &str,
+        at: DateTime<Utc>,
+    ) -> Result<Receipt, LedgerError> {
+        let record = Event::new(EventKind::LedgerErased, at, actor, format!("entry {index}"))
+            .because(reason)
+            .with(json!({"index": index}));
+        self.store.erase(index, &Draft::new(&record)?).await
+    }
+
+    /// The size and the root as they are now.
+    ///
+    /// # Errors
+    /// The database could not be read.
+    pub async fn head(&self) -> Result<TreeHead, LedgerError> {
+        let frontier = self.snapshot().await?.head().await?;
+        Ok(TreeHead { size: frontier.size(), root: frontier.root() })
+    }
+
+    /// Proof that an entry is in the ledger of `size` entries.
+    ///
+    /// # Errors
+    /// There is no such entry or size, or hashes are missing.
+    pub async fn inclusion_proof(&self, index: u64, size: u64) -> Result<InclusionProof, LedgerError> {
+        tree::inclusion_proof(self.snapshot().await?.as_mut(), index, size).await
+    }
+
+    /// Proof that the ledger of `old` entries is the beginning of that of `new` entries.
+    ///
+    /// # Errors
+    /// There are no such sizes, or hashes are missing.
+    pub async fn consistency_proof(&self, old: u64, new: u64) -> Result<ConsistencyProof, LedgerError> {
+        tree::consistency_proof(self.snapshot().await?.as_mut(), old, new).await
+    }
+
+    /// Entries with proofs that they are in the ledger of `size` entries, to be checked without the database.
+    ///
+    /// # Errors
+    /// There is no such entry or size, or hashes are missing.
+    pub async fn export(&self, indices: &[u64], size: u64) -> Result<Vec<ExportedEntry>, LedgerError> {
+        let mut view = self.snapshot().await?;
+        let mut exported = Vec::with_capacity(indices.len());
+        for index in indices {
+            exported.push(export::export(view.as_mut(), *index, size).await?);
+        }
+        Ok(exported)
+    }
+
+    /// Signs the present state and keeps the note, unless the ledger does not go on from the checkpoint
+    /// before.
+    ///
+    /// # Errors
+    /// The ledger was altered or truncated since the last checkpoint, or the database could not be read or
+    /// written.
+    pub async fn checkpoint(&self, key: &CheckpointKey) -> Result<SignedNote, LedgerError> {
+        let mut view = self.snapshot().await?;
+        let head = view.head().await?;
+        if tree::range_root(view.as_mut(), 0..head.size()).await? != head.root() {
+            return Err(view.contradiction("the stored right edge is not that of the entries".to_owned()));
+        }
+        check_goes_on(view.as_mut(), head.size()).await?;
+        drop(view);
+        let note = key.sign(head.size(), head.root());
+        self.store.save_checkpoint(head.size(), &note.to_string()).await?;
+        Ok(note)
+    }
+
+    /// The checkpoints kept beside the tree, smallest first; their signatures are not checked.
+    ///
+    /// # Errors
+    /// The database could not be read, or a note in it is malformed.
+    pub async fn checkpoints(&self) -> Result<Vec<SignedNote>, LedgerError> {
+        let notes = self.snapshot().await?.checkpoints().await?;
+        Ok(notes.iter().map(|note| note.parse()).collect::<Result<_, _>>()?)
+    }
+
+    pub(crate) async fn snapshot(&self) -> Result<Box<dyn Snapshot>, LedgerError> {
+        self.store.snapshot().await
+    }
+
+    /// Finishes what is queued, writes the counted refusals and closes the database, for all clones.
+    ///
+    /// # Errors
+    /// The counted refusals could not be written; the database is closed all the same.
+    pub async fn close(&self) -> Result<(), LedgerError> {
+        self.ask(|reply| Command::Close { reply }).await
+    }
+}
+
+/// Signing two states of which one is not the beginning of the other would vouch for a forgery.
+async fn check_goes_on(view: &mut dyn Snapshot, size: u64) -> Result<(), LedgerError> {
+    let Some(note) = view.checkpoints().await?.pop() else { return Ok(()) };
+    let last: Checkpoint = note.parse::<SignedNote>()?.text().parse()?;
+    if last.size > size {
+        return Err(view.contradiction(format!("{size} entries, but a checkpoint signed {}", last.size)));
+    }
+    if tree::range_root(view, 0..last.size).await? != last.root {
+        return Err(
+            view.contradiction(format!("the first {} entries are not those signed before", last.size))
+        );
+    }
+    Ok(())
+}
+
+/// A panic while counting leaves counts that are still counts.
+fn lock(refusals: &Mutex<Accumulator>) -> std::sync::MutexGuard<'_, Accumulator> {
+    refusals.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The one task of a process that writes to the ledger.
+struct Writer {
+    store: Arc<dyn Store>,
+    refusals: Arc<Mutex<Accumulator>>,
+    /// Hours before this one have been entered.
+    entered_before: Hour,
+}
+
+impl Writer {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>, period: Duration) {
+        // The first tick comes after a whole period: a command that only reads never takes the write lock.
+        let period = period.max(Duration::from_millis(1));
+        let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batch = Vec::new();
+        let closing = loop {
+            tokio::select! {
+                received = commands.recv_many(&mut batch, BATCH_CALLS) => {
+                    if received == 0 {
+                        break None;
+                    }
+                    if let Some(reply) = self.serve(std::mem::take(&mut batch)).await {
+                        break Some(reply);
+                    }
+                }
+                _ = ticks.tick() => self.flush_or_warn().await,
+            }
+        };
+        commands.close();
+        self.finish(closing).await;
+    }
+
+    /// Serves commands in their order; returns the reply to a `Close`, at which serving ends.
+    async fn serve(&mut self, commands: Vec<Command>) -> Option<Reply<()>> {
+        let mut waiting = Vec::new();
+        for command in commands {
+            match command {
+                Command::Append(append) => waiting.push(append),
+                Command::Flush { now, reply } => {
+                    self.commit(std::mem::take(&mut waiting)).await;
+                    answer(reply, self.flush(now).await);
+                }
+                Command::Close { reply } => {
+                    self.commit(waiting).await;
+                    return Some(reply);
+                }
+            }
+        }
+        self.commit(waiting).await;
+        None
+    }
+
+    /// One transaction for all that wait.
+    async fn commit(&self, waiting: Vec<Waiting>) {
+        let mut drafts = Vec::new();
+        let mut callers = Vec::with_capacity(waiting.len());
+        for mut append in waiting {
+            callers.push((append.drafts.len(), append.reply, append._room));
+            drafts.append(&mut append.drafts);
+        }
+        if drafts.is_empty() {
+            return callers.into_iter().for_each(|(_, reply, _)| answer(reply, Ok(Vec::new())));
+        }
+        match self.store.append(&drafts).await {
+            Ok(receipts) => {
+                let mut receipts = receipts.into_iter();
+                for (count, reply, _) in callers {
+                    answer(reply, Ok(receipts.by_ref().take(count).collect()));
+                }
+            }
+            Err(error) => {
+                for (_, reply, _) in callers {
+                    answer(reply, Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    async fn flush_or_warn(&mut self) {
+        if let Err(error) = self.flush(Utc::now()).await {
+            tracing::warn!(%error, "refusals were not written; they are kept for the next attempt");
+        }
+    }
+
+    async fn flush(&mut self, now: DateTime<Utc>) -> Result<(), LedgerError> {
+        self.write_refusals().await?;
+        let open = hour_of(now - HOUR_GRACE);
+        if open > self.entered_before {
+            self.store.close_hours(open).await?;
+            self.entered_before = open;
+        }
+        Ok(())
+    }
+
+    async fn write_refusals(&self) -> Result<(), LedgerError> {
+        let sums = lock(&self.refusals).drain();
+        if sums.is_empty() {
+            return Ok(());
+        }
+        let written = self.store.add_refusals(&sums).await;
+        if written.is_err() {
+            let mut refusals = lock(&self.refusals);
+            sums.iter().for_each(|(hour, rule, object, count)| refusals.add(*hour, rule, object, *count));
+        }
+        written
+    }
+
+    async fn finish(&self, closing: Option<Reply<()>>) {
+        let written = self.write_refusals().await;
+        let closed = self.store.close().await;
+        match closing {
+            Some(reply) => answer(reply, written.and(closed)),
+            None => {
+                if let Err(error) = written.and(closed) {
+                    tracing::warn!(%error, "the last refusals were not written");
+                }
+            }
+        }
+    }
+}
+
+/// A caller that no longer waits needs no answer.
+fn answer<T>(reply: Reply<T>, result: Result<T, LedgerError>) {
+    drop(reply.send(result));
+}

@@ -1,0 +1,303 @@
+//! What was acknowledged is there: after reopening, with two writers, and after `kill -9`.
+#![allow(clippy::unwrap_used, reason = "functions that several tests share are test code too")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use chrono::TimeDelta;
+use common::{Place, at, fill, held, loaded};
+use mailwarden_ledger::{
+    EventError, EventFilter, EventKind, Fault, Ledger, LedgerError, LedgerOptions, MAX_OBJECTS_PER_HOUR,
+    OTHER, Problem, verify,
+};
+use serde_json::json;
+
+#[tokio::test]
+async fn what_was_appended_reads_back_after_reopening() {
+    let place = Place::new();
+    let ledger = place.open().await;
+    let event = held(7).replacing(json!({"forwarding": "bob@x.example"}));
+    let receipt = ledger.append(event.clone()).await.unwrap();
+    assert_eq!(receipt.index, 0);
+    ledger.close().await.unwrap();
+    assert!(matches!(ledger.append(held(8)).await, Err(LedgerError::Closed)));
+
+    let again = Ledger::open_existing(&place.url).await.unwrap();
+    let stored = again.events(&EventFilter::default()).await.unwrap();
+    assert_eq!(stored.len(), 1);
+    let detail = stored[0].detail.clone().unwrap();
+    assert_eq!((stored[0].index, stored[0].leaf_hash), (0, receipt.leaf_hash));
+    assert_eq!((&stored[0].kind, stored[0].at, &stored[0].actor), (&event.kind, event.at, &event.actor));
+    assert_eq!(stored[0].reason, event.reason);
+    assert_eq!(detail.subject, event.subject);
+    assert_eq!((detail.prior_state, detail.payload), (event.prior_state, event.payload));
+}
+
+#[tokio::test]
+async fn an_event_that_is_not_valid_leaves_no_trace() {
+    let ledger = Ledger::open("sqlite::memory:").await.unwrap();
+    let error = ledger.append_all(vec![held(1), held(2).with(json!(0.5))]).await.unwrap_err();
+    assert_eq!(error.fault(), Fault::Ours);
+    let many = ledger.append_all(vec![held(1); 1_001]).await.unwrap_err();
+    assert!(matches!(many, LedgerError::Event(EventError::TooMany(1_001, 1_000))));
+    assert_eq!(ledger.head().await.unwrap().size, 0);
+    assert_eq!(ledger.append_all(Vec::new()).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn filters_choose_by_kind_subject_time_and_place() {
+    let ledger = Ledger::open("sqlite::memory:").await.unwrap();
+    fill(&ledger, 30).await;
+    let mut late = held(5);
+    late.at += TimeDelta::days(1);
+    ledger.append(late).await.unwrap();
+    let indices = async |filter: EventFilter| -> Vec<u64> {
+        ledger.events(&filter).await.unwrap().iter().map(|event| event.index).collect()
+    };
+    let all = EventFilter::default;
+    let kind = |prefix: &str| Some(prefix.to_owned());
+    assert_eq!(indices(EventFilter { kind_prefix: kind("policy."), ..all() }).await.len(), 10);
+    assert_eq!(indices(EventFilter { kind_prefix: kind("gate.held"), ..all() }).await.len(), 21);
+    assert_eq!(indices(EventFilter { kind_prefix: kind("gat"), limit: Some(2), ..all() }).await, [1, 2]);
+    assert_eq!(indices(EventFilter { subject: kind("mailbox-5@acme.example"), ..all() }).await, [5, 30]);
+    assert_eq!(indices(EventFilter { since: Some(at("2026-03-02T00:00:00Z")), ..all() }).await, [30]);
+    assert_eq!(indices(EventFilter { until: Some(at("2026-03-02T00:00:00Z")), ..all() }).await.len(), 30);
+    assert_eq!(indices(EventFilter { after: Some(28), ..all() }).await, [29, 30]);
+    let newest = EventFilter { newest_first: true, limit: Some(2), after: Some(30), ..all() };
+    assert_eq!(indices(newest).await, [29, 28]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_openers_of_one_file_append_one_sequence() {
+    let place = Place::new();
+    let openers = [place.open().await, place.open().await];
+    let mut tasks = Vec::new();
+    for n in 0..400 {
+        let ledger = openers[n % 2].clone();
+        tasks.push(tokio::spawn(async move { (n, ledger.append(held(n)).await.unwrap()) }));
+    }
+    let mut places = BTreeMap::new();
+    for task in tasks {
+        let (n, receipt) = task.await.unwrap();
+        places.insert(receipt.index, (n, receipt.leaf_hash));
+    }
+    assert_eq!(places.keys().copied().collect::<Vec<_>>(), (0..400).collect::<Vec<u64>>());
+    for event in openers[0].events(&EventFilter::default()).await.unwrap() {
+        let (n, leaf_hash) = places[&event.index];
+        assert_eq!((event.detail.unwrap().payload, event.leaf_hash), (json!({"number": n}), leaf_hash));
+    }
+    let damage: Vec<_> =
+        verify(&openers[1], &[], &[]).await.unwrap().into_iter().filter(Problem::is_damage).collect();
+    assert_eq!(damage, []);
+}
+
+const CHILD: &str = "MAILWARDEN_LEDGER_TEST_CHILD";
+
+/// Does nothing unless the test below starts it; then it appends and tells each durable receipt until it is
+/// killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child_that_appends_until_it_is_killed() {
+    let Ok(url) = std::env::var(CHILD) else { return };
+    let ledger = Ledger::open(&url).await.unwrap();
+    let mut writers = Vec::new();
+    for writer in 0..8_usize {
+        let ledger = ledger.clone();
+        writers.push(tokio::spawn(async move {
+            for n in 0.. {
+                let receipt = ledger.append(held(writer * 1_000_000 + n)).await.unwrap();
+                println!("\nreceipt {} {} .", receipt.index, receipt.leaf_hash);
+            }
+        }));
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+}
+
+fn receipt_in(line: &str) -> Option<(u64, String)> {
+    let words: Vec<&str> = line.split(' ').collect();
+    match words.as_slice() {
+        ["receipt", index, hash, "."] => Some((index.parse().ok()?, (*hash).to_owned())),
+        _ => None,
+    }
+}
+
+/// Starts the child, kills it with SIGKILL after `count` receipts, and returns all that it told.
+fn receipts_until_killed(url: &str, count: usize) -> BTreeMap<u64, String> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_that_appends_until_it_is_killed", "--nocapture"])
+        .env(CHILD, url)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut told: BTreeMap<_, _> = lines.by_ref().filter_map(|line| receipt_in(&line)).take(count).collect();
+    child.kill().unwrap();
+    told.extend(lines.filter_map(|line| receipt_in(&line)));
+    child.wait().unwrap();
+    told
+}
+
+#[tokio::test]
+async fn kill_9_loses_no_acknowledged_entry() {
+    let place = Place::new();
+    let mut told = BTreeMap::new();
+    for round in 1..=4 {
+        let more = receipts_until_killed(&place.url, 50 * round);
+        assert!(more.len() >= 50 * round, "the child told only {} receipts", more.len());
+        assert!(more.keys().all(|index| !told.contains_key(index)), "an entry was overwritten");
+        told.extend(more);
+        let ledger = Ledger::open_existing(&place.url).await.unwrap();
+        let stored: BTreeMap<u64, String> = ledger
+            .events(&EventFilter::default())
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|event| (event.index, event.leaf_hash.to_hex()))
+            .collect();
+        let lost: Vec<_> = told.iter().filter(|(index, hash)| stored.get(index) != Some(hash)).collect();
+        assert!(lost.is_empty(), "lost: {lost:?}");
+        let problems = verify(&ledger, &[], &[]).await.unwrap();
+        assert!(!problems.iter().any(Problem::is_damage), "{problems:?}");
+        ledger.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn two_processes_append_to_one_file_and_neither_loses_anything() {
+    let place = Place::new();
+    place.open().await.close().await.unwrap();
+    let url = place.url.as_str();
+    let (one, other) = std::thread::scope(|scope| {
+        let one = scope.spawn(|| receipts_until_killed(url, 300));
+        let other = scope.spawn(|| receipts_until_killed(url, 300));
+        (one.join().unwrap(), other.join().unwrap())
+    });
+    assert!(one.keys().all(|index| !other.contains_key(index)), "one entry was given to both");
+    let ledger = place.open().await;
+    let stored = ledger.events(&EventFilter::default()).await.unwrap();
+    for (index, hash) in one.iter().chain(&other) {
+        assert_eq!(stored[*index as usize].leaf_hash.to_hex(), *hash, "entry {index}");
+    }
+    assert!(!verify(&ledger, &[], &[]).await.unwrap().iter().any(Problem::is_damage));
+}
+
+#[tokio::test]
+async fn refusals_are_summed_and_each_past_hour_becomes_one_entry() {
+    let place = Place::new();
+    let ledger = place.open().await;
+    for minute in 0..60 {
+        ledger.record_refusal(
+            "vendor-state",
+            "acme",
+            at("2026-03-01T09:00:00Z") + TimeDelta::minutes(minute),
+        );
+        ledger.record_refusal("receive-only", "bills.acme.example", at("2026-03-01T10:00:00Z"));
+    }
+    ledger.flush_refusals(at("2026-03-01T10:30:00Z")).await.unwrap();
+    let entries = ledger.events(&EventFilter::default()).await.unwrap();
+    assert_eq!(entries.len(), 1, "only the hour that has passed");
+    assert_eq!(entries[0].kind, EventKind::GateRefusals);
+    let detail = entries[0].detail.clone().unwrap();
+    assert_eq!(detail.subject, "2026-03-01T09:00:00Z");
+    let sums = json!({"total": 60, "sums": [{"rule": "vendor-state", "object": "acme", "count": 60}]});
+    assert_eq!(detail.payload, sums);
+
+    // A straggler of the hour that was entered is not lost: the next pass enters the difference.
+    ledger.record_refusal("vendor-state", "acme", at("2026-03-01T09:59:59Z"));
+    ledger.flush_refusals(at("2026-03-01T10:31:00Z")).await.unwrap();
+    assert_eq!(ledger.head().await.unwrap().size, 1);
+    ledger.flush_refusals(at("2026-03-01T11:03:00Z")).await.unwrap();
+    let after = ledger.events(&EventFilter { after: Some(0), ..EventFilter::default() }).await.unwrap();
+    let totals: Vec<_> = after.iter().map(|e| e.detail.as_ref().unwrap().payload["total"].clone()).collect();
+    assert_eq!(totals, [json!(1), json!(60)]);
+
+    ledger.flush_refusals(at("2026-03-01T12:03:00Z")).await.unwrap();
+    assert_eq!(ledger.head().await.unwrap().size, 3, "an hour is entered once");
+    let sums = ledger.refusal_sums(at("2026-03-01T10:59:00Z")).await.unwrap();
+    assert_eq!(sums.len(), 1);
+    assert_eq!((sums[0].object.as_str(), sums[0].count), ("bills.acme.example", 60));
+    assert_eq!(ledger.refusal_sums(at("2026-03-01T09:00:00Z")).await.unwrap()[0].count, 61);
+}
+
+#[tokio::test]
+async fn counted_refusals_are_written_on_close_and_by_the_clock() {
+    let place = Place::new();
+    let closing = place.open().await;
+    closing.record_refusal("route", "acme", at("2026-03-01T09:00:00Z"));
+    closing.close().await.unwrap();
+
+    let often =
+        LedgerOptions { refusal_flush: std::time::Duration::from_millis(1), ..LedgerOptions::default() };
+    let ticking = Ledger::open_with(&place.url, often).await.unwrap();
+    ticking.record_refusal("route", "acme", at("2026-03-01T09:00:00Z"));
+    let written = async || ticking.refusal_sums(at("2026-03-01T09:00:00Z")).await.unwrap()[0].count;
+    while written().await < 2 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn several_processes_together_keep_the_limit_of_objects() {
+    let place = Place::new();
+    let hour = at("2026-03-01T09:00:00Z");
+    for process in 0..2 {
+        let ledger = place.open().await;
+        for n in 0..MAX_OBJECTS_PER_HOUR / 2 + 100 {
+            ledger.record_refusal("route", &format!("scope-{process}-{n}"), hour);
+        }
+        ledger.close().await.unwrap();
+    }
+    let sums = place.open().await.refusal_sums(hour).await.unwrap();
+    assert_eq!(sums.len(), MAX_OBJECTS_PER_HOUR + 1);
+    let other = sums.iter().find(|sum| sum.object == OTHER).unwrap();
+    assert_eq!(other.count, 200);
+}
+
+/// `cargo test -p mailwarden-ledger --test durability -- --ignored --nocapture` prints the rate.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn append_rate_of_64_concurrent_appenders() {
+    let place = Place::new();
+    let ledger = place.open().await;
+    let (appenders, each) = (64, 500);
+    let begun = std::time::Instant::now();
+    let tasks: Vec<_> = (0..appenders)
+        .map(|_| {
+            let ledger = ledger.clone();
+            tokio::spawn(async move {
+                for n in 0..each {
+                    ledger.append(if n % 3 == 0 { loaded(n) } else { held(n) }).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let size = ledger.head().await.unwrap().size;
+    assert_eq!(size, (appenders * each) as u64);
+    println!("{appenders} appenders: {:.0} events/s", size as f64 / seconds);
+}
+
+/// As above: prints how long verification and a proof take.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn verification_and_proof_times_of_100_000_entries() {
+    let place = Place::new();
+    let ledger = place.open().await;
+    let begun = std::time::Instant::now();
+    fill(&ledger, 100_000).await;
+    let filled = begun.elapsed();
+    assert!(!verify(&ledger, &[], &[]).await.unwrap().iter().any(Problem::is_damage));
+    let verified = begun.elapsed() - filled;
+    for index in 0..100 {
+        ledger.inclusion_proof(index * 997, 100_000).await.unwrap();
+    }
+    let proved = (begun.elapsed() - filled - verified) / 100;
+    println!("100,000 entries: appended in {filled:.1?}, verified in {verified:.1?}, one proof {proved:.1?}");
+}

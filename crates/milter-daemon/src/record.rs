@@ -1,0 +1,132 @@
+//! From a decision to everything that remembers it: log line, metric, journal entry, ledger sum.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use mailwarden_gate::{AddressHeader, Decision, Facts, Mode, Moment};
+use mailwarden_ledger::{Journal, JournalEntry, Ledger, Reference};
+use serde_json::json;
+
+use crate::metrics::Metrics;
+
+/// What a decision was made about.
+pub(crate) struct Circumstances<'a> {
+    pub(crate) facts: &'a Facts<'a>,
+    pub(crate) queue_id: Option<&'a [u8]>,
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// Remembers decisions. Cheap to clone; never waits.
+#[derive(Clone)]
+pub(crate) struct Recorder {
+    pub(crate) ledger: Ledger,
+    pub(crate) journal: Journal,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Recorder {
+    /// Remembers a decision in which a rule applied, and returns the reference it can be looked up by. A decision
+    /// in which nothing applied leaves a metric only, and an empty reference.
+    pub(crate) fn record(&self, decision: &Decision, circumstances: &Circumstances<'_>) -> String {
+        self.metrics.count(decision, matches!(circumstances.facts.moment, Moment::Message { .. }));
+        if decision.reasons.is_empty() {
+            return String::new();
+        }
+        let entry = entry(decision, circumstances);
+        let reference = entry.reference.to_string();
+        log(decision, &entry);
+        self.count_refusals(decision, circumstances.now);
+        self.journal.record(entry);
+        reference
+    }
+
+    /// The ledger gets sums by rule and policy object: a stranger can raise a number, never the number of rows.
+    fn count_refusals(&self, decision: &Decision, now: DateTime<Utc>) {
+        let Some(refusal) = decision.refusal() else { return };
+        let enforced =
+            |reason: &&mailwarden_gate::Reason| reason.rule == refusal.rule && reason.mode == Mode::Enforce;
+        if let Some(reason) = decision.reasons.iter().find(enforced) {
+            self.ledger.record_refusal(reason.rule.id(), &reason.object, now);
+        }
+    }
+}
+
+fn entry(decision: &Decision, circumstances: &Circumstances<'_>) -> JournalEntry {
+    let facts = circumstances.facts;
+    let rule = decision.refusal().map(|refusal| refusal.rule).or(decision.reasons.first().map(|r| r.rule));
+    JournalEntry {
+        reference: Reference::new(),
+        at: circumstances.now,
+        rule: rule.map_or_else(String::new, |rule| rule.id().to_owned()),
+        verdict: verdict(decision).to_owned(),
+        recipient: recipient(facts),
+        envelope_sender: Some(String::from_utf8_lossy(&facts.envelope_sender.raw).into_owned()),
+        header_from: header_from(facts),
+        client: Some(client(facts)),
+        queue_id: circumstances.queue_id.map(|id| String::from_utf8_lossy(id).into_owned()),
+        detail: json!({
+            "reply": decision.refusal().map(|refusal| json!({
+                "code": refusal.code,
+                "enhanced": refusal.enhanced_code(),
+                "address": refusal.address,
+                "text": refusal.text,
+            })),
+            "reasons": decision.reasons,
+            "trace": decision.trace,
+            "login": facts.session.login,
+        }),
+    }
+}
+
+fn verdict(decision: &Decision) -> &'static str {
+    match (decision.refusal(), decision.edits.is_empty()) {
+        (Some(_), _) => "refuse",
+        (None, false) => "reroute",
+        (None, true) => "observe",
+    }
+}
+
+fn recipient(facts: &Facts<'_>) -> Option<String> {
+    let shown = |recipient: &mailwarden_address::EnvelopeRecipient| {
+        String::from_utf8_lossy(&recipient.delete_as).into_owned()
+    };
+    match facts.moment {
+        Moment::Recipient(recipient) => Some(shown(recipient)),
+        Moment::Message { recipients: [only], .. } => Some(shown(only)),
+        Moment::Message { recipients: [first, rest @ ..], .. } => {
+            Some(format!("{} and {} more", shown(first), rest.len()))
+        }
+        Moment::Message { recipients: [], .. } => None,
+    }
+}
+
+fn header_from(facts: &Facts<'_>) -> Option<String> {
+    let Moment::Message { headers, .. } = facts.moment else { return None };
+    let from = headers.readings().iter().find(|(header, _)| *header == AddressHeader::From)?;
+    from.1.readings.first().map(ToString::to_string)
+}
+
+fn client(facts: &Facts<'_>) -> String {
+    match facts.session.client {
+        Some(address) => format!("{} [{address}]", facts.session.client_name),
+        None => facts.session.client_name.clone(),
+    }
+}
+
+/// One line a decision. What strangers wrote is shown escaped, by `Debug`.
+fn log(decision: &Decision, entry: &JournalEntry) {
+    let object = decision.reasons.first().map_or("", |reason| &reason.object);
+    let text = decision.reasons.first().map_or("", |reason| &reason.text);
+    tracing::info!(
+        verdict = entry.verdict,
+        rule = entry.rule,
+        object,
+        reference = %entry.reference,
+        queue_id = entry.queue_id.as_deref().unwrap_or("-"),
+        envelope_sender = ?entry.envelope_sender.as_deref().unwrap_or(""),
+        recipient = ?entry.recipient.as_deref().unwrap_or(""),
+        client = ?entry.client.as_deref().unwrap_or(""),
+        why = ?text,
+        "decision"
+    );
+}

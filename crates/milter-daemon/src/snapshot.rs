@@ -1,0 +1,56 @@
+//! The policy in force. A reload swaps it whole or leaves it; a session keeps the one it began with.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use mailwarden_gate::Modes;
+use mailwarden_policy::{Diagnostic, Policy};
+use mailwarden_settings::{Settings, SettingsError, load_policy};
+
+/// What decisions are made from.
+pub(crate) struct Snapshot {
+    pub(crate) policy: Policy,
+    pub(crate) modes: Modes,
+}
+
+/// Holds the snapshot in force and knows where it came from.
+pub(crate) struct Snapshots {
+    current: ArcSwap<Snapshot>,
+    config: Option<PathBuf>,
+    policy_override: Option<PathBuf>,
+}
+
+/// A snapshot with what was remarkable about its texts.
+pub(crate) type Loaded = (Snapshot, Vec<Diagnostic>);
+
+impl Snapshots {
+    pub(crate) fn new(
+        snapshot: Snapshot,
+        config: Option<PathBuf>,
+        policy_override: Option<PathBuf>,
+    ) -> Arc<Self> {
+        Arc::new(Self { current: ArcSwap::from_pointee(snapshot), config, policy_override })
+    }
+
+    pub(crate) fn current(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    pub(crate) fn replace(&self, snapshot: Snapshot) {
+        self.current.store(Arc::new(snapshot));
+    }
+
+    /// Reads everything again. Nothing is in force yet.
+    pub(crate) fn read_again(&self) -> Result<Loaded, SettingsError> {
+        let settings = Settings::load(self.config.as_deref())?;
+        read(&settings, self.policy_override.as_deref())
+    }
+}
+
+/// Reads the policy that the settings, or the command line, name.
+pub(crate) fn read(settings: &Settings, policy_override: Option<&Path>) -> Result<Loaded, SettingsError> {
+    let directory = policy_override.map_or_else(|| settings.policy_directory(), Path::to_owned);
+    let (policy, warnings) = load_policy(&directory)?;
+    Ok((Snapshot { policy, modes: settings.gate.rules }, warnings))
+}

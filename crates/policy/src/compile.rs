@@ -1,0 +1,552 @@
+//! From written tables to an indexed policy: every mistake is collected, none is guessed away.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::hash::Hash;
+use std::ops::Range;
+use std::str::FromStr;
+
+use mailwarden_address::{Address, Domain};
+use serde_spanned::Spanned;
+use sha2::{Digest, Sha256};
+
+use crate::diagnostic::{Diagnostic, Level, Source, toml_error};
+use crate::model::{Client, DomainRecord, Exception, Mailbox, Person, Profile, Scope, Vendor};
+use crate::policy::Policy;
+use crate::raw::{
+    RawClient, RawDomain, RawException, RawFile, RawMailbox, RawPerson, RawScope, RawVendor, Text,
+};
+
+impl Policy {
+    /// Reads all texts of a policy. The order of the texts decides only which of two duplicates is called the
+    /// first.
+    ///
+    /// # Errors
+    /// Every mistake that makes the policy unusable, and then the warnings as well; a policy is used whole or not
+    /// at all.
+    pub fn compile(sources: &[Source]) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let mut compiler = Compiler { digest: digest(sources), ..Compiler::default() };
+        for source in sources {
+            compiler.read(source);
+        }
+        compiler.check_references();
+        compiler.finish()
+    }
+}
+
+/// A place in one of the sources.
+#[derive(Clone)]
+struct Place {
+    source: Source,
+    span: Range<usize>,
+}
+
+impl Place {
+    fn of<T>(source: &Source, value: &Spanned<T>) -> Self {
+        Self { source: source.clone(), span: value.span() }
+    }
+}
+
+/// A reference to an address that must lead somewhere, checked when all texts are read.
+struct Reference {
+    address: Address,
+    place: Place,
+    kind: ReferenceKind,
+}
+
+enum ReferenceKind {
+    /// Must be a mailbox, an admin queue or a person's address inside one of our sending domains.
+    Deliverable,
+    /// Should be a person.
+    Person,
+    /// Must lie in a scope.
+    InScope,
+}
+
+#[derive(Default)]
+struct Compiler {
+    policy: Policy,
+    digest: String,
+    diagnostics: Vec<Diagnostic>,
+    references: Vec<Reference>,
+    domain_places: HashMap<Domain, Place>,
+    address_places: HashMap<Address, Place>,
+    person_places: HashMap<Address, Place>,
+}
+
+impl Compiler {
+    fn read(&mut self, source: &Source) {
+        let text = match source.utf8() {
+            Ok(text) => text,
+            Err(diagnostic) => return self.diagnostics.push(*diagnostic),
+        };
+        match toml::from_str::<RawFile>(text) {
+            Ok(file) => self.file(source, file),
+            Err(error) => self.diagnostics.push(toml_error(source, &error)),
+        }
+    }
+
+    fn file(&mut self, source: &Source, file: RawFile) {
+        let client = self.policy.clients.len();
+        // The records of a client whose own table is wrong still get read: one run shows all mistakes.
+        if let Some(record) = self.client(source, file.client.into_inner()) {
+            self.policy.clients.push(record);
+        }
+        for domain in file.domain {
+            self.domain(source, client, domain);
+        }
+        for scope in file.scope {
+            self.scope(source, client, scope);
+        }
+        for vendor in file.vendor {
+            self.vendor(source, client, vendor);
+        }
+        for mailbox in file.mailbox {
+            self.mailbox(source, client, mailbox);
+        }
+        for person in file.person {
+            self.person(source, client, person);
+        }
+        for exception in file.exception {
+            self.exception(source, client, exception);
+        }
+    }
+
+    fn client(&mut self, source: &Source, raw: RawClient) -> Option<Client> {
+        let owner = self.person_reference(source, &raw.owner);
+        let emergency_approver = self.person_reference(source, &raw.emergency_approver);
+        let escalation_contacts = self.addresses(source, &raw.escalation_contacts);
+        Some(Client {
+            name: self.filled(source, raw.name)?,
+            owner: owner?,
+            emergency_approver: emergency_approver?,
+            escalation_contacts,
+        })
+    }
+
+    fn domain(&mut self, source: &Source, client: usize, raw: RawDomain) {
+        let Some(name) = self.value::<Domain>(source, &raw.name) else { return };
+        let admin_queue = raw.admin_queue.as_ref().and_then(|queue| self.value::<Address>(source, queue));
+        let approved_external_domains = self.values(source, &raw.approved_external_domains);
+        let registrar_admin = self.optional(source, raw.registrar_admin.as_ref());
+        let dns_admin = self.optional(source, raw.dns_admin.as_ref());
+        if raw.profile == Profile::Sending && raw.admin_queue.is_none() {
+            self.error(
+                "policy.no-admin-queue",
+                Place::of(source, &raw.name),
+                format!("`{name}` sends mail, so postmaster@ and abuse@ must reach somebody (RFC 2142)"),
+                format!("add `admin_queue = \"ops@{name}\"` with a mailbox that is watched"),
+            );
+        }
+        if self.claim_domain(&name, Place::of(source, &raw.name)) {
+            self.policy.domain_index.insert(name.clone(), self.policy.domains.len());
+            self.policy.domains.push(DomainRecord {
+                client,
+                name,
+                profile: raw.profile,
+                admin_queue,
+                approved_external_domains,
+                registrar: raw.registrar,
+                registrar_admin,
+                registrar_mfa: raw.registrar_mfa,
+                dns_provider: raw.dns_provider,
+                dns_admin,
+                dns_mfa: raw.dns_mfa,
+            });
+        }
+    }
+
+    fn scope(&mut self, source: &Source, client: usize, raw: Spanned<RawScope>) {
+        let raw = raw.into_inner();
+        let domain = self.value::<Domain>(source, &raw.domain);
+        let deliver_to = self.reference(source, &raw.deliver_to, ReferenceKind::Deliverable);
+        let (Some(domain), Some(deliver_to)) = (domain, deliver_to) else { return };
+        // Indexed even when it is a duplicate: one mistake is not reported again for every vendor of the scope.
+        self.claim_domain(&domain, Place::of(source, &raw.domain));
+        self.policy.scope_index.insert(domain.clone(), self.policy.scopes.len());
+        self.policy.scopes.push(Scope { client, domain, deliver_to, accept: raw.accept });
+    }
+
+    fn vendor(&mut self, source: &Source, client: usize, raw: Spanned<RawVendor>) {
+        let raw = raw.into_inner();
+        let Some(address) = self.reference(source, &raw.address, ReferenceKind::InScope) else { return };
+        let deliver_to = raw
+            .deliver_to
+            .as_ref()
+            .and_then(|route| self.reference(source, route, ReferenceKind::Deliverable));
+        let sender_domains = self.values(source, &raw.sender_domains);
+        let reply = raw.reply.and_then(|reply| self.reply_text(source, reply));
+        if self.claim_address(&address, Place::of(source, &raw.address)) {
+            self.policy.vendor_index.insert(address.clone(), self.policy.vendors.len());
+            self.policy.vendors.push(Vendor {
+                client,
+                address,
+                organisation: raw.organisation,
+                state: raw.state,
+                reply,
+                deliver_to,
+                sender_domains,
+            });
+        }
+    }
+
+    fn mailbox(&mut self, source: &Source, client: usize, raw: RawMailbox) {
+        let Some(address) = self.value::<Address>(source, &raw.address) else { return };
+        let at = self.policy.mailboxes.len();
+        if self.claim_address(&address, Place::of(source, &raw.address)) {
+            self.policy.mailbox_index.insert(address.clone(), at);
+        }
+        let mut aliases = Vec::new();
+        for written in &raw.aliases {
+            let Some(alias) = self.value::<Address>(source, written) else { continue };
+            if self.claim_address(&alias, Place::of(source, written)) {
+                self.policy.mailbox_index.insert(alias.clone(), at);
+                aliases.push(alias);
+            }
+        }
+        let record = Mailbox {
+            client,
+            address,
+            kind: raw.kind,
+            aliases,
+            workflow: raw.workflow,
+            business_owner: self.optional_person(source, raw.business_owner.as_ref()),
+            operator_team: raw.operator_team,
+            authorised_users: self.addresses(source, &raw.authorised_users),
+            shared_login_allowed: raw.shared_login_allowed,
+            receive_only: raw.receive_only,
+            reset_policy: raw.reset_policy,
+            reset_approvers: self.addresses(source, &raw.reset_approvers),
+            recovery_contact: self.optional(source, raw.recovery_contact.as_ref()),
+            escalation_contact: self.optional(source, raw.escalation_contact.as_ref()),
+            last_reviewed: raw.last_reviewed.map(|moment| moment.into_inner().0),
+        };
+        self.policy.mailboxes.push(record);
+    }
+
+    fn person(&mut self, source: &Source, client: usize, raw: Spanned<RawPerson>) {
+        let place = Place::of(source, &raw);
+        let raw = raw.into_inner();
+        if raw.addresses.is_empty() {
+            self.error(
+                "policy.person-without-address",
+                place,
+                format!("`{}` has no address", raw.name.get_ref()),
+                "add `addresses = [\"first.last@your.domain\"]`",
+            );
+        }
+        let at = self.policy.people.len();
+        let addresses = self.claim_person_addresses(source, at, &raw.addresses);
+        let external_addresses = self.claim_person_addresses(source, at, &raw.external_addresses);
+        let Some(name) = self.filled(source, raw.name) else { return };
+        let successor = raw
+            .successor
+            .as_ref()
+            .and_then(|successor| self.reference(source, successor, ReferenceKind::Deliverable));
+        self.policy.people.push(Person {
+            client,
+            name,
+            addresses,
+            external_addresses,
+            roles: raw.roles,
+            senior: raw.senior,
+            out_of_band: raw.out_of_band,
+            ssh_keys: raw.ssh_keys,
+            unix_user: raw.unix_user,
+            left: raw.left.map(|moment| moment.into_inner().0),
+            successor,
+        });
+    }
+
+    fn claim_person_addresses(&mut self, source: &Source, at: usize, written: &[Text]) -> Vec<Address> {
+        let mut claimed = Vec::new();
+        for text in written {
+            let Some(address) = self.value::<Address>(source, text) else { continue };
+            let place = Place::of(source, text);
+            if claim(&mut self.person_places, &address, &place, &mut self.diagnostics, "address") {
+                self.policy.person_index.insert(address.clone(), at);
+                claimed.push(address);
+            }
+        }
+        claimed
+    }
+
+    fn exception(&mut self, source: &Source, client: usize, raw: Spanned<RawException>) {
+        let raw = raw.into_inner();
+        let approver = self.person_reference(source, &raw.approver);
+        let fingerprint = self.filled(source, raw.fingerprint);
+        let content_hash = self.filled(source, raw.content_hash);
+        let (Some(approver), Some(fingerprint), Some(content_hash)) = (approver, fingerprint, content_hash)
+        else {
+            return;
+        };
+        self.policy.exceptions.push(Exception {
+            client,
+            fingerprint,
+            content_hash,
+            reason: raw.reason,
+            ticket: raw.ticket,
+            approver,
+            expires: raw.expires.into_inner().0,
+        });
+    }
+
+    // --- values -------------------------------------------------------------------------------------------------
+
+    fn value<T>(&mut self, source: &Source, written: &Text) -> Option<T>
+    where
+        T: FromStr + Wording,
+        T::Err: Display,
+    {
+        match written.get_ref().parse::<T>() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.error(
+                    T::ID,
+                    Place::of(source, written),
+                    format!("`{}` is not {}: {error}", written.get_ref(), T::WHAT),
+                    T::HELP,
+                );
+                None
+            }
+        }
+    }
+
+    fn values<T>(&mut self, source: &Source, written: &[Text]) -> Vec<T>
+    where
+        T: FromStr + Wording,
+        T::Err: Display,
+    {
+        written.iter().filter_map(|text| self.value(source, text)).collect()
+    }
+
+    fn addresses(&mut self, source: &Source, written: &[Text]) -> Vec<Address> {
+        self.values(source, written)
+    }
+
+    fn optional(&mut self, source: &Source, written: Option<&Text>) -> Option<Address> {
+        written.and_then(|text| self.value(source, text))
+    }
+
+    fn optional_person(&mut self, source: &Source, written: Option<&Text>) -> Option<Address> {
+        written.and_then(|text| self.person_reference(source, text))
+    }
+
+    fn person_reference(&mut self, source: &Source, written: &Text) -> Option<Address> {
+        self.reference(source, written, ReferenceKind::Person)
+    }
+
+    fn reference(&mut self, source: &Source, written: &Text, kind: ReferenceKind) -> Option<Address> {
+        let address = self.value::<Address>(source, written)?;
+        let place = Place::of(source, written);
+        self.references.push(Reference { address: address.clone(), place, kind });
+        Some(address)
+    }
+
+    fn filled(&mut self, source: &Source, written: Text) -> Option<String> {
+        if written.get_ref().trim().is_empty() {
+            let place = Place::of(source, &written);
+            self.error(
+                "policy.empty-value",
+                place,
+                "this value is empty",
+                "write the value between the quotes",
+            );
+            return None;
+        }
+        Some(written.into_inner())
+    }
+
+    /// A reply goes into an SMTP response line (RFC 5321 §4.5.3.1.5: 512 octets with code and CRLF).
+    fn reply_text(&mut self, source: &Source, written: Text) -> Option<String> {
+        const LONGEST_REPLY: usize = 300;
+        let text = written.get_ref();
+        let printable = text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+        if text.trim().is_empty() || text.len() > LONGEST_REPLY || !printable {
+            self.error(
+                "policy.bad-reply",
+                Place::of(source, &written),
+                "a reply is one line of printable ASCII that an SMTP client is shown",
+                format!("write between 1 and {LONGEST_REPLY} ASCII characters, without line breaks"),
+            );
+            return None;
+        }
+        Some(written.into_inner())
+    }
+
+    // --- uniqueness ---------------------------------------------------------------------------------------------
+
+    fn claim_domain(&mut self, domain: &Domain, place: Place) -> bool {
+        claim(&mut self.domain_places, domain, &place, &mut self.diagnostics, "domain")
+    }
+
+    fn claim_address(&mut self, address: &Address, place: Place) -> bool {
+        claim(&mut self.address_places, address, &place, &mut self.diagnostics, "address")
+    }
+
+    // --- references ---------------------------------------------------------------------------------------------
+
+    fn check_references(&mut self) {
+        let references = std::mem::take(&mut self.references);
+        for reference in &references {
+            match reference.kind {
+                ReferenceKind::Deliverable => self.check_deliverable(reference),
+                ReferenceKind::InScope => self.check_in_scope(reference),
+                ReferenceKind::Person => self.check_person(reference),
+            }
+        }
+        let queues: Vec<(Address, Place)> = self
+            .policy
+            .domains
+            .iter()
+            .filter_map(|record| {
+                Some((record.admin_queue.clone()?, self.domain_places[&record.name].clone()))
+            })
+            .collect();
+        for (queue, place) in queues {
+            if self.policy.scope(queue.domain()).is_some() {
+                self.error(
+                    "policy.admin-queue-in-scope",
+                    place,
+                    format!("the admin queue `{queue}` lies in a scope, which has no mailbox of its own"),
+                    "name the mailbox that people watch",
+                );
+            }
+        }
+        let in_scope: Vec<Address> = self
+            .policy
+            .mailbox_index
+            .keys()
+            .filter(|address| self.policy.scope(address.domain()).is_some())
+            .cloned()
+            .collect();
+        for address in in_scope {
+            let place = self.address_places[&address].clone();
+            self.error(
+                "policy.mailbox-in-scope",
+                place,
+                format!("`{address}` lies in a scope; a scope has one mailbox, and it lies elsewhere"),
+                "move the mailbox to a sending domain, or make this a [[vendor]] with `deliver_to`",
+            );
+        }
+    }
+
+    fn check_deliverable(&mut self, reference: &Reference) {
+        let address = &reference.address;
+        let known = self.policy.mailbox(address).is_some()
+            || self.policy.domains.iter().any(|record| record.admin_queue.as_ref() == Some(address))
+            || self.policy.people.iter().any(|person| person.addresses.contains(address));
+        let sending =
+            self.policy.domain(address.domain()).is_some_and(|record| record.profile == Profile::Sending);
+        if known && sending {
+            return;
+        }
+        let help = if sending {
+            format!("add `[[mailbox]]` with `address = \"{address}\"`, or name an existing mailbox")
+        } else {
+            format!("name a mailbox in a domain with `profile = \"sending\"`; `{}` is none", address.domain())
+        };
+        self.error(
+            "policy.no-such-mailbox",
+            reference.place.clone(),
+            format!("no mailbox `{address}` is known, so mail would have nowhere to go"),
+            help,
+        );
+    }
+
+    fn check_in_scope(&mut self, reference: &Reference) {
+        if self.policy.scope(reference.address.domain()).is_none() {
+            self.error(
+                "policy.vendor-outside-scope",
+                reference.place.clone(),
+                format!("`{}` is not inside any [[scope]]", reference.address),
+                format!("add a [[scope]] with `domain = \"{}\"`, or correct it", reference.address.domain()),
+            );
+        }
+    }
+
+    fn check_person(&mut self, reference: &Reference) {
+        if self.policy.person(&reference.address).is_none() {
+            let place = reference.place.clone();
+            let mut warning = Diagnostic::error(
+                "policy.unknown-person",
+                &place.source,
+                place.span,
+                format!("no [[person]] has the address `{}`", reference.address),
+                "add the person, so that `mailwarden who` can say who that is and how to reach them",
+            );
+            warning.level = Level::Warning;
+            self.diagnostics.push(warning);
+        }
+    }
+
+    fn error(&mut self, id: &'static str, place: Place, message: impl Into<String>, help: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::error(id, &place.source, place.span, message, help));
+    }
+
+    fn finish(mut self) -> Result<(Policy, Vec<Diagnostic>), Vec<Diagnostic>> {
+        self.diagnostics.sort_by_key(|diagnostic| {
+            (diagnostic.level, diagnostic.source.name.clone(), diagnostic.span.start)
+        });
+        if self.diagnostics.iter().any(|diagnostic| diagnostic.level == Level::Error) {
+            return Err(self.diagnostics);
+        }
+        self.policy.digest = self.digest;
+        Ok((self.policy, self.diagnostics))
+    }
+}
+
+/// How a kind of value is spoken of when it is wrong.
+trait Wording {
+    const ID: &'static str;
+    const WHAT: &'static str;
+    const HELP: &'static str;
+}
+
+impl Wording for Address {
+    const ID: &'static str = "policy.bad-address";
+    const WHAT: &'static str = "an address";
+    const HELP: &'static str = "write it as local@domain, without display name or angle brackets";
+}
+
+impl Wording for Domain {
+    const ID: &'static str = "policy.bad-domain";
+    const WHAT: &'static str = "a domain name";
+    const HELP: &'static str = "write it as labels separated by dots, e.g. saas.example.com";
+}
+
+fn claim<K: Clone + Eq + Hash + Display>(
+    places: &mut HashMap<K, Place>,
+    key: &K,
+    place: &Place,
+    diagnostics: &mut Vec<Diagnostic>,
+    what: &str,
+) -> bool {
+    if let Some(first) = places.get(key) {
+        let id = if what == "domain" { "policy.duplicate-domain" } else { "policy.duplicate-address" };
+        diagnostics.push(
+            Diagnostic::error(
+                id,
+                &place.source,
+                place.span.clone(),
+                format!("the {what} `{key}` is used twice"),
+                "remove one of the two, or give it to the record it belongs to",
+            )
+            .with_related(&first.source, first.span.clone(), "first used here"),
+        );
+        return false;
+    }
+    places.insert(key.clone(), place.clone());
+    true
+}
+
+fn digest(sources: &[Source]) -> String {
+    let mut hasher = Sha256::new();
+    for source in sources {
+        hasher.update((source.name.len() as u64).to_be_bytes());
+        hasher.update(source.name.as_bytes());
+        hasher.update((source.bytes.len() as u64).to_be_bytes());
+        hasher.update(&source.bytes);
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,18 @@
+//! The control model: who owns which address, what may be sent from it, where its mail goes.
+//!
+//! A policy is a set of TOML texts, one per client or organisation. [`Policy::compile`] reads them all, reports
+//! every mistake with the place in the text and what to write instead, and returns an indexed, immutable value.
+//! This crate knows no sockets, clocks, files or mail servers: whoever reads the texts hands them in.
+
+mod compile;
+mod diagnostic;
+mod model;
+mod policy;
+mod raw;
+
+pub use diagnostic::{Diagnostic, Level, Source, render, toml_error};
+pub use model::{
+    Accept, Client, DomainRecord, Exception, Mailbox, MailboxKind, Person, PersonRole, Profile, Scope,
+    Vendor, VendorState,
+};
+pub use policy::{Policy, ReceiveOnly, Recipient};

@@ -1,0 +1,16 @@
+//! The configuration file, the policy directory and secrets, as both programs read them.
+//!
+//! Reading a file is all the I/O there is; what a text means is decided by the policy and by the typed tables here.
+
+mod error;
+mod policy_files;
+mod secret;
+mod settings;
+
+pub use error::SettingsError;
+pub use policy_files::load_policy;
+pub use secret::SecretSource;
+pub use settings::{
+    Accounts, DEFAULT_CONFIG, Gate, Journal, Ledger, Login, MailServer, Metrics, Postfix, Settings, Sweep,
+    Tls,
+};

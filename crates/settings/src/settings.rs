@@ -1,0 +1,286 @@
+//! `mailwarden.toml`. Every table has a default, so that the commands that need no server need no file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mailwarden_gate::Modes;
+use mailwarden_policy::{Source, toml_error};
+use serde::Deserialize;
+
+use crate::{SecretSource, SettingsError};
+
+/// Read when no other file is named.
+pub const DEFAULT_CONFIG: &str = "/etc/mailwarden/mailwarden.toml";
+
+/// The whole file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where the file stands; paths in it are relative to this directory.
+    #[serde(skip)]
+    pub directory: PathBuf,
+    /// Policy.
+    pub policy: PolicyDirectory,
+    /// The gate.
+    pub gate: Gate,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// The gate journal.
+    pub journal: Journal,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// The IMAP server of the rounds.
+    pub imap: Option<MailServer>,
+    /// The ManageSieve server of the rounds.
+    pub managesieve: Option<MailServer>,
+    /// The master login of the rounds.
+    pub login: Option<Login>,
+    /// The local Postfix.
+    pub postfix: Option<Postfix>,
+    /// How to list the accounts of the mail system.
+    pub accounts: Option<Accounts>,
+    /// Pacing of the rounds.
+    pub sweep: Sweep,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("/etc/mailwarden"),
+            policy: PolicyDirectory::default(),
+            gate: Gate::default(),
+            ledger: Ledger::default(),
+            journal: Journal::default(),
+            metrics: Metrics::default(),
+            imap: None,
+            managesieve: None,
+            login: None,
+            postfix: None,
+            accounts: None,
+            sweep: Sweep::default(),
+        }
+    }
+}
+
+/// `[policy]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicyDirectory {
+    /// Directory of `*.toml` files, or one file.
+    pub directory: PathBuf,
+}
+
+impl Default for PolicyDirectory {
+    fn default() -> Self {
+        Self { directory: PathBuf::from("policy") }
+    }
+}
+
+/// `[gate]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gate {
+    /// `unix:PATH` or `inet:HOST:PORT`.
+    pub listen: String,
+    /// Mode of the unix socket, octal. Postfix connects as user `postfix`.
+    pub socket_mode: String,
+    /// Group of the unix socket; unchanged when empty.
+    pub socket_group: String,
+    /// More connections than this wait in the backlog.
+    pub max_connections: usize,
+    /// An idle connection is closed after this time. It has to be longer than Postfix's `smtpd_timeout` (300 s).
+    #[serde(deserialize_with = "duration")]
+    pub idle_timeout: Duration,
+    /// How long a stop waits for messages in flight.
+    #[serde(deserialize_with = "duration")]
+    pub drain_timeout: Duration,
+    /// Mode of each rule.
+    pub rules: Modes,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            listen: "unix:/run/mailwarden/gate.sock".to_owned(),
+            socket_mode: "0660".to_owned(),
+            socket_group: String::new(),
+            max_connections: 4000,
+            idle_timeout: Duration::from_secs(7210),
+            drain_timeout: Duration::from_secs(30),
+            rules: Modes::default(),
+        }
+    }
+}
+
+/// `[ledger]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ledger {
+    /// `sqlite:/path/to/file`.
+    pub url: String,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self { url: "sqlite:/var/lib/mailwarden/ledger.db".to_owned() }
+    }
+}
+
+/// `[journal]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Journal {
+    /// `sqlite:/path/to/file`; beside the ledger when empty.
+    pub url: String,
+    /// Decisions older than this are dropped.
+    #[serde(deserialize_with = "duration")]
+    pub keep: Duration,
+    /// No more decisions than this are kept.
+    pub max_rows: u64,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { url: String::new(), keep: Duration::from_secs(30 * 86_400), max_rows: 1_000_000 }
+    }
+}
+
+/// `[metrics]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// `HOST:PORT` for `/metrics` and `/healthz`; none when empty.
+    pub listen: String,
+}
+
+/// `[imap]` and `[managesieve]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailServer {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// How the connection is protected.
+    #[serde(default)]
+    pub tls: Tls,
+    /// The name the certificate must carry; the host when absent.
+    pub tls_name: Option<String>,
+    /// A private certification authority, PEM; the system's when absent.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How a connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    /// Plain text first, then STARTTLS; nothing secret is said before.
+    #[default]
+    Starttls,
+    /// TLS from the first byte.
+    Implicit,
+    /// None; refused for any address but loopback.
+    None,
+}
+
+/// `[login]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// The master user.
+    pub user: String,
+    /// Its password: `{ file = "..." }` or `{ credential = "..." }`.
+    pub password: SecretSource,
+    /// Dovecot's `auth_master_user_separator`; SASL authorisation identity when absent.
+    pub separator: Option<char>,
+}
+
+/// `[postfix]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Postfix {
+    /// `config_directory` of the instance.
+    pub config_directory: PathBuf,
+}
+
+/// `[accounts]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accounts {
+    /// Program and arguments that print one login a line, e.g. `["doveadm", "user", "*"]`. No shell is involved.
+    pub command: Vec<String>,
+}
+
+/// `[sweep]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sweep {
+    /// Mailboxes looked at side by side.
+    pub connections: usize,
+    /// Longest time for one mailbox.
+    #[serde(deserialize_with = "duration")]
+    pub mailbox_deadline: Duration,
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self { connections: 4, mailbox_deadline: Duration::from_secs(60) }
+    }
+}
+
+fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text).map_err(|error| {
+        serde::de::Error::custom(format!("`{text}` is not a duration such as \"30s\" or \"2h\": {error}"))
+    })
+}
+
+impl Settings {
+    /// Reads the named file; without a name the default file, or the defaults where that does not exist.
+    ///
+    /// # Errors
+    /// When the named file cannot be read, or a text is wrong.
+    pub fn load(named: Option<&Path>) -> Result<Self, SettingsError> {
+        let path = named.unwrap_or(Path::new(DEFAULT_CONFIG));
+        match std::fs::read(path) {
+            Ok(bytes) => Self::parse(path, bytes),
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Self::default())
+            }
+            Err(source) => Err(SettingsError::Unreadable {
+                what: "the configuration",
+                path: path.to_owned(),
+                source,
+                next: "name it with --config FILE",
+            }),
+        }
+    }
+
+    fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self, SettingsError> {
+        let source = Source::new(path.display().to_string(), bytes);
+        let text = source.utf8().map_err(|diagnostic| SettingsError::Invalid(vec![*diagnostic]))?;
+        let mut settings: Self = toml::from_str(text)
+            .map_err(|error| SettingsError::Invalid(vec![toml_error(&source, &error)]))?;
+        settings.directory = path.parent().unwrap_or(Path::new(".")).to_owned();
+        Ok(settings)
+    }
+
+    /// A path of the file, relative to the file's directory.
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.directory.join(path)
+    }
+
+    /// The policy directory.
+    pub fn policy_directory(&self) -> PathBuf {
+        self.resolve(&self.policy.directory)
+    }
+
+    /// The journal's URL: its own, or a file beside the ledger.
+    pub fn journal_url(&self) -> String {
+        if self.journal.url.is_empty() {
+            let base = self.ledger.url.strip_suffix(".db").unwrap_or(&self.ledger.url);
+            return format!("{base}-journal.db");
+        }
+        self.journal.url.clone()
+    }
+}

@@ -1,0 +1,87 @@
+//! Configuration files on disk: what is read, and what an admin is told when it cannot be.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use mailwarden_gate::Mode;
+use mailwarden_settings::{SecretSource, Settings, SettingsError, load_policy};
+use secrecy::ExposeSecret as _;
+use tempfile::TempDir;
+
+fn directory_with(name: &str, bytes: &[u8]) -> TempDir {
+    let directory = tempfile::tempdir().expect("tempdir");
+    fs::write(directory.path().join(name), bytes).expect("write");
+    directory
+}
+
+fn load(text: &str) -> Result<Settings, SettingsError> {
+    let directory = directory_with("mailwarden.toml", text.as_bytes());
+    Settings::load(Some(&directory.path().join("mailwarden.toml")))
+}
+
+#[test]
+fn rules_are_named_as_they_appear_in_replies() {
+    let settings = load("[gate.rules]\nreceive-only = \"observe\"\n").expect("valid");
+    assert_eq!(settings.gate.rules.receive_only, Mode::Observe);
+    assert_eq!(settings.gate.rules.route, Mode::Enforce);
+}
+
+#[test]
+fn mistakes_name_place_and_remedy() {
+    for (text, id, help) in [
+        ("[gate]\nlisten_on = \"x\"\n", "config.unknown-key", "known here: listen"),
+        ("[gate.rules]\nroute = \"on\"\n", "config.unknown-value", "enforce"),
+        ("[gate]\nidle_timeout = \"soon\"\n", "config.syntax", "soon"),
+    ] {
+        let message = load(text).expect_err("a mistake").render(false);
+        let complete =
+            message.contains(id) && message.contains(help) && message.contains("mailwarden.toml:2:");
+        assert!(complete, "{message}");
+    }
+}
+
+#[test]
+fn a_named_file_that_is_missing_is_an_error() {
+    let error = Settings::load(Some(Path::new("/nonexistent/mailwarden.toml"))).expect_err("missing");
+    assert!(error.render(false).contains("--config"));
+}
+
+#[test]
+fn editors_backups_are_no_policy() {
+    let directory = directory_with(".#client.toml", b"not toml at all");
+    let error = load_policy(directory.path()).expect_err("nothing there");
+    assert!(error.render(false).contains("holds no *.toml file"));
+}
+
+#[test]
+fn a_secret_that_everybody_can_read_is_refused() {
+    let directory = directory_with("password", b"s3cret\n");
+    let path = directory.path().join("password");
+    let source = SecretSource::File("password".into());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
+    let message = source.read(directory.path()).expect_err("public").render(false);
+    assert!(message.contains("chmod 600") && !message.contains("s3cret"), "{message}");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("chmod");
+    assert_eq!(source.read(directory.path()).expect("readable").expose_secret(), "s3cret");
+}
+
+#[test]
+fn the_commented_defaults_are_the_defaults_and_name_every_table() {
+    let text = include_str!("../../../config/mailwarden.toml");
+    let written = load(text).expect("the shipped file is valid");
+    let defaults = Settings { directory: written.directory.clone(), ..Settings::default() };
+    assert_eq!(format!("{written:?}"), format!("{defaults:?}"));
+    let uncommented: String = text
+        .lines()
+        .map(|line| {
+            line.strip_prefix("# ")
+                .filter(|rest| rest.starts_with('[') || rest.contains(" = "))
+                .unwrap_or(line)
+        })
+        .fold(String::new(), |all, line| all + line + "\n");
+    let all = load(&uncommented).expect("every commented key is valid");
+    let tables = (all.imap.is_some(), all.managesieve.is_some(), all.login.is_some());
+    assert_eq!(tables, (true, true, true));
+    assert!(all.postfix.is_some() && all.accounts.is_some());
+}

@@ -1,0 +1,625 @@
+//! Would the engine take the script?
+//!
+//! Pigeonhole's answers are measured and modelled closely. For the other engines only measured refusals
+//! count; what is not known to be refused is taken to run.
+
+use crate::Dialect;
+use crate::arguments::{Bound, Reading, fits};
+use crate::destination::mailto_recipients;
+use crate::effects::{Diagnostic, Severity};
+use crate::lexer::TokenKind;
+use crate::modifiers::Modifier;
+use crate::pigeonhole_address::is_pigeonhole_address;
+use crate::strings::{Piece, is_variable_name, match_number, pieces, text_of};
+use crate::tree::{Argument, Command, CommandId, Test, TestId};
+use crate::vocabulary::{
+    self, Inner, Signature, Takes, differs_only_in_case, pigeonhole_enables, pigeonhole_knows,
+};
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// How many problems are listed; after so many the answer is clear.
+const MAX_PROBLEMS: usize = 100;
+/// The longest name Pigeonhole reads.
+const MAX_IDENTIFIER: usize = 32;
+
+/// Everything the engine would object to, and what its administrator decides.
+pub(crate) fn check(reading: Reading<'_>) -> Vec<Diagnostic> {
+    let mut check = Check { reading, declared: HashSet::new(), problems: Vec::new(), loops: 0 };
+    check.grammar();
+    check.nesting();
+    check.tokens();
+    check.script();
+    check.problems
+}
+
+struct Check<'t> {
+    reading: Reading<'t>,
+    declared: HashSet<Vec<u8>>,
+    problems: Vec<Diagnostic>,
+    loops: usize,
+}
+
+/// What a test is known to yield when the script is compiled. Pigeonhole does not look at code that it
+/// thus knows to be dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fixed {
+    True,
+    False,
+    Open,
+}
+
+impl Fixed {
+    fn inverted(self) -> Self {
+        match self {
+            Self::True => Self::False,
+            Self::False => Self::True,
+            Self::Open => Self::Open,
+        }
+    }
+}
+
+impl<'t> Check<'t> {
+    fn is_pigeonhole(&self) -> bool {
+        self.reading.dialect == Dialect::Pigeonhole
+    }
+
+    fn problem(&mut self, severity: Severity, start: usize, end: usize, message: &str) {
+        if self.problems.len() < MAX_PROBLEMS {
+            let span = self.reading.tree.lines.span(start, end);
+            self.problems.push(Diagnostic { severity, span, message: message.to_owned() });
+        }
+    }
+
+    fn refuse(&mut self, start: usize, end: usize, message: &str) {
+        self.problem(Severity::Error, start, end, message);
+    }
+
+    /// Refused by Pigeonhole; not known of the others.
+    fn refuse_strictly(&mut self, start: usize, end: usize, message: &str) {
+        let severity = if self.is_pigeonhole() { Severity::Error } else { Severity::Warning };
+        self.problem(severity, start, end, message);
+    }
+
+    fn refuse_token(&mut self, token: u32, message: &str) {
+        let token = self.reading.tree.tokens[token as usize];
+        self.refuse(token.start, token.end, message);
+    }
+
+    fn grammar(&mut self) {
+        for error in &self.reading.tree.errors {
+            self.refuse(error.start, error.end, error.message);
+        }
+    }
+
+    /// Engines count while they parse, so dead code counts too.
+    fn nesting(&mut self) {
+        let tree = self.reading.tree;
+        let limit = self.reading.dialect.block_limit();
+        for command in tree.commands.iter().filter(|command| command.depth as usize > limit) {
+            self.refuse(command.start, command.end, "nested deeper than the engine allows");
+        }
+        // A test stands before the tests inside it, so one pass tells every depth.
+        let mut depths = vec![1_usize; tree.tests.len()];
+        for (number, test) in tree.tests.iter().enumerate() {
+            for inner in tree.test_list(test.first) {
+                depths[inner as usize] = depths[number] + 1;
+            }
+            if depths[number] > self.reading.dialect.test_limit() {
+                self.refuse(test.start, test.end, "tests nested deeper than the engine allows");
+            }
+        }
+    }
+
+    fn tokens(&mut self) {
+        for token in &self.reading.tree.tokens {
+            let bytes = token.bytes(self.reading.script);
+            match token.kind {
+                TokenKind::Beyond => {
+                    self.problem(
+                        Severity::Warning,
+                        token.start,
+                        token.end,
+                        "the engine stops reading here, silently",
+                    );
+                }
+                TokenKind::Quoted | TokenKind::MultiLine
+                    if bytes.len() > self.reading.dialect.string_limit() =>
+                {
+                    self.refuse(token.start, token.end, "a string longer than the engine takes");
+                }
+                _ if self.is_pigeonhole() => self.pigeonhole_token(token.kind, token.start, token.end),
+                _ => {}
+            }
+        }
+    }
+
+    fn pigeonhole_token(&mut self, kind: TokenKind, start: usize, end: usize) {
+        let bytes = &self.reading.script[start..end];
+        let name = matches!(kind, TokenKind::Identifier | TokenKind::Tag);
+        let text = matches!(
+            kind,
+            TokenKind::Quoted | TokenKind::MultiLine | TokenKind::LineComment | TokenKind::BlockComment
+        );
+        if name && bytes.len() - usize::from(kind == TokenKind::Tag) > MAX_IDENTIFIER {
+            self.refuse(start, end, "a name longer than 32 characters");
+        } else if text && bytes.contains(&0) {
+            self.refuse(start, end, "a NUL in a string or comment");
+        }
+    }
+
+    fn script(&mut self) {
+        let mut header = true;
+        let mut previous = "";
+        let first = self.reading.tree.first;
+        for id in self.reading.tree.block(first) {
+            header &= self.name(id) == "require";
+            if self.name(id) == "require" || !header {
+                self.misplaced_require(id, header);
+            }
+        }
+        self.block(first, &mut previous);
+    }
+
+    fn misplaced_require(&mut self, id: CommandId, header: bool) {
+        let command = &self.reading.tree.commands[id as usize];
+        let strict = self.reading.dialect != Dialect::Stalwart;
+        if !header && strict && self.name(id) == "require" {
+            self.refuse(command.start, command.end, "`require` after other commands");
+        }
+    }
+
+    fn name(&self, id: CommandId) -> &'static str {
+        self.signature(&self.reading.tree.commands[id as usize]).map_or("", |signature| signature.name)
+    }
+
+    fn signature(&self, command: &Command) -> Option<&'static Signature> {
+        vocabulary::command(self.reading.text(command.name), self.reading.dialect.folds_keywords())
+    }
+
+    fn block(&mut self, first: Option<CommandId>, previous: &mut &'static str) {
+        let tree = self.reading.tree;
+        let mut taken = false;
+        for id in tree.block(first) {
+            let command = &tree.commands[id as usize];
+            let name = self.name(id);
+            if matches!(name, "else" | "elsif") && !matches!(*previous, "if" | "elsif") {
+                self.refuse(command.start, command.end, "`else` or `elsif` without `if`");
+            }
+            if !matches!(name, "else" | "elsif") {
+                taken = false;
+            }
+            *previous = name;
+            // Behind a branch that is always taken, Pigeonhole does not look at the others.
+            if taken && self.is_pigeonhole() {
+                continue;
+            }
+            taken |= self.command(command) == Fixed::True;
+        }
+    }
+
+    fn command(&mut self, command: &'t Command) -> Fixed {
+        let Some(signature) = self.signature(command) else {
+            let severity =
+                if self.reading.dialect == Dialect::Stalwart { Severity::Warning } else { Severity::Error };
+            self.problem(severity, command.start, command.end, "an unknown command");
+            return self.inner_block(command);
+        };
+        self.capability(signature, command.start, command.end);
+        let bound = self.reading.bind(signature, &command.arguments);
+        self.arguments(signature, &bound, command.start, command.end);
+        let fixed = self.inner_tests(signature, command.test, command.listed, command.start, command.end);
+        self.block_presence(signature, command);
+        self.particular(signature.name, &bound, command);
+        let looping = usize::from(signature.name == "foreverypart");
+        self.loops += looping;
+        if fixed != Fixed::False || !self.is_pigeonhole() || !signature.block {
+            self.inner_block(command);
+        }
+        self.loops -= looping;
+        fixed
+    }
+
+    fn inner_block(&mut self, command: &Command) -> Fixed {
+        for id in self.reading.tree.block(command.block) {
+            if self.name(id) == "require" && self.reading.dialect != Dialect::Stalwart {
+                let inner = &self.reading.tree.commands[id as usize];
+                self.refuse(inner.start, inner.end, "`require` inside a block");
+            }
+        }
+        self.block(command.block, &mut "");
+        Fixed::Open
+    }
+
+    fn capability(&mut self, signature: &Signature, start: usize, end: usize) {
+        let declared = |name: &&str| self.declared.contains(name.as_bytes());
+        if !signature.capabilities.is_empty() && !signature.capabilities.iter().any(declared) {
+            self.refuse(start, end, "the capability it needs is not required");
+        }
+    }
+
+    fn arguments(&mut self, signature: &'static Signature, bound: &Bound<'t>, start: usize, end: usize) {
+        if !bound.unknown_tags.is_empty() {
+            self.refuse_strictly(start, end, "a tag that does not belong here");
+        }
+        if let Some(tag) = bound.late_tag {
+            self.refuse_token(tag, "a tag behind other arguments");
+        }
+        self.tags(bound);
+        let (least, most) = (signature.positional.len() - signature.optional, signature.positional.len());
+        let (least, most) = self.notify_arity(signature, bound).unwrap_or((least, most));
+        if !(least..=most).contains(&bound.positional.len()) {
+            self.refuse_strictly(start, end, "the wrong number of arguments");
+            return;
+        }
+        self.argument_types(signature, bound, start, end);
+    }
+
+    /// The older notify has no positional argument, the newer exactly one.
+    fn notify_arity(&self, signature: &Signature, bound: &Bound<'_>) -> Option<(usize, usize)> {
+        let newer = self.declared.contains(b"enotify".as_slice()) && !bound.has("method");
+        (signature.name == "notify").then_some(if newer { (1, 1) } else { (0, 1) })
+    }
+
+    fn argument_types(&mut self, signature: &Signature, bound: &Bound<'_>, start: usize, end: usize) {
+        let flags = matches!(signature.name, "setflag" | "addflag" | "removeflag" | "hasflag");
+        let skipped = if flags { signature.positional.len() - bound.positional.len() } else { 0 };
+        for (argument, takes) in
+            bound.positional.iter().zip(&signature.positional[skipped.min(signature.positional.len())..])
+        {
+            let list = matches!(argument, Argument::List { .. });
+            let several = self.declared.contains(b"vnd.cyrus.redirect-multiple".as_slice());
+            if signature.name == "redirect" && list && self.reading.dialect == Dialect::Cyrus && several {
+                continue;
+            }
+            if !fits(argument, *takes) {
+                let measured = signature.name == "redirect" && list;
+                match measured {
+                    true => self.refuse(start, end, "one string is wanted here, not a list"),
+                    false => self.refuse_strictly(start, end, "an argument of the wrong type"),
+                }
+            }
+        }
+    }
+
+    fn tags(&mut self, bound: &Bound<'_>) {
+        let mut seen: Vec<&str> = Vec::new();
+        for tag in &bound.tags {
+            let (name, capability, takes) = *tag.row;
+            if !capability.is_empty() && !self.declared.contains(capability.as_bytes()) {
+                self.refuse_token(tag.token, "the capability this tag needs is not required");
+            }
+            if takes != Takes::Nothing && !tag.value.is_some_and(|value| fits(value, takes)) {
+                self.strict_token(tag.token, "this tag wants another value");
+            }
+            if seen.contains(&group(name)) {
+                self.strict_token(tag.token, "this tag contradicts one before it");
+            }
+            seen.push(group(name));
+        }
+    }
+
+    fn strict_token(&mut self, token: u32, message: &str) {
+        let token = self.reading.tree.tokens[token as usize];
+        self.refuse_strictly(token.start, token.end, message);
+    }
+
+    fn block_presence(&mut self, signature: &Signature, command: &Command) {
+        if signature.block && !command.has_block {
+            self.refuse(command.start, command.end, "a block is missing");
+        } else if !signature.block && command.has_block {
+            self.refuse(command.start, command.end, "a block where none belongs");
+        }
+    }
+
+    fn inner_tests(
+        &mut self,
+        signature: &Signature,
+        first: Option<TestId>,
+        listed: bool,
+        start: usize,
+        end: usize,
+    ) -> Fixed {
+        let loose = self.reading.dialect == Dialect::Stalwart;
+        let shape = match signature.inner {
+            Inner::None => first.is_none(),
+            Inner::One => (first.is_some() && !listed) || (loose && listed),
+            Inner::List => (first.is_some() && listed) || loose,
+        };
+        if !shape {
+            self.refuse(start, end, "the wrong number of tests");
+        }
+        match signature.name {
+            "allof" => self.any_or_all(first, Fixed::False),
+            "else" => Fixed::True,
+            "not" => self.any_or_all(first, Fixed::True).inverted(),
+            _ => self.any_or_all(first, Fixed::True),
+        }
+    }
+
+    /// `end` is the result that decides the whole; Pigeonhole does not look at the tests behind it.
+    fn any_or_all(&mut self, first: Option<TestId>, end: Fixed) -> Fixed {
+        let tree = self.reading.tree;
+        let mut whole = if first.is_some() { end.inverted() } else { Fixed::Open };
+        for id in tree.test_list(first) {
+            let fixed = self.test(&tree.tests[id as usize]);
+            if fixed == end {
+                whole = end;
+                if self.is_pigeonhole() {
+                    break;
+                }
+            } else if fixed == Fixed::Open && whole != end {
+                whole = Fixed::Open;
+            }
+        }
+        whole
+    }
+
+    fn test(&mut self, test: &'t Test) -> Fixed {
+        let fold = self.reading.dialect.folds_keywords();
+        let Some(name) = test.name else { return self.any_or_all(test.first, Fixed::True) };
+        let Some(signature) = vocabulary::test(self.reading.text(name), fold) else {
+            let severity =
+                if self.reading.dialect == Dialect::Stalwart { Severity::Warning } else { Severity::Error };
+            self.problem(severity, test.start, test.end, "an unknown test");
+            return Fixed::Open;
+        };
+        self.capability(signature, test.start, test.end);
+        let bound = self.reading.bind(signature, &test.arguments);
+        self.arguments(signature, &bound, test.start, test.end);
+        let inner = self.inner_tests(signature, test.first, test.listed, test.start, test.end);
+        self.particular_test(signature.name, &bound, test);
+        match signature.name {
+            "true" => Fixed::True,
+            "false" => Fixed::False,
+            "not" | "anyof" | "allof" => inner,
+            "ihave" => self.ihave(&bound),
+            _ => Fixed::Open,
+        }
+    }
+
+    /// RFC 5463 §4: what is there need not be required any more. Stalwart insists (measured).
+    fn ihave(&mut self, bound: &Bound<'_>) -> Fixed {
+        let names = self.strings(bound.last());
+        if self.is_pigeonhole() && names.iter().any(|(_, name)| !pigeonhole_knows(name)) {
+            return Fixed::False;
+        }
+        let sure = self.is_pigeonhole() && names.iter().all(|(_, name)| pigeonhole_enables(name));
+        if self.reading.dialect != Dialect::Stalwart {
+            self.declared.extend(names.into_iter().map(|(_, name)| name.into_owned()));
+        }
+        if sure { Fixed::True } else { Fixed::Open }
+    }
+
+    fn strings(&self, argument: Option<&Argument>) -> Vec<(u32, Cow<'t, [u8]>)> {
+        let tokens = argument.map(|argument| self.reading.tree.strings_of(argument)).unwrap_or_default();
+        let encoded = self.reading.dialect.expands_without_require()
+            || self.declared.contains(b"encoded-character".as_slice());
+        let text = |token: u32| text_of(self.reading.text(token), self.reading.dialect, encoded);
+        tokens.iter().map(|token| (*token, text(*token))).collect()
+    }
+
+    /// The text of a string without variables in it.
+    fn constant(&self, argument: Option<&Argument>) -> Option<Cow<'t, [u8]>> {
+        let (_, text) = self.strings(argument).into_iter().next()?;
+        let variables =
+            self.reading.dialect.expands_without_require() || self.declared.contains(b"variables".as_slice());
+        let whole = !variables || pieces(&text).iter().all(|piece| matches!(piece, Piece::Text(_)));
+        whole.then_some(text)
+    }
+
+    fn require(&mut self, bound: &Bound<'_>) {
+        for (token, name) in self.strings(bound.last()) {
+            let unknown = self.is_pigeonhole() && !pigeonhole_knows(&name);
+            if unknown || differs_only_in_case(&name) {
+                self.refuse_token(token, "a capability the engine does not have");
+            } else if self.is_pigeonhole() && !pigeonhole_enables(&name) {
+                let at = self.reading.tree.tokens[token as usize];
+                let message = "a capability that only some installations switch on";
+                self.problem(Severity::Warning, at.start, at.end, message);
+            }
+            self.declared.insert(name.into_owned());
+        }
+    }
+
+    /// What single commands insist on.
+    fn particular(&mut self, name: &str, bound: &Bound<'_>, command: &Command) {
+        match name {
+            "require" => self.require(bound),
+            "redirect" if self.is_pigeonhole() => self.redirect(bound, command),
+            "notify" if self.is_pigeonhole() => self.notify(bound, command),
+            "set" => self.set(bound, command),
+            "vacation" if self.is_pigeonhole() => self.vacation(bound, command),
+            "break" if self.loops == 0 => {
+                self.refuse_strictly(command.start, command.end, "`break` outside a loop");
+            }
+            "include" if self.is_pigeonhole() => self.include(bound, command),
+            "setflag" | "addflag" | "removeflag" if bound.positional.len() == 2 => {
+                self.flag_variable(command);
+            }
+            "global" if !self.declared.contains(b"variables".as_slice()) => {
+                self.refuse_strictly(command.start, command.end, "`global` without the variables capability");
+            }
+            "extracttext" if !self.declared.contains(b"foreverypart".as_slice()) => {
+                self.refuse_strictly(command.start, command.end, "`extracttext` without foreverypart");
+            }
+            _ => {}
+        }
+    }
+
+    fn flag_variable(&mut self, command: &Command) {
+        if !self.declared.contains(b"variables".as_slice()) {
+            self.refuse_strictly(command.start, command.end, "a variable without the variables capability");
+        }
+    }
+
+    fn redirect(&mut self, bound: &Bound<'_>, command: &Command) {
+        let Some(address) = self.constant(bound.last()) else { return };
+        if !is_pigeonhole_address(&address) {
+            self.refuse(command.start, command.end, "not one valid address");
+        }
+    }
+
+    fn vacation(&mut self, bound: &Bound<'_>, command: &Command) {
+        let from = bound.value("from");
+        if let (Some(_), Some(address)) = (from, self.constant(from))
+            && !is_pigeonhole_address(&address)
+        {
+            self.refuse(command.start, command.end, "not one valid address");
+        }
+    }
+
+    /// Pigeonhole knows one method.
+    fn notify(&mut self, bound: &Bound<'_>, command: &Command) {
+        if let Some(importance) = self.constant(bound.value("importance"))
+            && !matches!(&*importance, b"1" | b"2" | b"3")
+        {
+            self.refuse(command.start, command.end, "an importance other than 1, 2 and 3");
+        }
+        let Some(uri) = self.constant(bound.last()) else { return };
+        let uri = String::from_utf8_lossy(&uri);
+        match mailto_recipients(&uri) {
+            None => self.refuse(command.start, command.end, "not a `mailto:` URI"),
+            Some(recipients) => {
+                let sound = |text: &str| is_pigeonhole_address(text.as_bytes());
+                if !recipients.iter().all(|(text, _)| sound(text)) {
+                    self.refuse(command.start, command.end, "a `mailto:` URI with an invalid recipient");
+                }
+            }
+        }
+    }
+
+    fn include(&mut self, bound: &Bound<'_>, command: &Command) {
+        if bound.has("personal") && bound.has("global") {
+            self.refuse(command.start, command.end, "both `:personal` and `:global`");
+        } else if bound.last().is_some() && self.constant(bound.last()).is_none() {
+            self.refuse(command.start, command.end, "the name of an included script must be constant");
+        }
+    }
+
+    fn set(&mut self, bound: &Bound<'_>, command: &Command) {
+        let mut levels: Vec<u8> = bound
+            .tags
+            .iter()
+            .filter_map(|tag| Modifier::from_tag(tag.row.0.as_bytes()))
+            .map(Modifier::precedence)
+            .collect();
+        levels.sort_unstable();
+        if levels.windows(2).any(|pair| pair[0] == pair[1]) {
+            self.refuse(command.start, command.end, "two modifiers of the same precedence");
+        }
+        let name = self.strings(bound.at(0)).into_iter().next().map(|(_, name)| name);
+        if name.is_some_and(|name| !self.is_assignable(&name)) && self.reading.dialect != Dialect::Stalwart {
+            self.refuse(command.start, command.end, "not the name of a variable that can be set");
+        }
+    }
+
+    fn is_assignable(&self, name: &[u8]) -> bool {
+        let namespaced = name.contains(&b'.');
+        let global = name.to_ascii_lowercase().starts_with(b"global.")
+            && self.declared.contains(b"include".as_slice());
+        is_variable_name(name) && match_number(name).is_none() && (!namespaced || global)
+    }
+
+    fn particular_test(&mut self, name: &str, bound: &Bound<'_>, test: &Test) {
+        match name {
+            "size" if bound.tags.len() != 1 => {
+                self.refuse_strictly(test.start, test.end, "`size` wants either `:over` or `:under`");
+            }
+            "header" | "address" | "date" if bound.has("last") && !bound.has("index") => {
+                self.refuse_strictly(test.start, test.end, "`:last` without `:index`");
+            }
+            "address" if self.is_pigeonhole() => self.address_headers(bound, test),
+            "envelope" if self.is_pigeonhole() => self.envelope_parts(bound, test),
+            _ => {}
+        }
+        if self.is_pigeonhole() {
+            self.relation(bound, test);
+            self.comparator(bound, test);
+        }
+    }
+
+    fn address_headers(&mut self, bound: &Bound<'_>, test: &Test) {
+        let known =
+            |name: &[u8]| ADDRESS_HEADERS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name));
+        if let Some(name) = self.constant(bound.at(0))
+            && !known(&name)
+        {
+            self.refuse(test.start, test.end, "a header field that holds no addresses");
+        }
+    }
+
+    fn envelope_parts(&mut self, bound: &Bound<'_>, test: &Test) {
+        let known = |name: &[u8]| {
+            ["from", "to", "auth"].iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
+        };
+        if self.strings(bound.at(0)).iter().any(|(_, name)| !known(name)) {
+            self.refuse(test.start, test.end, "an unknown part of the envelope");
+        }
+    }
+
+    fn relation(&mut self, bound: &Bound<'_>, test: &Test) {
+        for tag in ["count", "value"] {
+            if let Some(relation) = self.constant(bound.value(tag))
+                && !matches!(&*relation, b"gt" | b"ge" | b"lt" | b"le" | b"eq" | b"ne")
+            {
+                self.refuse(test.start, test.end, "an unknown relation");
+            }
+        }
+    }
+
+    fn comparator(&mut self, bound: &Bound<'_>, test: &Test) {
+        let Some(name) = self.constant(bound.value("comparator")) else { return };
+        let numeric = name.eq_ignore_ascii_case(b"i;ascii-numeric")
+            && self.declared.contains(b"comparator-i;ascii-numeric".as_slice());
+        let basic = name.eq_ignore_ascii_case(b"i;octet") || name.eq_ignore_ascii_case(b"i;ascii-casemap");
+        if !basic && !numeric {
+            self.refuse(test.start, test.end, "an unknown comparator");
+        } else if numeric && (bound.has("contains") || bound.has("matches")) {
+            self.refuse(test.start, test.end, "a numeric comparator compares no parts of strings");
+        }
+    }
+}
+
+/// Tags of which only one may stand in a place share a group.
+fn group(tag: &'static str) -> &'static str {
+    match tag {
+        "is" | "contains" | "matches" | "regex" | "count" | "value" => "match type",
+        "all" | "localpart" | "domain" | "user" | "detail" => "address part",
+        other => other,
+    }
+}
+
+/// The header fields in which Pigeonhole's `address` test looks for addresses.
+const ADDRESS_HEADERS: [&str; 30] = [
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "sender",
+    "resent-from",
+    "resent-to",
+    "resent-cc",
+    "resent-bcc",
+    "resent-sender",
+    "reply-to",
+    "resent-reply-to",
+    "errors-to",
+    "disposition-notification-to",
+    "for-approval",
+    "for-handling",
+    "for-comment",
+    "apparently-to",
+    "delivered-to",
+    "return-receipt-to",
+    "x-admin",
+    "read-receipt-to",
+    "x-confirm-reading-to",
+    "return-receipt-requested",
+    "registered-mail-reply-requested-by",
+    "mail-followup-to",
+    "mail-reply-to",
+    "abuse-reports-to",
+    "x-complaints-to",
+    "x-report-abuse-to",
+];

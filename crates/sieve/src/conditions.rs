@@ -1,0 +1,69 @@
+//! The way to an effect, as text.
+
+use crate::tree::Tree;
+
+/// How long the text of the conditions of one effect may become.
+const MAX_CONDITION_BYTES: usize = 300;
+
+/// A step on the way: a test that held or failed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    /// The script, by number.
+    pub(crate) script: usize,
+    /// The bytes of the test.
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) negated: bool,
+}
+
+/// A test as one line: comments dropped, blanks joined, control characters shown as `?`, shortened.
+pub(crate) fn test_text(script: &[u8], tree: &Tree, start: usize, end: usize) -> String {
+    let from = tree.tokens.partition_point(|token| token.start < start);
+    let mut text = String::new();
+    for token in tree.tokens[from..].iter().take_while(|token| token.end <= end) {
+        if token.kind.is_trivia() {
+            if !text.ends_with(' ') {
+                text.push(' ');
+            }
+            continue;
+        }
+        push_visible(&mut text, &String::from_utf8_lossy(token.bytes(script)));
+        if text.len() >= MAX_CONDITION_BYTES {
+            break;
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+fn push_visible(text: &mut String, addition: &str) {
+    for character in addition.chars() {
+        if text.len() >= MAX_CONDITION_BYTES {
+            text.push('\u{2026}');
+            return;
+        }
+        text.push(if character.is_control() { '?' } else { character });
+    }
+}
+
+/// Joins the steps that `text_of` renders, until the text is long enough.
+pub(crate) fn path_text(path: &[Step], text_of: impl Fn(&Step) -> String) -> String {
+    let mut text = String::new();
+    for step in path {
+        if !text.is_empty() {
+            text.push_str(" and ");
+        }
+        if text.len() >= MAX_CONDITION_BYTES {
+            text.push('\u{2026}');
+            break;
+        }
+        match step.negated {
+            true => {
+                text.push_str("not (");
+                text.push_str(&text_of(step));
+                text.push(')');
+            }
+            false => text.push_str(&text_of(step)),
+        }
+    }
+    text
+}

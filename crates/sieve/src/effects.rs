@@ -1,0 +1,265 @@
+//! What a script can do: the records that analysis hands out.
+
+use crate::span::Span;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal),+ $(,)?) => {
+        /// What an effect does, named as the standard names the action.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum EffectKind { $($(#[$doc])* $kind),+ }
+
+        impl EffectKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$kind),+];
+
+            /// The name used in reports.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name),+ }
+            }
+
+            /// The kind of that name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.name() == name)
+            }
+        }
+    };
+}
+
+kinds! {
+    /// RFC 5228 §4.2, RFC 3894: the message goes to another address.
+    Redirect = "redirect",
+    /// RFC 5435 and the older draft: a notification goes out.
+    Notify = "notify",
+    /// The older notify draft: notifications are withdrawn.
+    Denotify = "denotify",
+    /// RFC 5230: the sender gets an automatic answer.
+    Vacation = "vacation",
+    /// RFC 5429: the message is refused with a text.
+    Reject = "reject",
+    /// RFC 5429: the message is refused during SMTP.
+    Ereject = "ereject",
+    /// RFC 5228 §4.4: the message vanishes.
+    Discard = "discard",
+    /// RFC 5228 §4.1: the message goes to a folder.
+    Fileinto = "fileinto",
+    /// RFC 5228 §4.3: the message is kept.
+    Keep = "keep",
+    /// RFC 5232: flags are set.
+    Setflag = "setflag",
+    /// RFC 5232: flags are added.
+    Addflag = "addflag",
+    /// RFC 5232: flags are taken away.
+    Removeflag = "removeflag",
+    /// The older imapflags draft: the message is flagged.
+    Mark = "mark",
+    /// The older imapflags draft: the message is unflagged.
+    Unmark = "unmark",
+    /// vnd.dovecot.pipe: a program receives the message.
+    Pipe = "pipe",
+    /// vnd.dovecot.filter: a program rewrites the message.
+    Filter = "filter",
+    /// vnd.dovecot.execute: a program runs.
+    Execute = "execute",
+    /// vnd.dovecot.report: an abuse report with the message goes out.
+    Report = "report",
+    /// RFC 5293: a header field is added.
+    Addheader = "addheader",
+    /// RFC 5293: header fields are removed.
+    Deleteheader = "deleteheader",
+    /// Zimbra: header fields are rewritten.
+    Replaceheader = "replaceheader",
+    /// RFC 5703: a MIME part is replaced.
+    Replace = "replace",
+    /// RFC 5703: the message is wrapped.
+    Enclose = "enclose",
+    /// RFC 6558: a MIME part is converted.
+    Convert = "convert",
+    /// RFC 6609: another script runs.
+    Include = "include",
+    /// draft-ietf-extra-sieve-snooze: the message is hidden until later.
+    Snooze = "snooze",
+    /// RFC 9671: calendar objects are changed.
+    Processcalendar = "processcalendar",
+    /// vnd.cyrus.imip: calendar objects are changed.
+    Processimip = "processimip",
+    /// vnd.cyrus.implicit_keep_target: unfiled mail goes to another folder.
+    ImplicitKeepTarget = "implicit_keep_target",
+    /// vnd.proton.expire: the message is deleted later.
+    Expire = "expire",
+    /// vnd.proton.expire: the deletion is called off.
+    Unexpire = "unexpire",
+    /// vnd.dovecot.debug: text goes to the log.
+    DebugLog = "debug_log",
+    /// vnd.cyrus.log: text goes to the log.
+    Log = "log",
+    /// Something this library does not understand: assume anything.
+    Unknown = "unknown",
+}
+
+macro_rules! named {
+    ($(#[$outer:meta])* $type:ident { $($(#[$doc:meta])* $variant:ident = $name:literal),+ $(,)? }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $type { $($(#[$doc])* $variant),+ }
+
+        impl $type {
+            /// The name used in reports.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+    };
+}
+
+named! {
+    /// How well the targets are known.
+    Form {
+        /// Every target is known, and all of them apply.
+        Exact = "exact",
+        /// One or some of a known, finite set.
+        Set = "set",
+        /// Known text around parts that only a message, or the server, fills in.
+        Template = "template",
+        /// An external list (RFC 6134) whose members are stored elsewhere.
+        List = "list",
+        /// Nothing useful is known.
+        Unbounded = "unbounded",
+    }
+}
+
+named! {
+    /// Whether the engine gets there.
+    Reach {
+        /// On every message.
+        Always = "always",
+        /// On some messages.
+        Conditional = "conditional",
+        /// On none: after `stop`, under `if false`, or the like.
+        Dead = "dead",
+        /// The script is not the active one, and no active script includes it.
+        Inactive = "inactive",
+    }
+}
+
+named! {
+    /// Whether, when the effect happens, the owner's store also receives the message: by implicit keep,
+    /// `keep` or `fileinto`.
+    LocalCopy {
+        /// Always.
+        Kept = "kept",
+        /// Never.
+        Lost = "lost",
+        /// On some messages only, or not known.
+        Depends = "depends",
+    }
+}
+
+named! {
+    /// What a target is to its effect.
+    Role {
+        /// An address that receives something.
+        Recipient = "recipient",
+        /// The same by `cc`.
+        Cc = "cc",
+        /// The same by `bcc`.
+        Bcc = "bcc",
+        /// An address `vacation` answers for.
+        AnswersFor = "answers_for",
+        /// The sender that is shown.
+        From = "from",
+        /// A folder.
+        Mailbox = "mailbox",
+        /// An IMAP flag.
+        Flag = "flag",
+        /// A program.
+        Program = "program",
+        /// A header field.
+        Header = "header",
+        /// A script.
+        Script = "script",
+        /// An external list.
+        List = "list",
+        /// Another URI or method of notification.
+        Method = "method",
+        /// An unknown command or region.
+        Code = "code",
+    }
+}
+
+/// Whom or what an effect concerns.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The value after evaluation, `${name}` where a part is unknown. Never trusted: escape it to show it.
+    pub raw: String,
+    /// The bare address, its domain in lower case, when the value holds exactly one.
+    pub address: Option<String>,
+    /// What it is to the effect.
+    pub role: Role,
+}
+
+impl Target {
+    /// The address where there is one, else the value.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.address.as_deref().unwrap_or(&self.raw)
+    }
+}
+
+/// The name a mail program shows for a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UiRule {
+    /// The program family that writes such rules.
+    pub ui: &'static str,
+    /// The name as its user sees it.
+    pub name: String,
+}
+
+/// One thing a script can do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Effect {
+    /// What it does.
+    pub kind: EffectKind,
+    /// Whom or what it concerns.
+    pub targets: Vec<Target>,
+    /// How well the targets are known.
+    pub form: Form,
+    /// Whether the engine gets there.
+    pub reach: Reach,
+    /// Whether the owner's store receives the message too.
+    pub local_copy: LocalCopy,
+    /// The command, from its name to its `;`, in the script named by `script`.
+    pub span: Span,
+    /// When it happens, as normalised text of the tests passed on the way; empty for always.
+    pub conditions: String,
+    /// The rule as a mail program shows it.
+    pub rule_name: Option<UiRule>,
+    /// Whether whoever sends a message chooses a target or part of one.
+    pub sender_controlled: bool,
+    /// The scripts that led here by `include`, outermost first; empty in the script itself.
+    pub via: Vec<String>,
+    /// The script that holds the command; empty when a single unnamed script was analysed.
+    pub script: String,
+}
+
+/// How much a diagnostic matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Severity {
+    /// The engine refuses the script.
+    Error,
+    /// The engine accepts it, or may.
+    Warning,
+}
+
+/// Something wrong or notable in a script.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Diagnostic {
+    /// How much it matters.
+    pub severity: Severity,
+    /// Where.
+    pub span: Span,
+    /// What, in a sentence without the script's own text.
+    pub message: String,
+}

@@ -1,0 +1,808 @@
+//! Runs a script on every message at once.
+//!
+//! Each command is visited in order with all values its variables may have there. Tests on constants are
+//! decided, the others split the run; branches are joined behind the `if`. Nothing is executed.
+
+use crate::Dialect;
+use crate::arguments::{Bound, Reading};
+use crate::conditions::{Step, path_text, test_text};
+use crate::destination::bare_address;
+use crate::effects::{Diagnostic, Effect, EffectKind, LocalCopy, Reach, Role, Severity, Target};
+use crate::keep::{Fates, Trace, Transfer, anything_in, settle};
+use crate::outcomes::Outcome;
+use crate::store::{Changes, GLOBAL, Key, MatchState, Store};
+use crate::strings::Expansion;
+use crate::tree::{CommandId, Tree};
+use crate::ui::{RuleMark, rule_at, rule_marks};
+use crate::value::Value;
+use crate::vocabulary;
+use std::collections::{HashMap, HashSet};
+
+/// How many commands one analysis visits; includes and loops can visit a command more than once.
+const MAX_STEPS: usize = 2_000_000;
+/// Pigeonhole refuses deeper includes, Stalwart far shallower ones.
+const MAX_INCLUDE_DEPTH: usize = 10;
+/// How deep blocks may nest over all included scripts together.
+const MAX_DEPTH: usize = 400;
+/// How much of unknown code is shown.
+const MAX_CODE_EXCERPT: usize = 80;
+/// Loops inside more loops than this are not run twice to find what a variable may become.
+const MAX_LOOP_DEPTH: usize = 4;
+
+/// A script made ready.
+#[derive(Debug)]
+pub(crate) struct Prepared<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) global: bool,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) tree: Tree,
+    marks: Vec<RuleMark>,
+}
+
+impl<'a> Prepared<'a> {
+    pub(crate) fn new(name: &'a str, global: bool, bytes: &'a [u8], dialect: Dialect) -> Self {
+        let tree = crate::parser::parse(bytes, dialect);
+        let marks = rule_marks(bytes, &tree);
+        Self { name, global, bytes, tree, marks }
+    }
+}
+
+/// Everything an `include` can find.
+#[derive(Debug)]
+pub(crate) struct World<'a> {
+    pub(crate) scripts: Vec<Prepared<'a>>,
+    /// Whether `scripts` is all there is; else an include not found may still exist.
+    pub(crate) complete: bool,
+}
+
+/// What a run found.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// Runs script number `entry`. `entered_elsewhere` says that another script may have set globals before.
+pub(crate) fn evaluate(
+    world: &World<'_>,
+    entry: usize,
+    dialect: Dialect,
+    entered_elsewhere: bool,
+) -> Findings {
+    let mut run = Run::new(world, dialect, entered_elsewhere);
+    run.script(entry);
+    let mut findings = run.findings;
+    settle(&run.trace, &mut |effect, copy| findings.effects[effect].local_copy = copy);
+    findings.effects.sort_by(|a, b| (&a.via, a.span).cmp(&(&b.via, b.span)));
+    findings.effects.dedup();
+    findings
+}
+
+/// Whether this run is still going on at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gone {
+    No,
+    Returned,
+    Stopped,
+}
+
+/// What differs between branches, variables aside.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    gone: Gone,
+    /// Some way here has already left the script.
+    may_have_left: bool,
+    fates: Fates,
+    pub(crate) matches: MatchState,
+}
+
+/// A script being run.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) script: usize,
+    pub(crate) scope: u32,
+    pub(crate) globals: HashSet<Vec<u8>>,
+    pub(crate) expansion: Expansion,
+    has_include: bool,
+    /// `vnd.dovecot.environment` or `vnd.dovecot.config` gives variables of the server's.
+    pub(crate) server_variables: bool,
+    /// Some way through it ended everything.
+    stopped: bool,
+    /// What may have happened where some way through it went back to the includer.
+    returned: Option<Fates>,
+}
+
+/// An effect before it is known when and with which copy it happens.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) kind: EffectKind,
+    pub(crate) targets: Vec<(Value, Role)>,
+    pub(crate) list: bool,
+    pub(crate) transfer: Transfer,
+}
+
+pub(crate) struct Run<'w, 'a> {
+    pub(crate) world: &'w World<'a>,
+    pub(crate) dialect: Dialect,
+    pub(crate) store: Store,
+    pub(crate) state: State,
+    pub(crate) frames: Vec<Frame>,
+    pub(crate) findings: Findings,
+    /// How many undecided branches are around the current place.
+    pub(crate) conditional: usize,
+    /// Set while a loop is tried out.
+    rehearsing: usize,
+    globals_unknown: bool,
+    path: Vec<Step>,
+    trace: Vec<Trace>,
+    included: HashSet<usize>,
+    /// Where `redirect :copy` has sent the message, and whether it surely has.
+    copied_to: HashMap<String, bool>,
+    /// Some such address was not a constant, or not one that is surely compared as it is written.
+    copied_anywhere: bool,
+    scopes: u32,
+    steps: usize,
+    depth: usize,
+    loops: usize,
+}
+
+impl<'w, 'a> Run<'w, 'a> {
+    fn new(world: &'w World<'a>, dialect: Dialect, globals_unknown: bool) -> Self {
+        Self {
+            world,
+            dialect,
+            store: Store::default(),
+            state: State {
+                gone: Gone::No,
+                may_have_left: false,
+                fates: Fates::START,
+                matches: MatchState::Empty,
+            },
+            frames: Vec::new(),
+            findings: Findings::default(),
+            conditional: 0,
+            rehearsing: 0,
+            globals_unknown,
+            path: Vec::new(),
+            trace: Vec::new(),
+            included: HashSet::new(),
+            copied_to: HashMap::new(),
+            copied_anywhere: false,
+            scopes: GLOBAL,
+            steps: 0,
+            depth: 0,
+            loops: 0,
+        }
+    }
+
+    pub(crate) fn frame(&self) -> &Frame {
+        &self.frames[self.frames.len() - 1]
+    }
+
+    pub(crate) fn frame_mut(&mut self) -> &mut Frame {
+        let last = self.frames.len() - 1;
+        &mut self.frames[last]
+    }
+
+    pub(crate) fn reading(&self) -> Reading<'w> {
+        let script = &self.world.scripts[self.frame().script];
+        Reading { script: script.bytes, tree: &script.tree, dialect: self.dialect }
+    }
+
+    /// Runs a script; tells how it may have ended.
+    fn script(&mut self, number: usize) -> Option<Frame> {
+        self.scopes += 1;
+        let always = self.dialect.expands_without_require();
+        self.frames.push(Frame {
+            script: number,
+            scope: self.scopes,
+            globals: HashSet::new(),
+            expansion: Expansion { encoded_character: always, variables: always },
+            has_include: false,
+            server_variables: false,
+            stopped: false,
+            returned: None,
+        });
+        let tree = &self.world.scripts[number].tree;
+        self.block(tree.first);
+        self.unread_regions(tree);
+        self.frames.pop()
+    }
+
+    /// What could not be read is reported wherever the run ended: another reader may read it.
+    fn unread_regions(&mut self, tree: &Tree) {
+        let state = self.state.clone();
+        self.state.gone = Gone::No;
+        self.conditional += 1;
+        for (start, end) in tree.unread() {
+            self.opaque(start, end, Transfer::default());
+        }
+        self.conditional -= 1;
+        self.state = state;
+    }
+
+    fn block(&mut self, first: Option<CommandId>) {
+        let path = self.path.len();
+        self.depth += 1;
+        let mut next = first;
+        while let Some(id) = next {
+            next = self.command(id);
+        }
+        self.depth -= 1;
+        self.path.truncate(path);
+    }
+
+    /// Runs a command, with the branches that belong to it, and returns the one after.
+    fn command(&mut self, id: CommandId) -> Option<CommandId> {
+        let reading = self.reading();
+        let command = &reading.tree.commands[id as usize];
+        self.steps += 1;
+        if self.steps > MAX_STEPS || self.depth > MAX_DEPTH {
+            self.gave_up(command.start, command.end);
+            return if self.steps > MAX_STEPS { None } else { command.next };
+        }
+        let Some(signature) = vocabulary::command(reading.text(command.name), self.dialect.folds_keywords())
+        else {
+            self.unknown_command(id);
+            return command.next;
+        };
+        if command.malformed && !command.has_block {
+            return command.next;
+        }
+        let bound = reading.bind(signature, &command.arguments);
+        match signature.name {
+            "if" => return self.conditional_chain(id),
+            "elsif" | "else" => self.perhaps(command.block),
+            "require" => self.require(&bound),
+            "stop" | "error" => self.leave(Gone::Stopped, Trace::Stop),
+            "return" => self.leave_included(),
+            "break" => self.leave(Gone::Returned, Trace::Break),
+            "foreverypart" => self.every_part(command.block),
+            "set" => self.set(&bound),
+            "global" => self.declare_globals(&bound),
+            "extracttext" => self.extract_text(&bound),
+            "include" => self.include(id, &bound),
+            _ => self.action(id, signature, &bound),
+        }
+        command.next
+    }
+
+    fn gave_up(&mut self, start: usize, end: usize) {
+        self.diagnose(
+            start,
+            end,
+            Severity::Warning,
+            "more code than one analysis follows; the rest is unknown",
+        );
+        self.unknown(start, end);
+        self.state.may_have_left = true;
+        self.frame_mut().stopped = true;
+    }
+
+    /// Nobody knows what an unknown command does, and whether its block runs.
+    fn unknown_command(&mut self, id: CommandId) {
+        let command = &self.reading().tree.commands[id as usize];
+        let end = self.reading().tree.tokens[command.name as usize].end;
+        self.unknown(command.start, if command.has_block { end } else { command.end });
+        self.perhaps(command.block);
+    }
+
+    pub(crate) fn unknown(&mut self, start: usize, end: usize) {
+        self.opaque(start, end, Transfer::ANYTHING);
+    }
+
+    fn opaque(&mut self, start: usize, end: usize, transfer: Transfer) {
+        let bytes = self.reading().script.get(start..end.min(start + MAX_CODE_EXCERPT)).unwrap_or_default();
+        let code = Value::constant(bytes);
+        let draft =
+            Draft { kind: EffectKind::Unknown, targets: vec![(code, Role::Code)], list: false, transfer };
+        self.record(draft, start, end);
+    }
+
+    /// Runs a block that may or may not run.
+    fn perhaps(&mut self, block: Option<CommandId>) {
+        self.fork(vec![Branch::of(block), Branch::of(None)]);
+    }
+
+    fn require(&mut self, bound: &Bound<'_>) {
+        let reading = self.reading();
+        let Some(argument) = bound.last() else { return };
+        for token in reading.tree.strings_of(argument) {
+            if let Some(capability) = self.string(*token).as_constant() {
+                self.enable(capability);
+            }
+        }
+    }
+
+    /// Switches on what a capability changes about strings.
+    pub(crate) fn enable(&mut self, capability: &[u8]) {
+        let frame = self.frame_mut();
+        match capability {
+            b"variables" => frame.expansion.variables = true,
+            b"encoded-character" => frame.expansion.encoded_character = true,
+            b"include" => frame.has_include = true,
+            b"vnd.dovecot.environment" | b"vnd.dovecot.config" => frame.server_variables = true,
+            _ => {}
+        }
+    }
+
+    /// Whether `global.` names are variables here.
+    pub(crate) fn knows_global_namespace(&self) -> bool {
+        self.frame().has_include || self.dialect.expands_without_require()
+    }
+
+    fn leave(&mut self, gone: Gone, trace: Trace) {
+        if self.state.gone == Gone::No {
+            self.state.gone = gone;
+            let frame = self.frame_mut();
+            frame.stopped |= gone == Gone::Stopped;
+        }
+        self.trace.push(trace);
+    }
+
+    /// RFC 6609 §3.3: outside an included script, `return` is `stop`.
+    fn leave_included(&mut self) {
+        match self.frames.len() {
+            1 => self.leave(Gone::Stopped, Trace::Stop),
+            _ => {
+                if self.state.gone == Gone::No {
+                    let before = self.frame().returned.unwrap_or(self.state.fates);
+                    self.frame_mut().returned = Some(before.or(self.state.fates));
+                }
+                self.leave(Gone::Returned, Trace::Return);
+            }
+        }
+    }
+
+    /// RFC 5228 §3.1: `if`, its `elsif`s and its `else`; returns the command after them.
+    fn conditional_chain(&mut self, first: CommandId) -> Option<CommandId> {
+        let reading = self.reading();
+        let fold = self.dialect.folds_keywords();
+        let name = |id: CommandId| {
+            let signature = vocabulary::command(reading.text(reading.tree.commands[id as usize].name), fold);
+            signature.map_or("", |signature| signature.name)
+        };
+        let mut branches = Vec::new();
+        let mut chain = Chain { script: self.frame().script, open: Outcome::True, failed: Vec::new() };
+        let mut next = Some(first);
+        while let Some(id) = next {
+            let is_else = name(id) == "else";
+            if id != first && !is_else && name(id) != "elsif" {
+                break;
+            }
+            branches.push(self.chain_branch(id, is_else, &mut chain));
+            next = reading.tree.commands[id as usize].next;
+            if is_else {
+                break;
+            }
+        }
+        if chain.open != Outcome::False {
+            branches.push(Branch { steps: chain.failed.clone(), ..Branch::of(None) });
+        }
+        self.fork(branches);
+        next
+    }
+
+    fn chain_branch(&mut self, id: CommandId, is_else: bool, chain: &mut Chain) -> Branch {
+        let command = &self.reading().tree.commands[id as usize];
+        let closed = chain.open == Outcome::False;
+        let outcome = match command.test {
+            _ if is_else => Outcome::True,
+            Some(test) if !command.malformed => self.chain_test(test, command.listed, closed),
+            _ => Outcome::Maybe(None),
+        };
+        let mut steps = chain.failed.clone();
+        if let (Outcome::Maybe(_), Some(test)) = (&outcome, command.test) {
+            let test = &self.reading().tree.tests[test as usize];
+            steps.push(Step { script: chain.script, start: test.start, end: test.end, negated: false });
+            chain.fail(test.start, test.end);
+        }
+        let open = !closed && outcome != Outcome::False;
+        match &outcome {
+            Outcome::True => chain.open = Outcome::False,
+            Outcome::Maybe(_) if !closed => chain.open = Outcome::Maybe(None),
+            _ => {}
+        }
+        let matched = if let Outcome::Maybe(matched) = outcome { matched } else { None };
+        let matches = Some(matched.unwrap_or_else(|| self.state.matches.clone()));
+        Branch { open, steps, block: command.block, matches }
+    }
+
+    /// A test behind one that always holds is never run; it still has effects to name as dead.
+    fn chain_test(&mut self, test: u32, listed: bool, closed: bool) -> Outcome {
+        let before = self.state.clone();
+        if closed {
+            self.state.gone = Gone::Stopped;
+        }
+        let outcome = if listed { self.bare_list(test) } else { self.outcome(test) };
+        if closed {
+            self.state = before;
+        }
+        outcome
+    }
+
+    /// Runs branches of which one is taken, and joins what they leave behind.
+    fn fork(&mut self, branches: Vec<Branch>) {
+        let before = self.state.clone();
+        let certain = branches.iter().filter(|branch| branch.open).count() == 1;
+        let (mut ends, mut ways, mut left) = (Vec::new(), Vec::new(), Vec::new());
+        for branch in branches {
+            let end = self.branch(&branch, certain, &before);
+            ways.push((branch.open, end.trace));
+            if branch.open {
+                if end.state.gone != Gone::No {
+                    left.push(branch.steps);
+                }
+                ends.push((end.state, end.changes));
+            }
+        }
+        self.trace.push(Trace::Fork(ways));
+        self.join(before, ends);
+        self.note_leavers(&left);
+    }
+
+    fn branch(&mut self, branch: &Branch, certain: bool, before: &State) -> BranchEnd {
+        let (path, mark) = (self.path.len(), self.store.mark());
+        let outer = std::mem::take(&mut self.trace);
+        self.state = before.clone();
+        if let Some(matches) = &branch.matches {
+            self.state.matches = matches.clone();
+        }
+        if !branch.open {
+            self.state.gone = Gone::Stopped;
+        } else if !certain {
+            self.conditional += 1;
+        }
+        self.path.extend(&branch.steps);
+        self.block(branch.block);
+        self.path.truncate(path);
+        self.conditional -= usize::from(branch.open && !certain);
+        BranchEnd {
+            state: self.state.clone(),
+            changes: self.store.take_back(mark),
+            trace: std::mem::replace(&mut self.trace, outer),
+        }
+    }
+
+    /// A way that returned from an included script still hands on its globals, so only ways that
+    /// stopped are left out.
+    fn join(&mut self, before: State, ends: Vec<(State, Changes)>) {
+        let any_left = ends.iter().any(|(end, _)| end.gone != Gone::No || end.may_have_left);
+        let all_gone = !ends.is_empty() && ends.iter().all(|(end, _)| end.gone != Gone::No);
+        let all_stopped = ends.iter().all(|(end, _)| end.gone == Gone::Stopped);
+        let going_on: Vec<_> =
+            ends.into_iter().filter(|(end, _)| all_stopped || end.gone != Gone::Stopped).collect();
+        let joined = going_on.iter().map(|(end, _)| end.clone()).reduce(|a, b| State {
+            gone: if a.gone == b.gone { a.gone } else { Gone::No },
+            may_have_left: a.may_have_left || b.may_have_left,
+            fates: a.fates.or(b.fates),
+            matches: a.matches.or(&b.matches),
+        });
+        self.state = joined.unwrap_or(before.clone());
+        self.state.may_have_left |= any_left || before.may_have_left;
+        self.state.gone = match (before.gone, all_gone, all_stopped) {
+            (Gone::No, false, _) => Gone::No,
+            (Gone::No, true, true) => Gone::Stopped,
+            (Gone::No, true, false) => Gone::Returned,
+            (gone, ..) => gone,
+        };
+        let changes: Vec<Changes> = going_on.into_iter().map(|(_, changes)| changes).collect();
+        let unknown = self.globals_unknown;
+        self.store.join(&changes, |key| unset(key, unknown));
+    }
+
+    /// Behind `if A { stop; }` the rest of the block runs only when A fails.
+    fn note_leavers(&mut self, left: &[Vec<Step>]) {
+        for steps in left {
+            if let [step] = steps.as_slice() {
+                self.path.push(Step { negated: !step.negated, ..*step });
+            }
+        }
+    }
+
+    /// RFC 5703 §3: the block runs once for each MIME part, so what a round changes the next one sees.
+    fn every_part(&mut self, block: Option<CommandId>) {
+        self.loops += 1;
+        if self.loops > MAX_LOOP_DEPTH {
+            self.forget(None);
+        } else {
+            let first = self.rehearse(block);
+            let second = self.rehearse(block);
+            for (key, value) in second.iter().filter(|(key, value)| first.get(*key) != Some(*value)) {
+                let sender_controlled = value.sender_controlled();
+                self.store.set(key.clone(), Value::Unbounded { sender_controlled });
+            }
+        }
+        let outer = std::mem::take(&mut self.trace);
+        let before = self.state.clone();
+        self.fork(vec![Branch::of(block), Branch::of(None)]);
+        self.come_back(&before);
+        let body = std::mem::replace(&mut self.trace, outer);
+        let rounds = anything_in(&body);
+        self.state.fates = self.state.fates.or(before.fates.after(rounds));
+        self.trace.push(Trace::Loop(body, rounds));
+        self.loops -= 1;
+    }
+
+    /// Tries a round without recording it and gives variables the values of before or after it.
+    fn rehearse(&mut self, block: Option<CommandId>) -> Changes {
+        let (before, mark, conditions) = (self.state.clone(), self.store.mark(), self.conditional);
+        let outer = std::mem::take(&mut self.trace);
+        self.rehearsing += 1;
+        self.block(block);
+        self.rehearsing -= 1;
+        self.trace = outer;
+        self.conditional = conditions;
+        let matches = before.matches.or(&self.state.matches);
+        self.state = State { matches, ..before };
+        let changes = self.store.take_back(mark);
+        let unknown = self.globals_unknown;
+        self.store.join(&[changes.clone(), Changes::new()], |key| unset(key, unknown));
+        changes
+    }
+
+    /// After something unknown ran, variables may hold anything.
+    fn forget(&mut self, scope: Option<u32>) {
+        for key in self.store.keys(scope) {
+            self.store.set(key, Value::Unbounded { sender_controlled: true });
+        }
+    }
+
+    /// The value a variable has when nothing in view has set it.
+    pub(crate) fn unset_variable(&self, key: &Key) -> Value {
+        unset(key, self.globals_unknown)
+    }
+
+    /// Whether a change of variables counts: not behind a `return`.
+    pub(crate) fn can_assign(&self) -> bool {
+        self.state.gone != Gone::Returned
+    }
+
+    /// Whether some way already went back to an includer and never sees what is set from here on.
+    pub(crate) fn has_returned_ways(&self) -> bool {
+        self.frames.iter().any(|frame| frame.returned.is_some())
+    }
+
+    fn include(&mut self, id: CommandId, bound: &Bound<'_>) {
+        let reading = self.reading();
+        let command = &reading.tree.commands[id as usize];
+        let name = bound.last().map_or(Value::constant(b""), |argument| self.argument(argument));
+        let found = name.as_constant().and_then(|name| self.find_script(name, bound.has("global")));
+        let draft = Draft {
+            kind: EffectKind::Include,
+            targets: vec![(name.clone(), Role::Script)],
+            list: false,
+            transfer: Transfer::default(),
+        };
+        self.record(draft, command.start, command.end);
+        match found {
+            Some(number) if bound.has("once") && self.included.contains(&number) => {}
+            Some(number) if self.may_enter(number) => self.call(number),
+            Some(_) => {
+                self.diagnose(
+                    command.start,
+                    command.end,
+                    Severity::Error,
+                    "includes itself, or too deep a chain",
+                );
+                self.anything_may_happen();
+            }
+            None => self.not_found(&name, bound.has("optional"), command.start, command.end),
+        }
+    }
+
+    fn may_enter(&self, number: usize) -> bool {
+        self.frames.len() <= MAX_INCLUDE_DEPTH && self.frames.iter().all(|frame| frame.script != number)
+    }
+
+    fn find_script(&self, name: &[u8], global: bool) -> Option<usize> {
+        let same = |known: &str| match self.dialect {
+            Dialect::Stalwart => known.as_bytes().eq_ignore_ascii_case(name),
+            Dialect::Pigeonhole | Dialect::Cyrus => known.as_bytes() == name,
+        };
+        self.world.scripts.iter().position(|script| script.global == global && same(script.name))
+    }
+
+    fn not_found(&mut self, name: &Value, optional: bool, start: usize, end: usize) {
+        if name.as_constant().is_none() {
+            self.diagnose(start, end, Severity::Warning, "includes a script whose name is made at run time");
+            self.anything_may_happen();
+        } else if self.world.complete {
+            self.diagnose(start, end, Severity::Warning, "includes a script that does not exist, yet");
+            if !optional {
+                self.anything_may_happen();
+            }
+        } else {
+            self.diagnose(
+                start,
+                end,
+                Severity::Warning,
+                "includes a script that was not given to this analysis",
+            );
+            self.anything_may_happen();
+        }
+    }
+
+    fn anything_may_happen(&mut self) {
+        self.forget(Some(GLOBAL));
+        self.globals_unknown = true;
+        let past = self.state.fates;
+        self.trace.push(Trace::Act { effect: None, past, transfer: Transfer::ANYTHING });
+        self.state.fates = past.after(Transfer::ANYTHING);
+        self.state.may_have_left = true;
+        self.frame_mut().stopped = true;
+    }
+
+    fn call(&mut self, number: usize) {
+        if self.state.gone == Gone::No && self.conditional == 0 {
+            self.included.insert(number);
+        }
+        let before = self.state.clone();
+        let outer = std::mem::take(&mut self.trace);
+        let ended = self.script(number);
+        let body = std::mem::replace(&mut self.trace, outer);
+        self.trace.push(Trace::Call(body));
+        self.frame_mut().stopped |= ended.as_ref().is_some_and(|frame| frame.stopped);
+        if let (Gone::No, Some(fates)) = (before.gone, ended.and_then(|frame| frame.returned)) {
+            let others = if self.state.gone == Gone::Stopped { fates } else { self.state.fates };
+            self.state.fates = others.or(fates);
+            self.state.gone = Gone::No;
+        }
+        self.come_back(&before);
+    }
+
+    /// Behind a loop or an included script, ways that only left that are here again.
+    fn come_back(&mut self, before: &State) {
+        if self.state.gone == Gone::Returned && before.gone == Gone::No {
+            self.state.gone = Gone::No;
+        }
+        self.state.may_have_left = before.may_have_left || self.frame().stopped;
+    }
+
+    /// Pigeonhole does nothing for a redirect to an address it already redirects to: behind a `:copy` to
+    /// the same address the implicit keep stays (measured).
+    pub(crate) fn redirect_transfer(&mut self, address: &Value, copy: bool, plain: Transfer) -> Transfer {
+        if self.dialect != Dialect::Pigeonhole || self.state.gone != Gone::No {
+            return plain;
+        }
+        let sure = self.conditional == 0 && !self.state.may_have_left;
+        match (address.as_constant().and_then(plain_address), copy) {
+            (Some(address), true) => {
+                let known = self.copied_to.entry(address).or_insert(sure);
+                *known |= sure;
+            }
+            (None, true) => self.copied_anywhere = true,
+            (Some(address), false) => match self.copied_to.get(&address) {
+                Some(true) => return Transfer::default(),
+                Some(false) => return Transfer { uncertain: true, ..plain },
+                None => {}
+            },
+            (None, false) if !self.copied_to.is_empty() => return Transfer { uncertain: true, ..plain },
+            (None, false) => {}
+        }
+        Transfer { uncertain: plain.uncertain || (self.copied_anywhere && !copy), ..plain }
+    }
+
+    /// Notes an effect at its place on the run.
+    pub(crate) fn record(&mut self, draft: Draft, start: usize, end: usize) {
+        let past = self.state.fates;
+        if self.state.gone == Gone::No {
+            self.state.fates = past.after(draft.transfer);
+        }
+        let transfer = draft.transfer;
+        let effect = (self.rehearsing == 0).then(|| self.push_effect(draft, start, end));
+        if effect.is_some() || !transfer.is_nothing() {
+            self.trace.push(Trace::Act { effect, past, transfer });
+        }
+    }
+
+    fn push_effect(&mut self, draft: Draft, start: usize, end: usize) -> usize {
+        let script = &self.world.scripts[self.frame().script];
+        let form = crate::actions::form_of(&draft);
+        let effect = Effect {
+            kind: draft.kind,
+            form,
+            sender_controlled: draft.targets.iter().any(|(value, _)| value.sender_controlled()),
+            targets: self.targets(&draft),
+            reach: self.reach(),
+            local_copy: LocalCopy::Depends,
+            span: script.tree.lines.span(start, end),
+            conditions: self.conditions(),
+            rule_name: rule_at(&script.marks, start),
+            via: self.frames[1..]
+                .iter()
+                .map(|frame| self.world.scripts[frame.script].name.to_owned())
+                .collect(),
+            script: script.name.to_owned(),
+        };
+        self.findings.effects.push(effect);
+        self.findings.effects.len() - 1
+    }
+
+    fn targets(&self, draft: &Draft) -> Vec<Target> {
+        draft
+            .targets
+            .iter()
+            .flat_map(|(value, role)| crate::actions::targets_of(value, *role, self.dialect))
+            .collect()
+    }
+
+    fn reach(&self) -> Reach {
+        if self.state.gone != Gone::No {
+            Reach::Dead
+        } else if self.conditional > 0 || self.state.may_have_left {
+            Reach::Conditional
+        } else {
+            Reach::Always
+        }
+    }
+
+    fn conditions(&self) -> String {
+        path_text(&self.path, |step| {
+            let script = &self.world.scripts[step.script];
+            test_text(script.bytes, &script.tree, step.start, step.end)
+        })
+    }
+
+    pub(crate) fn diagnose(&mut self, start: usize, end: usize, severity: Severity, message: &str) {
+        if self.rehearsing == 0 {
+            let span = self.reading().tree.lines.span(start, end);
+            self.findings.diagnostics.push(Diagnostic { severity, span, message: message.to_owned() });
+        }
+    }
+}
+
+/// The address as Pigeonhole compares it with others: its domain in lower case, its local part as it is
+/// (measured). None where quoting or letters beyond ASCII might make two spellings equal.
+fn plain_address(raw: &[u8]) -> Option<String> {
+    let raw = std::str::from_utf8(raw).ok().filter(|raw| raw.is_ascii())?;
+    bare_address(raw).filter(|address| !address.contains(['"', '\\']))
+}
+
+/// RFC 5229 §3: an unknown variable is empty; a global one may have been set by an includer.
+fn unset(key: &Key, globals_unknown: bool) -> Value {
+    if key.0 == GLOBAL && globals_unknown {
+        return Value::source(&String::from_utf8_lossy(&key.1), true);
+    }
+    Value::constant(b"")
+}
+
+/// How far an `if` chain has come.
+struct Chain {
+    script: usize,
+    /// Whether the next branch is reached: surely, perhaps, or never.
+    open: Outcome,
+    failed: Vec<Step>,
+}
+
+/// How many failed tests of a chain the conditions of a later branch name.
+const MAX_FAILED_STEPS: usize = 4;
+
+impl Chain {
+    fn fail(&mut self, start: usize, end: usize) {
+        if self.failed.len() < MAX_FAILED_STEPS {
+            self.failed.push(Step { script: self.script, start, end, negated: true });
+        }
+    }
+}
+
+/// A way that may be taken.
+struct Branch {
+    open: bool,
+    steps: Vec<Step>,
+    block: Option<CommandId>,
+    /// The match variables its test leaves, when a test leads into it.
+    matches: Option<MatchState>,
+}
+
+impl Branch {
+    fn of(block: Option<CommandId>) -> Self {
+        Self { open: true, steps: Vec::new(), block, matches: None }
+    }
+}
+
+struct BranchEnd {
+    state: State,
+    changes: Changes,
+    trace: Vec<Trace>,
+}

@@ -1,0 +1,207 @@
+//! Strings and variables during a run.
+
+use crate::Dialect;
+use crate::arguments::Bound;
+use crate::evaluator::Run;
+use crate::modifiers::{Modifier, apply_all};
+use crate::store::{GLOBAL, Key};
+use crate::strings::{Piece, match_number, pieces, text_of};
+use crate::tree::Argument;
+use crate::value::{MAX_ALTERNATIVES, Part, Template, Value};
+use std::rc::Rc;
+
+/// Stalwart lets any string name parts of the message by these; who sends it chooses them.
+const MESSAGE_NAMESPACES: [&[u8]; 6] = [b"header", b"body", b"part", b"envelope", b"t", b"event"];
+
+impl Run<'_, '_> {
+    /// The value of a string token where the run stands.
+    pub(crate) fn string(&self, token: u32) -> Value {
+        let expansion = self.frame().expansion;
+        let text = text_of(self.reading().text(token), self.dialect, expansion.encoded_character);
+        if expansion.variables { self.expand(&text) } else { Value::constant(&text) }
+    }
+
+    /// The value of an argument that is one string; of a list, all of its members.
+    pub(crate) fn argument(&self, argument: &Argument) -> Value {
+        let reading = self.reading();
+        let values = reading.tree.strings_of(argument).iter().map(|token| self.string(*token));
+        values.reduce(|all, value| all.or(&value)).unwrap_or_else(|| Value::constant(b""))
+    }
+
+    /// Every string of an argument by itself.
+    pub(crate) fn members(&self, argument: &Argument) -> Vec<Value> {
+        self.reading().tree.strings_of(argument).iter().map(|token| self.string(*token)).collect()
+    }
+
+    /// Puts values for the references in a text. A variable that occurs twice has one value in both.
+    pub(crate) fn expand(&self, text: &[u8]) -> Value {
+        let pieces = pieces(text);
+        if pieces.iter().all(|piece| matches!(piece, Piece::Text(_))) {
+            return Value::constant(text);
+        }
+        let mut names: Vec<&[u8]> = Vec::new();
+        for piece in &pieces {
+            if let Piece::Variable(name) = piece
+                && !names.contains(name)
+            {
+                names.push(name);
+            }
+        }
+        let values: Vec<Value> = names.iter().map(|name| self.variable(name)).collect();
+        combine(&pieces, &names, &values)
+    }
+
+    /// What `${name}` stands for.
+    pub(crate) fn variable(&self, name: &[u8]) -> Value {
+        if let Some(number) = match_number(name) {
+            return self.state.matches.value(number);
+        }
+        match name.iter().position(|byte| *byte == b'.') {
+            None => self.stored(&self.key(name)),
+            Some(dot) if name[..dot].eq_ignore_ascii_case(b"global") && self.knows_global_namespace() => {
+                self.stored(&(GLOBAL, name[dot + 1..].to_ascii_lowercase()))
+            }
+            Some(dot) => self.namespaced(name, &name[..dot]),
+        }
+    }
+
+    fn stored(&self, key: &Key) -> Value {
+        self.store.get(key).cloned().unwrap_or_else(|| self.unset_variable(key))
+    }
+
+    fn namespaced(&self, name: &[u8], namespace: &[u8]) -> Value {
+        let shown = String::from_utf8_lossy(name);
+        let of_message = MESSAGE_NAMESPACES.iter().any(|known| known.eq_ignore_ascii_case(namespace));
+        match self.dialect {
+            Dialect::Stalwart => Value::source(&shown, of_message),
+            Dialect::Cyrus => Value::constant(&[b"${", name, b"}"].concat()),
+            Dialect::Pigeonhole if self.frame().server_variables => Value::source(&shown, false),
+            // Complained about, yet compiled: an unknown namespace is empty (measured).
+            Dialect::Pigeonhole => Value::constant(b""),
+        }
+    }
+
+    /// Where a variable of that name is kept: RFC 6609 §3.4, `global` moves it to the common scope.
+    fn key(&self, name: &[u8]) -> Key {
+        let lowered = name.to_ascii_lowercase();
+        if let Some(global) = lowered.strip_prefix(b"global.") {
+            return (GLOBAL, global.to_vec());
+        }
+        let frame = self.frame();
+        let scope = if frame.globals.contains(&lowered) { GLOBAL } else { frame.scope };
+        (scope, lowered)
+    }
+
+    fn assign(&mut self, name: &[u8], value: Value) {
+        if self.can_assign() {
+            let limit = self.dialect.value_limit();
+            let key = self.key(name);
+            let value = value.map(|template| cut(template, limit));
+            let kept = (key.0 == GLOBAL && self.has_returned_ways()).then(|| self.stored(&key));
+            self.store.set(key, kept.map_or(value.clone(), |before| before.or(&value)));
+        }
+    }
+
+    /// RFC 5229 §4.
+    pub(crate) fn set(&mut self, bound: &Bound<'_>) {
+        let (Some(name), Some(value)) = (bound.at(0), bound.at(1)) else { return };
+        let value = self.argument(value);
+        let mut modifiers = modifiers(bound);
+        let value = apply_all(&mut modifiers, &value);
+        if let Some(name) = self.argument(name).as_constant().map(<[u8]>::to_vec) {
+            self.assign(&name, value);
+        }
+    }
+
+    /// RFC 5703 §7: text of the message becomes the value of a variable.
+    pub(crate) fn extract_text(&mut self, bound: &Bound<'_>) {
+        let Some(name) = bound.last() else { return };
+        if let Some(name) = self.argument(name).as_constant().map(<[u8]>::to_vec) {
+            let value = Value::source(&String::from_utf8_lossy(&name), true);
+            self.assign(&name, value);
+        }
+    }
+
+    /// A program's output becomes the value of a variable.
+    pub(crate) fn assign_output(&mut self, name: &Argument) {
+        if let Some(name) = self.argument(name).as_constant().map(<[u8]>::to_vec) {
+            let value = Value::source(&String::from_utf8_lossy(&name), true);
+            self.assign(&name, value);
+        }
+    }
+
+    /// RFC 6609 §3.4.1.
+    pub(crate) fn declare_globals(&mut self, bound: &Bound<'_>) {
+        let Some(names) = bound.last() else { return };
+        for value in self.members(names) {
+            if let Some(name) = value.as_constant() {
+                let name = name.to_ascii_lowercase();
+                self.frame_mut().globals.insert(name);
+            }
+        }
+    }
+}
+
+fn modifiers(bound: &Bound<'_>) -> Vec<Modifier> {
+    bound.tags.iter().filter_map(|tag| Modifier::from_tag(tag.row.0.as_bytes())).collect()
+}
+
+/// Cuts constants to the engine's limit, at a character boundary.
+fn cut(template: &Template, limit: usize) -> Template {
+    match template.as_constant() {
+        Some(text) if text.len() > limit => {
+            let boundary = (0..=limit).rev().find(|at| text[*at] & 0xc0 != 0x80).unwrap_or(limit);
+            Template::constant(&text[..boundary])
+        }
+        _ => template.clone(),
+    }
+}
+
+/// Every combination of the alternatives, as long as there are few.
+fn combine(pieces: &[Piece<'_>], names: &[&[u8]], values: &[Value]) -> Value {
+    let unbounded = Value::Unbounded { sender_controlled: values.iter().any(Value::sender_controlled) };
+    let alternatives: Option<Vec<&Rc<[Template]>>> = values
+        .iter()
+        .map(|value| if let Value::Alternatives(templates) = value { Some(templates) } else { None })
+        .collect();
+    let Some(alternatives) = alternatives else { return unbounded };
+    let combinations = alternatives.iter().fold(1_usize, |all, one| all.saturating_mul(one.len()));
+    if combinations > MAX_ALTERNATIVES {
+        return unbounded;
+    }
+    let built: Option<Vec<Template>> =
+        (0..combinations).map(|number| build(pieces, names, &alternatives, number)).collect();
+    built.map_or(unbounded, Value::of)
+}
+
+/// The combination of that number, counted with the first name as the lowest digit; none if too long.
+fn build(
+    pieces: &[Piece<'_>],
+    names: &[&[u8]],
+    alternatives: &[&Rc<[Template]>],
+    number: usize,
+) -> Option<Template> {
+    let mut rest = number;
+    let chosen: Vec<&Template> = alternatives
+        .iter()
+        .map(|templates| {
+            let template = &templates[rest % templates.len()];
+            rest /= templates.len();
+            template
+        })
+        .collect();
+    let mut built = Template::default();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => built.extend(&[Part::Literal((*text).into())]),
+            Piece::Variable(name) => {
+                let place = names.iter().position(|known| known == name)?;
+                built.extend(&chosen[place].0);
+            }
+        }
+        if built.is_oversized() {
+            return None;
+        }
+    }
+    Some(built)
+}

@@ -1,0 +1,243 @@
+//! What tests are known to yield.
+
+use crate::Dialect;
+use crate::arguments::Bound;
+use crate::evaluator::Run;
+use crate::matching::{Comparator, MatchType, matches, wildcard_count};
+use crate::store::MatchState;
+use crate::tree::TestId;
+use crate::value::Value;
+use crate::vocabulary::{self, pigeonhole_enables, pigeonhole_knows};
+use std::rc::Rc;
+
+/// The result of a test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    True,
+    False,
+    /// It depends on the message; with the match variables it leaves when it holds, if it sets them.
+    Maybe(Option<MatchState>),
+}
+
+impl Outcome {
+    fn inverted(self) -> Self {
+        match self {
+            Self::True => Self::False,
+            Self::False => Self::True,
+            Self::Maybe(_) => Self::Maybe(None),
+        }
+    }
+}
+
+impl Run<'_, '_> {
+    /// Runs a test. Its effects, match variables included, are those of all messages together.
+    pub(crate) fn outcome(&mut self, id: TestId) -> Outcome {
+        let reading = self.reading();
+        let test = &reading.tree.tests[id as usize];
+        let Some(name) = test.name else { return self.bare_list(test.first.unwrap_or(id)) };
+        let Some(signature) = vocabulary::test(reading.text(name), self.dialect.folds_keywords()) else {
+            self.unknown(test.start, test.end);
+            return Outcome::Maybe(None);
+        };
+        let bound = reading.bind(signature, &test.arguments);
+        match signature.name {
+            "true" => Outcome::True,
+            "false" => Outcome::False,
+            "not" => test.first.map_or(Outcome::Maybe(None), |first| self.outcome(first).inverted()),
+            "anyof" if test.first.is_some() => self.any_of(test.first),
+            "allof" if test.first.is_some() => self.all_of(test.first),
+            "ihave" => self.has_capabilities(&bound),
+            "string" => self.compare_strings(&bound),
+            "execute" | "filter" => self.program_test(id, signature, &bound),
+            _ => self.message_test(signature.name, &bound),
+        }
+    }
+
+    /// Tests in parentheses without a name: only Stalwart compiles them, and what they mean there is
+    /// not known.
+    pub(crate) fn bare_list(&mut self, first: TestId) -> Outcome {
+        let tests: Vec<TestId> = self.reading().tree.test_list(Some(first)).collect();
+        match tests.as_slice() {
+            [only] if self.reading().tree.tests[*only as usize].name.is_some() => self.outcome(*only),
+            _ => Outcome::Maybe(None),
+        }
+    }
+
+    /// RFC 5228 §5.3: left to right, until one holds.
+    fn any_of(&mut self, first: Option<TestId>) -> Outcome {
+        self.until(first, &Outcome::True)
+    }
+
+    /// RFC 5228 §5.2: left to right, until one fails.
+    fn all_of(&mut self, first: Option<TestId>) -> Outcome {
+        self.until(first, &Outcome::False)
+    }
+
+    fn until(&mut self, first: Option<TestId>, end: &Outcome) -> Outcome {
+        let conditional = self.conditional;
+        let tests: Vec<TestId> = self.reading().tree.test_list(first).collect();
+        let mut undecided = false;
+        let mut matched = None;
+        let mut ended = false;
+        for id in &tests {
+            let before = self.state.matches.clone();
+            let outcome = self.outcome(*id);
+            if outcome == Outcome::True && self.state.matches != before {
+                matched = Some(self.state.matches.clone());
+            }
+            // Behind an undecided test this one may not have run.
+            if undecided {
+                self.state.matches = before.or(&self.state.matches);
+            }
+            match outcome {
+                Outcome::Maybe(matches) => {
+                    undecided = true;
+                    matched = matches.or(matched);
+                    self.conditional = conditional + 1;
+                }
+                outcome if outcome == *end => {
+                    ended = true;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        self.conditional = conditional;
+        // With `anyof`, whichever test held may have set the match variables.
+        let sure = *end == Outcome::False || tests.len() == 1;
+        match (ended, undecided) {
+            (true, false) => end.clone(),
+            (true, true) if *end == Outcome::True => Outcome::True,
+            (true, true) => Outcome::False,
+            (false, true) => Outcome::Maybe(matched.filter(|_| sure)),
+            (false, false) => end.clone().inverted(),
+        }
+    }
+
+    /// RFC 5463 §4: what is there may be used from here on.
+    fn has_capabilities(&mut self, bound: &Bound<'_>) -> Outcome {
+        let Some(argument) = bound.last() else { return Outcome::Maybe(None) };
+        let names = self.members(argument);
+        let mut outcome = Outcome::True;
+        for name in &names {
+            let one = name.as_constant().map_or(Outcome::Maybe(None), |name| capability(name, self.dialect));
+            if let (Some(name), true) = (name.as_constant(), one != Outcome::False) {
+                self.enable(name);
+            }
+            outcome = match (outcome, one) {
+                (Outcome::False, _) | (_, Outcome::False) => Outcome::False,
+                (Outcome::True, Outcome::True) => Outcome::True,
+                _ => Outcome::Maybe(None),
+            };
+        }
+        outcome
+    }
+
+    /// RFC 5229 §5: decided when everything in it is constant.
+    fn compare_strings(&mut self, bound: &Bound<'_>) -> Outcome {
+        let (Some(sources), Some(keys)) = (bound.at(0), bound.at(1)) else { return Outcome::Maybe(None) };
+        let (values, keys) = (self.members(sources), self.members(keys));
+        let decided = self.decide(&values, &keys, bound);
+        match decided {
+            Some(Some(captured)) => {
+                if match_type(bound) == MatchType::Matches {
+                    self.state.matches = MatchState::Known(Rc::from(captured));
+                }
+                Outcome::True
+            }
+            Some(None) => Outcome::False,
+            None => self.undecided_match(bound, &keys, values.iter().any(Value::sender_controlled)),
+        }
+    }
+
+    /// None when undecided, else the captures of the first pair that matches.
+    fn decide(&self, values: &[Value], keys: &[Value], bound: &Bound<'_>) -> Option<Option<Vec<Vec<u8>>>> {
+        let (kind, comparator) = (match_type(bound), self.comparator(bound));
+        for value in values {
+            for key in keys {
+                let found = matches(value.as_constant()?, key.as_constant()?, kind, comparator)?;
+                if found.is_some() {
+                    return Some(found);
+                }
+            }
+        }
+        Some(None)
+    }
+
+    fn comparator(&self, bound: &Bound<'_>) -> Comparator {
+        let Some(argument) = bound.value("comparator") else {
+            // RFC 5229 §5 wants i;ascii-casemap; Pigeonhole's `string` test uses i;octet (measured).
+            return if self.dialect == Dialect::Pigeonhole { Comparator::Octet } else { Comparator::Unsure };
+        };
+        match self.argument(argument).as_constant() {
+            Some(b"i;ascii-casemap") => Comparator::AsciiCasemap,
+            Some(b"i;octet") => Comparator::Octet,
+            _ => Comparator::Other,
+        }
+    }
+
+    /// A test whose result only a message decides.
+    fn message_test(&mut self, name: &str, bound: &Bound<'_>) -> Outcome {
+        let keys = bound.last().map(|argument| self.members(argument)).unwrap_or_default();
+        let of_server = matches!(
+            name,
+            "environment"
+                | "currentdate"
+                | "metadata"
+                | "servermetadata"
+                | "spamtest"
+                | "virustest"
+                | "hasflag"
+        );
+        self.undecided_match(bound, &keys, !of_server)
+    }
+
+    /// Match variables change only when the test holds, so behind it they are the old or the new ones.
+    fn undecided_match(&mut self, bound: &Bound<'_>, keys: &[Value], sender_controlled: bool) -> Outcome {
+        let count = match match_type(bound) {
+            MatchType::Matches => keys.iter().map(wildcards).max().unwrap_or(0),
+            MatchType::Other if bound.has("regex") => usize::MAX,
+            _ => return Outcome::Maybe(None),
+        };
+        let new = MatchState::Opaque { count, sender_controlled };
+        self.state.matches = self.state.matches.or(&new);
+        Outcome::Maybe(Some(new))
+    }
+
+    fn program_test(
+        &mut self,
+        id: TestId,
+        signature: &'static vocabulary::Signature,
+        bound: &Bound<'_>,
+    ) -> Outcome {
+        let test = &self.reading().tree.tests[id as usize];
+        self.act(signature, bound, test.start, test.end);
+        Outcome::Maybe(None)
+    }
+}
+
+fn wildcards(key: &Value) -> usize {
+    key.as_constant().map_or(usize::MAX, wildcard_count)
+}
+
+fn capability(name: &[u8], dialect: Dialect) -> Outcome {
+    match dialect {
+        Dialect::Pigeonhole if pigeonhole_enables(name) => Outcome::True,
+        Dialect::Pigeonhole if pigeonhole_knows(name) => Outcome::Maybe(None),
+        Dialect::Pigeonhole => Outcome::False,
+        Dialect::Cyrus | Dialect::Stalwart => Outcome::Maybe(None),
+    }
+}
+
+fn match_type(bound: &Bound<'_>) -> MatchType {
+    const TYPES: [(&str, MatchType); 7] = [
+        ("is", MatchType::Is),
+        ("contains", MatchType::Contains),
+        ("matches", MatchType::Matches),
+        ("regex", MatchType::Other),
+        ("count", MatchType::Other),
+        ("value", MatchType::Other),
+        ("list", MatchType::Other),
+    ];
+    TYPES.iter().find(|(tag, _)| bound.has(tag)).map_or(MatchType::Is, |(_, kind)| *kind)
+}

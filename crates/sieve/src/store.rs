@@ -1,0 +1,128 @@
+//! The variables of a run, and a journal that lets branches be tried and joined at the price of what
+//! they change.
+
+use crate::value::Value;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// The scope of global variables (RFC 6609 §3.4).
+pub(crate) const GLOBAL: u32 = 0;
+
+/// A variable: the scope it lives in and its name in lower case.
+pub(crate) type Key = (u32, Vec<u8>);
+
+/// What a branch changed.
+pub(crate) type Changes = HashMap<Key, Value>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    values: HashMap<Key, Value>,
+    journal: Vec<(Key, Option<Value>)>,
+}
+
+impl Store {
+    pub(crate) fn get(&self, key: &Key) -> Option<&Value> {
+        self.values.get(key)
+    }
+
+    pub(crate) fn set(&mut self, key: Key, value: Value) {
+        let before = self.values.insert(key.clone(), value);
+        self.journal.push((key, before));
+    }
+
+    /// Where a branch begins.
+    pub(crate) fn mark(&self) -> usize {
+        self.journal.len()
+    }
+
+    /// Takes back everything since the mark and returns it.
+    pub(crate) fn take_back(&mut self, mark: usize) -> Changes {
+        let mut changes = Changes::new();
+        for (key, before) in self.journal.drain(mark..).rev() {
+            let now = match before {
+                Some(before) => self.values.insert(key.clone(), before),
+                None => self.values.remove(&key),
+            };
+            if let Some(now) = now {
+                changes.entry(key).or_insert(now);
+            }
+        }
+        changes
+    }
+
+    /// Gives every variable that one of the branches changed all the values it may have afterwards;
+    /// `unset` is what a variable without a value stands for.
+    pub(crate) fn join(&mut self, branches: &[Changes], unset: impl Fn(&Key) -> Value) {
+        let changed: Vec<Key> = branches.iter().flat_map(|changes| changes.keys().cloned()).collect();
+        for key in changed {
+            let base = self.get(&key).cloned().unwrap_or_else(|| unset(&key));
+            let values = branches.iter().map(|changes| changes.get(&key).unwrap_or(&base));
+            let joined = values.cloned().reduce(|all, value| all.or(&value));
+            if let Some(joined) = joined {
+                self.set(key, joined);
+            }
+        }
+    }
+
+    /// Every variable of a scope.
+    pub(crate) fn keys(&self, scope: Option<u32>) -> Vec<Key> {
+        self.values.keys().filter(|key| scope.is_none_or(|scope| key.0 == scope)).cloned().collect()
+    }
+}
+
+/// The match variables `${0}`, `${1}`, ...
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MatchState {
+    /// No test has matched.
+    Empty,
+    /// A test on constants has matched.
+    Known(Rc<[Vec<u8>]>),
+    /// What they hold comes from a message or is not known; those above `count` are empty.
+    Opaque { count: usize, sender_controlled: bool },
+}
+
+impl MatchState {
+    fn extent(&self) -> (usize, bool) {
+        match self {
+            Self::Empty => (0, false),
+            Self::Known(values) => (values.len().saturating_sub(1), false),
+            Self::Opaque { count, sender_controlled } => (*count, *sender_controlled),
+        }
+    }
+
+    pub(crate) fn or(&self, other: &Self) -> Self {
+        if self == other {
+            return self.clone();
+        }
+        let ((count_a, sender_a), (count_b, sender_b)) = (self.extent(), other.extent());
+        Self::Opaque { count: count_a.max(count_b), sender_controlled: sender_a || sender_b }
+    }
+
+    pub(crate) fn value(&self, number: usize) -> Value {
+        match self {
+            Self::Empty => Value::constant(b""),
+            Self::Known(values) => Value::constant(values.get(number).map_or(b"".as_slice(), Vec::as_slice)),
+            Self::Opaque { count, .. } if number > *count => Value::constant(b""),
+            Self::Opaque { sender_controlled, .. } => Value::source(&number.to_string(), *sender_controlled),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_is_taken_back_and_joined() {
+        let mut store = Store::default();
+        let key: Key = (1, b"a".to_vec());
+        store.set(key.clone(), Value::constant(b"x"));
+        let mark = store.mark();
+        store.set(key.clone(), Value::constant(b"y"));
+        store.set(key.clone(), Value::constant(b"z"));
+        let changes = store.take_back(mark);
+        assert_eq!(store.get(&key).unwrap().as_constant(), Some(b"x".as_slice()));
+        store.join(&[changes, Changes::new()], |_| Value::constant(b""));
+        assert_eq!(store.get(&key).unwrap().constants(), Some(vec![b"z".as_slice(), b"x"]));
+    }
+}

@@ -1,0 +1,195 @@
+//! What a string can evaluate to, as far as the script alone tells.
+
+use std::rc::Rc;
+
+/// How many different values of one string are followed before it is called unbounded.
+pub(crate) const MAX_ALTERNATIVES: usize = 16;
+/// How many parts a template may have.
+const MAX_PARTS: usize = 128;
+/// How long a value may grow where the engine itself sets no limit.
+const MAX_VALUE_BYTES: usize = 1 << 20;
+
+/// A part of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    Literal(Rc<[u8]>),
+    /// Known only when a message is there.
+    Source(Rc<Source>),
+}
+
+/// Where an unknown part comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// The variable as the script names it.
+    pub(crate) name: String,
+    /// Whether whoever sends a message chooses it.
+    pub(crate) sender_controlled: bool,
+}
+
+/// Text with holes; without holes it is a constant.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Template(pub(crate) Vec<Part>);
+
+/// All values a string can have at its place in the script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    Alternatives(Rc<[Template]>),
+    Unbounded { sender_controlled: bool },
+}
+
+impl Template {
+    pub(crate) fn constant(text: &[u8]) -> Self {
+        Self(if text.is_empty() { Vec::new() } else { vec![Part::Literal(text.into())] })
+    }
+
+    /// The text, when nothing in it is unknown.
+    pub(crate) fn as_constant(&self) -> Option<&[u8]> {
+        match self.0.as_slice() {
+            [] => Some(b""),
+            [Part::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn sender_controlled(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Source(source) if source.sender_controlled))
+    }
+
+    /// Appends, keeping neighbouring literals in one part.
+    pub(crate) fn extend(&mut self, other: &[Part]) {
+        for part in other {
+            match (self.0.last_mut(), part) {
+                (Some(Part::Literal(before)), Part::Literal(text)) => {
+                    *before = [&**before, &**text].concat().into();
+                }
+                _ => self.0.push(part.clone()),
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.iter().map(|part| if let Part::Literal(text) = part { text.len() } else { 0 }).sum()
+    }
+
+    pub(crate) fn is_oversized(&self) -> bool {
+        self.0.len() > MAX_PARTS || self.len() > MAX_VALUE_BYTES
+    }
+
+    /// The template as a person reads it: `${name}` where a value is unknown.
+    pub(crate) fn display(&self) -> String {
+        let mut text = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Literal(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
+                Part::Source(source) => {
+                    text.push_str("${");
+                    text.push_str(&source.name);
+                    text.push('}');
+                }
+            }
+        }
+        text
+    }
+
+    /// Whether any literal text pins the value down.
+    pub(crate) fn has_text(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Literal(text) if !text.trim_ascii().is_empty()))
+    }
+}
+
+impl Value {
+    pub(crate) fn constant(text: &[u8]) -> Self {
+        Self::one(Template::constant(text))
+    }
+
+    pub(crate) fn one(template: Template) -> Self {
+        if template.is_oversized() {
+            return Self::Unbounded { sender_controlled: template.sender_controlled() };
+        }
+        Self::Alternatives(Rc::new([template]))
+    }
+
+    pub(crate) fn source(name: &str, sender_controlled: bool) -> Self {
+        let source = Source { name: name.to_owned(), sender_controlled };
+        Self::one(Template(vec![Part::Source(Rc::new(source))]))
+    }
+
+    /// The value made of these alternatives, each counted once.
+    pub(crate) fn of(templates: impl IntoIterator<Item = Template>) -> Self {
+        let mut distinct: Vec<Template> = Vec::new();
+        let mut overflow = false;
+        for template in templates {
+            overflow |= template.is_oversized();
+            if !distinct.contains(&template) {
+                distinct.push(template);
+            }
+            overflow |= distinct.len() > MAX_ALTERNATIVES;
+            if overflow {
+                let sender_controlled = distinct.iter().any(Template::sender_controlled);
+                return Self::Unbounded { sender_controlled };
+            }
+        }
+        Self::Alternatives(distinct.into())
+    }
+
+    pub(crate) fn sender_controlled(&self) -> bool {
+        match self {
+            Self::Alternatives(templates) => templates.iter().any(Template::sender_controlled),
+            Self::Unbounded { sender_controlled } => *sender_controlled,
+        }
+    }
+
+    /// Either value.
+    pub(crate) fn or(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Alternatives(a), Self::Alternatives(b)) if a == b => self.clone(),
+            (Self::Alternatives(a), Self::Alternatives(b)) => Self::of(a.iter().chain(b.iter()).cloned()),
+            _ => Self::Unbounded { sender_controlled: self.sender_controlled() || other.sender_controlled() },
+        }
+    }
+
+    /// The constants it can be, when all of them are known.
+    #[cfg(test)]
+    pub(crate) fn constants(&self) -> Option<Vec<&[u8]>> {
+        match self {
+            Self::Alternatives(templates) => templates.iter().map(Template::as_constant).collect(),
+            Self::Unbounded { .. } => None,
+        }
+    }
+
+    /// The one constant it is.
+    pub(crate) fn as_constant(&self) -> Option<&[u8]> {
+        match self {
+            Self::Alternatives(templates) if templates.len() == 1 => templates[0].as_constant(),
+            _ => None,
+        }
+    }
+
+    /// Applies `change` to every alternative.
+    pub(crate) fn map(&self, change: impl Fn(&Template) -> Template) -> Self {
+        match self {
+            Self::Alternatives(templates) => Self::of(templates.iter().map(change)),
+            Self::Unbounded { .. } => self.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alternatives_are_counted_once_and_bounded() {
+        let (a, b) = (Value::constant(b"a"), Value::constant(b"b"));
+        assert_eq!(a.or(&b).or(&a).constants(), Some(vec![b"a".as_slice(), b"b"]));
+        let many = Value::of((0..=MAX_ALTERNATIVES).map(|n| Template::constant(n.to_string().as_bytes())));
+        assert_eq!(many, Value::Unbounded { sender_controlled: false });
+    }
+
+    #[test]
+    fn neighbouring_literals_become_one() {
+        let mut template = Template::constant(b"a");
+        template.extend(&Template::constant(b"b").0);
+        assert_eq!(template.as_constant(), Some(b"ab".as_slice()));
+    }
+}

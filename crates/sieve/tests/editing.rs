@@ -1,0 +1,44 @@
+//! Switching effects off.
+#![allow(clippy::unwrap_used, reason = "test code outside `#[test]` functions")]
+
+use sieve_analysis::edit::{Refusal, apply, disable, inverse};
+use sieve_analysis::{Dialect, EffectKind, LocalCopy, Reach, analyse};
+
+const SCRIPT: &[u8] = b"require [\"copy\",\"fileinto\"];\r\n# caf\xe9\r\nif exists \"x\" {\r\n\
+  \x20 redirect \"a@x.example\";\r\n}\r\nfileinto :copy \"A\";";
+
+fn effect_of(script: &[u8], kind: EffectKind) -> sieve_analysis::Effect {
+    let analysis = analyse(script, Dialect::Pigeonhole, true);
+    analysis.effects.into_iter().find(|effect| effect.kind == kind).unwrap()
+}
+
+#[test]
+fn one_effect_dies_and_the_bytes_come_back() {
+    let redirect = effect_of(SCRIPT, EffectKind::Redirect);
+    let disabled = disable(SCRIPT, Dialect::Pigeonhole, &redirect).unwrap();
+    assert_eq!(effect_of(&disabled.script, EffectKind::Redirect).reach, Reach::Dead);
+    assert_eq!(effect_of(&disabled.script, EffectKind::Fileinto).reach, Reach::Always);
+    assert_eq!(apply(SCRIPT, &disabled.edits), disabled.script);
+    assert_eq!(apply(&disabled.script, &inverse(SCRIPT, &disabled.edits)), SCRIPT);
+}
+
+#[test]
+fn a_restored_local_copy_is_told() {
+    let script = b"require \"vacation\"; vacation \"x\"; redirect \"a@x.example\";";
+    assert_eq!(effect_of(script, EffectKind::Vacation).local_copy, LocalCopy::Lost);
+    let redirect = effect_of(script, EffectKind::Redirect);
+    assert!(disable(script, Dialect::Pigeonhole, &redirect).unwrap().local_copies_changed);
+}
+
+#[test]
+fn what_cannot_be_proved_is_refused() {
+    let redirect = effect_of(SCRIPT, EffectKind::Redirect);
+    assert_eq!(disable(b"keep;", Dialect::Pigeonhole, &redirect), Err(Refusal::NoSuchEffect));
+    assert_eq!(disable(b"keep", Dialect::Pigeonhole, &redirect), Err(Refusal::NotAccepted));
+    let deep = format!("{}discard;{}", "if true {".repeat(31), "}".repeat(31));
+    let discard = effect_of(deep.as_bytes(), EffectKind::Discard);
+    assert_eq!(disable(deep.as_bytes(), Dialect::Pigeonhole, &discard), Err(Refusal::NotProved));
+    let test = b"require \"vnd.dovecot.execute\"; if execute \"p\" { keep; }";
+    let execute = effect_of(test, EffectKind::Execute);
+    assert_eq!(disable(test, Dialect::Pigeonhole, &execute), Err(Refusal::NotProved));
+}

@@ -1,0 +1,281 @@
+//! Makes scripts up.
+
+use crate::chance::Chance;
+use crate::laboratory::Message;
+use crate::script::{Atom, Case, Statement, Test, Text};
+
+/// The messages every script is run on.
+pub(crate) const MESSAGES: [Message; 4] = [
+    Message {
+        headers: &[
+            ("From", "s@x.example"),
+            ("To", "r@y.example"),
+            ("Subject", "hi there"),
+            ("Message-ID", "<1@x>"),
+        ],
+        body: "hi body\r\n",
+        sender: "s@x.example",
+        recipient: "r@y.example",
+    },
+    Message {
+        headers: &[
+            ("From", "boss+pay@x.example"),
+            ("To", "r+tag@y.example"),
+            ("Subject", "Invoice-42"),
+            ("X-A", "alpha"),
+            ("Message-ID", "<2@x>"),
+        ],
+        body: "please pay\r\n",
+        sender: "boss+pay@x.example",
+        recipient: "r+tag@y.example",
+    },
+    Message {
+        headers: &[
+            ("From", "evil@z.example"),
+            ("To", "r@y.example"),
+            ("Subject", "a*b-c"),
+            ("X-B", "q@w.example"),
+            ("Message-ID", "<3@x>"),
+        ],
+        body: "nothing\r\nhere\r\n",
+        sender: "evil@z.example",
+        recipient: "r@y.example",
+    },
+    Message {
+        headers: &[
+            ("From", "S@X.Example"),
+            ("To", "r@y.example"),
+            ("Subject", "x"),
+            ("X-A", "Beta"),
+            ("X-B", "b"),
+            ("X-Pad", "0123456789012345678901234567890123456789012345678901234567890123456789"),
+            ("Message-ID", "<4@x>"),
+        ],
+        body: "pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay\r\n\
+               pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay\r\n",
+        sender: "s@x.example",
+        recipient: "r@y.example",
+    },
+];
+
+const NAMES: [&str; 6] = ["a", "b", "A", "long_name", "g", "B"];
+const WORDS: [&str; 10] = ["evil", "hi there", "x", "Invoice", "pay", "-", "a*b", "alpha", "Q", "42"];
+const RAWS: [&str; 12] = [
+    "${hex:24}{a}",
+    "$${a}",
+    "${a",
+    "${unknown}",
+    "${${a}}",
+    "${${hex:61}}",
+    "${:41}",
+    "${u:62}",
+    "${a-b}",
+    "${hex:4}${hex:}",
+    "\\\\",
+    "${01}",
+];
+const PATTERNS: [&str; 10] = ["*", "*-*", "?*", "*e*", "a\\\\*b*", "hi*", "*@*", "* *", "??", "*?"];
+const KINDS: [&str; 4] = [":is", ":contains", ":matches", ":matches"];
+
+pub(crate) fn case(seed: u64) -> Case {
+    let mut maker = Maker { chance: Chance::new(seed), depth: 0, loops: 0, scripts: 1 };
+    maker.scripts += if maker.chance.one_in(3) { 1 + maker.chance.below(2) } else { 0 };
+    let scripts = (0..maker.scripts).map(|number| maker.script(number)).collect();
+    Case { name: format!("s{seed:x}"), scripts, noise: maker.chance.next() }
+}
+
+struct Maker {
+    chance: Chance,
+    depth: usize,
+    loops: usize,
+    scripts: usize,
+}
+
+impl Maker {
+    fn script(&mut self, number: usize) -> Vec<Statement> {
+        let mut statements = Vec::new();
+        if self.scripts > 1 && self.chance.one_in(2) {
+            statements.push(Statement::Global("g"));
+        }
+        let length = 1 + self.chance.below(7);
+        statements.extend((0..length).map(|_| self.statement(number)));
+        statements
+    }
+
+    fn block(&mut self, number: usize) -> Vec<Statement> {
+        self.depth += 1;
+        let length = self.chance.below(4);
+        let block = (0..length).map(|_| self.statement(number)).collect();
+        self.depth -= 1;
+        block
+    }
+
+    fn statement(&mut self, number: usize) -> Statement {
+        match self.chance.below(20) {
+            0..=3 if self.depth < 4 => self.chain(number),
+            4..=7 => self.set(),
+            8 if number + 1 < self.scripts => {
+                let later = number + 1 + self.chance.below(self.scripts - number - 1);
+                Statement::Include(self.chance.of(&["", ":personal", ":once", ":optional"]), later)
+            }
+            9 if self.depth < 3 && self.chance.one_in(2) => {
+                self.loops += 1;
+                let block = self.block(number);
+                self.loops -= 1;
+                Statement::EveryPart(block)
+            }
+            10 if self.depth > 0 => self.leave(),
+            _ => self.action(),
+        }
+    }
+
+    fn leave(&mut self) -> Statement {
+        match self.chance.below(4) {
+            0 if self.loops > 0 => Statement::Break,
+            1 => Statement::Return,
+            _ => Statement::Stop,
+        }
+    }
+
+    fn chain(&mut self, number: usize) -> Statement {
+        let arms = 1 + self.chance.below(3) / 2;
+        let arms = (0..arms).map(|_| (self.test(0), self.block(number))).collect();
+        let otherwise = self.chance.one_in(3).then(|| self.block(number));
+        Statement::If(arms, otherwise)
+    }
+
+    fn set(&mut self) -> Statement {
+        const MODIFIERS: [&str; 9] = [
+            "",
+            "",
+            "",
+            ":lower",
+            ":upper",
+            ":upperfirst :lower",
+            ":lowerfirst",
+            ":quotewildcard",
+            ":length",
+        ];
+        let modifiers = self.chance.of(&MODIFIERS);
+        let name = self.chance.of(&NAMES);
+        Statement::Set(modifiers, name, self.value())
+    }
+
+    fn action(&mut self) -> Statement {
+        match self.chance.below(24) {
+            0..=6 => Statement::Act("redirect", Some(self.address())),
+            7..=10 => Statement::Act("redirect :copy", Some(self.address())),
+            11..=13 => Statement::Act("fileinto", Some(self.folder())),
+            14 => Statement::Act("fileinto :copy", Some(self.folder())),
+            15 => Statement::Act("fileinto :flags \"\\\\Seen\"", Some(self.folder())),
+            16 | 17 => Statement::Act("keep", None),
+            18 => Statement::Act("discard", None),
+            19 => Statement::Act("addflag", Some(plain("\\\\Deleted"))),
+            20 => Statement::Act("vacation :days 3", Some(self.value())),
+            21 => Statement::Act("reject", Some(plain("no"))),
+            22 => {
+                let uri = self.chance.of(&["mailto:a@x.example?cc=b@x.example", "mailto:c%40x.example"]);
+                Statement::Act("notify", Some(plain(uri)))
+            }
+            _ => self.rare(),
+        }
+    }
+
+    fn rare(&mut self) -> Statement {
+        match self.chance.below(4) {
+            0 => Statement::Act("pipe \"prog\"", None),
+            1 => Statement::Act("pipe :copy \"prog\"", None),
+            2 => Statement::Act("report \"abuse\" \"x\"", Some(self.address())),
+            _ => Statement::Act("addheader \"X-A\"", Some(plain("set"))),
+        }
+    }
+
+    fn address(&mut self) -> Text {
+        const LOCALS: [&str; 4] = ["a", "b", "evil", "Bob"];
+        const DOMAINS: [&str; 4] = ["@x.example", "@y.example", "@X.Example", " @ x.example"];
+        let mut atoms = vec![Atom::Plain(self.chance.of(&LOCALS))];
+        if self.chance.one_in(2) {
+            atoms.push(self.inserted());
+        }
+        atoms.push(if self.chance.one_in(5) { Atom::Hex("@x.example") } else { Atom::Plain(self.chance.of(&DOMAINS)) });
+        if self.chance.one_in(12) {
+            atoms = vec![self.inserted()];
+        }
+        Text { atoms, multiline: self.chance.one_in(12) }
+    }
+
+    fn folder(&mut self) -> Text {
+        let mut atoms = vec![Atom::Plain(self.chance.of(&["Trash", "Junk", "INBOX", "inbox", "a", "Lists"]))];
+        if self.chance.one_in(3) {
+            atoms.push(self.inserted());
+        }
+        Text { atoms, multiline: false }
+    }
+
+    fn inserted(&mut self) -> Atom {
+        match self.chance.below(6) {
+            0 => Atom::Raw(self.chance.of(&RAWS)),
+            1 => Atom::Variable(self.chance.of(&["0", "1", "2", "01"])),
+            2 if self.scripts > 1 => Atom::Variable(self.chance.of(&["global.g", "g"])),
+            3 => Atom::Hex(self.chance.of(&["a", "x", "24"])),
+            _ => Atom::Variable(self.chance.of(&NAMES)),
+        }
+    }
+
+    fn value(&mut self) -> Text {
+        let length = 1 + self.chance.below(3);
+        let atoms = (0..length)
+            .map(|_| if self.chance.one_in(2) { Atom::Plain(self.chance.of(&WORDS)) } else { self.inserted() })
+            .collect();
+        Text { atoms, multiline: false }
+    }
+
+    fn key(&mut self, kind: &str) -> Text {
+        if kind == ":matches" && !self.chance.one_in(4) {
+            return plain(self.chance.of(&PATTERNS));
+        }
+        if self.chance.one_in(3) { self.value() } else { plain(self.chance.of(&WORDS)) }
+    }
+
+    fn tests(&mut self, depth: usize) -> Vec<Test> {
+        let length = 1 + self.chance.below(3);
+        (0..length).map(|_| self.test(depth + 1)).collect()
+    }
+
+    fn test(&mut self, depth: usize) -> Test {
+        let kind = self.chance.of(&KINDS);
+        match self.chance.below(16) {
+            0 => Test::True,
+            1 => Test::False,
+            2 if depth < 3 => Test::Not(Box::new(self.test(depth + 1))),
+            3 if depth < 3 => Test::AnyOf(self.tests(depth)),
+            4 if depth < 3 => Test::AllOf(self.tests(depth)),
+            5 => Test::SizeOver(self.chance.of(&[10, 200, 100_000])),
+            6 => Test::Year(self.chance.of(&["ge", "lt"]), self.chance.of(&["2000", "2999"])),
+            7 => Test::Ihave(self.chance.of(&["copy", "nonsense", "vnd.dovecot.none"])),
+            8 => Test::Body(self.chance.of(&["pay", "zebra"])),
+            9 => {
+                let part = self.chance.of(&["", ":localpart", ":domain", ":user", ":detail"]);
+                Test::Address(part, kind, "From", self.key(kind))
+            }
+            10 => {
+                let part = self.chance.of(&["", ":localpart", ":domain", ":user", ":detail"]);
+                Test::Envelope(part, kind, self.chance.of(&["from", "to"]), self.key(kind))
+            }
+            11 | 12 => {
+                let how = match kind {
+                    ":is" => self.chance.of(&[":is", ":comparator \"i;ascii-casemap\" :is"]),
+                    ":contains" => self.chance.of(&[":contains", ":comparator \"i;octet\" :contains"]),
+                    _ => ":matches",
+                };
+                Test::Compare(how, self.value(), self.key(kind))
+            }
+            13 => Test::Exists(self.chance.of(&["x-a", "X-B", "from", "x-none"])),
+            _ => Test::Header(kind, self.chance.of(&["Subject", "subject", "x-a", "X-B"]), self.key(kind)),
+        }
+    }
+}
+
+fn plain(text: &'static str) -> Text {
+    Text { atoms: vec![Atom::Plain(text)], multiline: false }
+}

@@ -1,0 +1,170 @@
+//! A private Dovecot configuration around the tools of Pigeonhole; nobody's mail is touched.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const SIEVEC: &str = "/usr/bin/sievec";
+const SIEVE_TEST: &str = "/usr/bin/sieve-test";
+const EXTENSIONS: &str = "+editheader +vacation-seconds +spamtest +spamtestplus +virustest +notify \
+    +imapflags +vnd.dovecot.report +vnd.dovecot.debug +vnd.dovecot.environment +mboxmetadata \
+    +servermetadata +special-use +vnd.dovecot.pipe +vnd.dovecot.filter +vnd.dovecot.execute";
+
+/// A message to run scripts on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Message {
+    pub(crate) headers: &'static [(&'static str, &'static str)],
+    pub(crate) body: &'static str,
+    pub(crate) sender: &'static str,
+    pub(crate) recipient: &'static str,
+}
+
+impl Message {
+    pub(crate) fn text(&self) -> String {
+        let lines = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        format!("{}\r\n{}", lines.collect::<String>(), self.body)
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&'static str> {
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| *value)
+    }
+}
+
+pub(crate) struct Laboratory {
+    folder: tempfile::TempDir,
+}
+
+impl Laboratory {
+    /// None, with the reason printed, where Pigeonhole is not installed.
+    pub(crate) fn open() -> Option<Self> {
+        if !Path::new(SIEVEC).exists() || !Path::new(SIEVE_TEST).exists() {
+            println!("skipped: {SIEVEC} or {SIEVE_TEST} is not installed");
+            return None;
+        }
+        let laboratory = Self { folder: tempfile::tempdir().unwrap() };
+        laboratory.share(laboratory.folder.path());
+        for name in ["home", "scripts"] {
+            fs::create_dir(laboratory.path(name)).unwrap();
+            laboratory.share(&laboratory.path(name));
+        }
+        fs::write(laboratory.path("dovecot.conf"), laboratory.configuration()).unwrap();
+        Some(laboratory)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The tools change to an unprivileged user when started by root.
+    fn share(&self, path: &Path) {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    }
+
+    fn configuration(&self) -> String {
+        let (home, scripts) = (self.path("home"), self.path("scripts"));
+        let (home, scripts) = (home.display(), scripts.display());
+        let own = fs::metadata(self.folder.path()).unwrap().uid();
+        let user = if own == 0 { "mail_uid = 65534\nmail_gid = 65534\n" } else { "" };
+        format!(
+            "mail_home = {home}\nmail_location = maildir:{home}/Maildir\n{user}plugin {{\n \
+             sieve = file:{scripts};active={home}/none.sieve\n sieve_plugins = sieve_extprograms\n \
+             sieve_extensions = {EXTENSIONS}\n sieve_max_redirects = 100\n sieve_max_actions = 1000\n}}\n"
+        )
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        let configuration = self.path("dovecot.conf");
+        Command::new(program).arg("-c").arg(configuration).args(arguments).output().unwrap()
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.path(name);
+        fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// Puts a script where `include :personal` finds it. Names must be new ones: the engine trusts the
+    /// time of a file when it looks for changes.
+    pub(crate) fn store(&self, name: &str, script: &[u8]) {
+        self.write(&format!("scripts/{name}.sieve"), script);
+    }
+
+    /// Takes back what `store` and the engine put there.
+    pub(crate) fn forget_stored(&self) {
+        for entry in fs::read_dir(self.path("scripts")).unwrap() {
+            let _ = fs::remove_file(entry.unwrap().path());
+        }
+    }
+
+    pub(crate) fn compiles(&self, script: &[u8]) -> bool {
+        let source = self.write("compiled.sieve", script);
+        let binary = self.path("compiled.svbin");
+        self.run(SIEVEC, &[&source, binary.to_str().unwrap()]).status.success()
+    }
+
+    pub(crate) fn run_script(&self, script: &[u8], message: &Message) -> Actions {
+        let script = self.write("one.sieve", script);
+        let mail = self.write("message", message.text().as_bytes());
+        let arguments = ["-f", message.sender, "-a", message.recipient, &script, &mail];
+        Actions::read(&self.run(SIEVE_TEST, &arguments))
+    }
+}
+
+/// What `sieve-test` says would be done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Actions {
+    /// The script compiled, and ran to its end without an error.
+    pub(crate) finished: bool,
+    pub(crate) redirects: BTreeSet<String>,
+    /// Folders that an action, not the implicit keep, stores into.
+    pub(crate) folders: BTreeSet<String>,
+    pub(crate) implicitly_kept: bool,
+    pub(crate) discarded: bool,
+    pub(crate) rejected: bool,
+    pub(crate) answered: bool,
+    pub(crate) notified: BTreeSet<String>,
+    pub(crate) programs: BTreeSet<String>,
+    pub(crate) reported: BTreeSet<String>,
+}
+
+impl Actions {
+    fn read(output: &Output) -> Self {
+        let report = String::from_utf8_lossy(&output.stdout);
+        let (performed, implicit) = report.split_once("Implicit keep:").unwrap_or((&report, ""));
+        let all = |mark: &str, close: &str| -> BTreeSet<String> {
+            let found = performed.lines().filter_map(|line| line.split_once(mark));
+            found.map(|(_, rest)| rest.trim_end().trim_end_matches(close).to_owned()).collect()
+        };
+        let addresses = |mark: &str| all(mark, ">").iter().map(|one| lowered_domain(one)).collect();
+        Self {
+            finished: output.status.success(),
+            redirects: addresses(" * redirect message to: <"),
+            folders: all(" * store message in folder: ", ""),
+            implicitly_kept: implicit.contains("store message in folder"),
+            discarded: performed.contains(" * discard"),
+            rejected: performed.contains(" * reject message"),
+            answered: performed.contains(" * send vacation message"),
+            notified: ["   + To: ", "   + Cc: "].iter().flat_map(|mark| all(mark, "")).collect(),
+            programs: all(" * pipe message to external program '", "':"),
+            reported: addresses("' to: <"),
+        }
+    }
+
+    pub(crate) fn stored(&self) -> bool {
+        self.implicitly_kept || !self.folders.is_empty()
+    }
+}
+
+fn lowered_domain(address: &str) -> String {
+    match address.rsplit_once('@') {
+        // The tool quotes a local part such as `a..b`.
+        Some((local, domain)) if !local.contains(' ') => {
+            format!("{}@{}", local.trim_matches('"'), domain.to_lowercase())
+        }
+        Some((local, domain)) => format!("{local}@{}", domain.to_lowercase()),
+        None => address.to_owned(),
+    }
+}

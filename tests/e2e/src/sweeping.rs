@@ -1,0 +1,92 @@
+//! What the rounds are told about the servers of a lab.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use mailwarden_lab::Lab;
+
+use crate::installation::Installation;
+
+/// A configuration for `mailwarden sweep` that a test may spoil before it is saved.
+#[derive(Debug, Clone)]
+pub struct SweepConfig {
+    /// Port of IMAP with STARTTLS.
+    pub imap_port: u16,
+    /// Port of ManageSieve.
+    pub sieve_port: u16,
+    /// The authority that must have signed the servers' certificate.
+    pub ca_file: PathBuf,
+    /// The name that the certificate must carry.
+    pub tls_name: String,
+    /// The master user's password.
+    pub password: String,
+    installation: String,
+    master: String,
+    postfix: PathBuf,
+    dovecot: PathBuf,
+    name: String,
+}
+
+impl SweepConfig {
+    /// All that is right for a lab.
+    #[must_use]
+    pub fn of(lab: &Lab, installation: &Installation, password: &str) -> SweepConfig {
+        SweepConfig {
+            imap_port: lab.dovecot.imap_port(),
+            sieve_port: lab.dovecot.sieve_port(),
+            ca_file: lab.ca().authority().to_owned(),
+            tls_name: "mail.example.test".to_owned(),
+            password: password.to_owned(),
+            installation: installation.path(""),
+            master: lab.dovecot.master_user().to_owned(),
+            postfix: lab.postfix.config_dir(),
+            dovecot: lab.dovecot.conf_path(),
+            name: "sweep".to_owned(),
+        }
+    }
+
+    /// Another name for its file, for a test with several.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> SweepConfig {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Writes it down and names the file, for `--config`.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn save(&self) -> Result<String> {
+        let directory = PathBuf::from(&self.installation);
+        let secret = directory.join(format!("{}.password", self.name));
+        fs::write(&secret, format!("{}\n", self.password))
+            .and_then(|()| fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)))
+            .with_context(|| format!("writing {}", secret.display()))?;
+        let path = directory.join(format!("{}.toml", self.name));
+        fs::write(&path, self.text()).with_context(|| format!("writing {}", path.display()))?;
+        Ok(path.display().to_string())
+    }
+
+    fn text(&self) -> String {
+        let server = |port: u16| {
+            format!(
+                "host = \"127.0.0.1\"\nport = {port}\ntls = \"starttls\"\ntls_name = \"{}\"\nca_file = {:?}\n",
+                self.tls_name, self.ca_file
+            )
+        };
+        let (imap, sieve) = (server(self.imap_port), server(self.sieve_port));
+        let (directory, name) = (&self.installation, &self.name);
+        format!(
+            "[policy]\ndirectory = \"policy\"\n\n[ledger]\nurl = \"sqlite:{directory}ledger.db\"\n\n\
+             [imap]\n{imap}\n[managesieve]\n{sieve}\n\
+             [login]\nuser = \"{master}\"\npassword = {{ file = \"{name}.password\" }}\nseparator = \"*\"\n\n\
+             [postfix]\nconfig_directory = {postfix:?}\n\n\
+             [accounts]\ncommand = [\"/usr/bin/doveadm\", \"-c\", {dovecot:?}, \"user\", \"*\"]\n",
+            master = self.master,
+            postfix = self.postfix,
+            dovecot = self.dovecot,
+        )
+    }
+}

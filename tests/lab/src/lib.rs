@@ -1,0 +1,41 @@
+//! Isolated Postfix and Dovecot on loopback for the tests and the demonstration.
+//!
+//! A [`Lab`] is a temporary directory with a Dovecot and a Postfix of its own in it, on ports of its own, as
+//! root and without an init system. Any number runs side by side. It uses the machine's installed programs
+//! and leaves their configuration, queues and mailboxes alone; no mail leaves loopback; nothing is left when
+//! the lab is dropped or the process that holds it ends.
+//!
+//! ```no_run
+//! use mailwarden_lab::{Lab, LabOptions, packages};
+//! use std::time::Duration;
+//!
+//! # fn main() -> mailwarden_lab::Result<()> {
+//! packages::ensure_installed(&mut |step| println!("{step}"))?;
+//! let lab = Lab::new(LabOptions::default())?;
+//! let mut session = lab.smtp_from_outside()?;
+//! session.send("news@vendor.test", &["alice@example.test"], "Subject: hello\n\nhello\n")?;
+//! let soon = Duration::from_secs(10);
+//! lab.wait_for_message("alice@example.test", soon, |mail| mail.header("Subject") == Some("hello"))?;
+//! # Ok(()) }
+//! ```
+
+mod accounts;
+pub mod ca;
+pub mod directory;
+pub mod dovecot;
+mod error;
+pub mod imap;
+mod lab;
+pub mod managesieve;
+pub mod outside;
+pub mod packages;
+pub mod ports;
+pub mod postfix;
+pub mod process;
+pub mod smtp;
+pub mod wait;
+mod wire;
+
+pub use error::{LabError, Result};
+pub use lab::{Lab, LabOptions, MilterAt, OUTSIDE_ADDRESS, OUTSIDE_NAME, OutsideWorld};
+pub use wire::LogicalLine;

@@ -1,0 +1,114 @@
+//! The cargo that runs us, and the programs it builds.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+
+/// The command an admin runs.
+pub(crate) const MAILWARDEN: &str = "mailwarden";
+/// The gate.
+pub(crate) const MAILWARDEN_MILTER: &str = "mailwarden-milter";
+
+/// The root of the workspace.
+pub(crate) fn workspace() -> &'static Path {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own)
+}
+
+/// A call of the same cargo that built us, in the root of the workspace.
+pub(crate) fn cargo() -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from(env!("CARGO")));
+    let mut command = Command::new(program);
+    command.current_dir(workspace());
+    command
+}
+
+/// How fast the programs run, and how long their build takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    Dev,
+    Release,
+}
+
+/// Names the programs for the tests, and for a demonstration that shall not build any.
+pub(crate) const PROGRAM_VARIABLES: [&str; 2] = ["MAILWARDEN_BIN", "MAILWARDEN_MILTER_BIN"];
+
+/// Where the two programs are.
+pub(crate) struct Programs {
+    pub(crate) mailwarden: PathBuf,
+    pub(crate) milter: PathBuf,
+}
+
+impl Programs {
+    /// The programs that the environment names, when it names both.
+    pub(crate) fn named() -> Option<Programs> {
+        let [mailwarden, milter] = PROGRAM_VARIABLES.map(|name| std::env::var_os(name).map(PathBuf::from));
+        Some(Programs { mailwarden: mailwarden?, milter: milter? })
+    }
+
+    /// Builds both; cargo shows its own progress.
+    pub(crate) fn build(profile: Profile) -> anyhow::Result<Programs> {
+        let mut command = cargo();
+        command.args(["build", "--locked", "--bin", MAILWARDEN, "--bin", MAILWARDEN_MILTER]);
+        command.arg("--message-format=json-render-diagnostics");
+        if profile == Profile::Release {
+            command.arg("--release");
+        }
+        let output = command.stderr(Stdio::inherit()).output().context("starting cargo build")?;
+        if !output.status.success() {
+            bail!("cargo build ended with {}", output.status);
+        }
+        let built = executables(&String::from_utf8_lossy(&output.stdout));
+        let find =
+            |name: &str| built.get(name).cloned().with_context(|| format!("cargo build made no {name}"));
+        Ok(Programs { mailwarden: find(MAILWARDEN)?, milter: find(MAILWARDEN_MILTER)? })
+    }
+}
+
+/// Where everything goes that is made and may be thrown away.
+pub(crate) fn target_directory() -> PathBuf {
+    workspace().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+#[derive(Deserialize)]
+struct Artifact {
+    target: Target,
+    executable: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
+/// Cargo prints one JSON value a line; only those about programs have an executable.
+fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Artifact>(line).ok())
+        .map(|artifact| (artifact.target.name, artifact.executable))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_among_libraries_and_chatter() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"address"},"executable":null}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"mailwarden"},"executable":"/t/release/mailwarden"}"#,
+            "\nnot json\n",
+            r#"{"reason":"build-finished","success":true}"#,
+        );
+        let found = executables(messages);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found["mailwarden"], Path::new("/t/release/mailwarden"));
+    }
+}

@@ -1,0 +1,44 @@
+//! The project's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask check-house`.
+
+mod cargo;
+mod check_house;
+mod demo;
+mod talk;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// The whole job on a real Postfix and Dovecot of its own, on loopback; leaves an HTML and a JSON report
+    Demo(demo::Options),
+    /// Everything a change has to pass; `.ci/run` runs this
+    Test(test::Options),
+    /// Who may depend on whom, licences, and what files must and must not hold
+    CheckHouse,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Task::Demo(options) => demo::run(&options),
+        Task::Test(options) => test::run(&options),
+        Task::CheckHouse => check_house::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            talk::say(&format!("\n{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! `cargo xtask test`: everything a change has to pass, cheapest first, the test runner's own summary last.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use mailwarden_lab::packages;
+
+use crate::cargo::{PROGRAM_VARIABLES, Profile, Programs, cargo, workspace};
+use crate::check_house;
+use crate::talk::{Steps, note};
+
+const STEPS: usize = 7;
+
+/// Arguments of `cargo xtask test`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Run the ignored tests too: bigger, slower, other servers
+    #[arg(long)]
+    slow: bool,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let mut steps = Steps::of(STEPS);
+    steps.step("what the tests need", install)?;
+    steps.step("the formatter", || execute(cargo().args(["fmt", "--all", "--check"])))?;
+    steps.step("clippy, every warning an error", || execute(&mut clippy()))?;
+    steps.step("the house rules", check_house::run)?;
+    let programs = steps.step("the two programs", || Programs::build(Profile::Dev))?;
+    steps.step("examples in the documentation", || {
+        execute(cargo().args(["test", "--locked", "--workspace", "--doc", "--all-features", "--quiet"]))
+    })?;
+    // Last, and without a word after it: the run ends with the runner's own summary.
+    crate::talk::say(&format!("[ {STEPS}/{STEPS}] unit, property and end-to-end tests ..."));
+    execute(&mut nextest(&programs, options.slow))
+}
+
+fn install() -> anyhow::Result<()> {
+    let installed = packages::ensure_installed(&mut |line| note(line))?;
+    if installed.added.is_empty() {
+        note("Postfix and Dovecot are there");
+    }
+    let there = cargo().args(["nextest", "--version"]).output().is_ok_and(|output| output.status.success());
+    if there {
+        note("cargo-nextest is there");
+        return Ok(());
+    }
+    execute(cargo().args(["install", "--locked", "cargo-nextest"]))
+}
+
+fn clippy() -> Command {
+    let mut command = cargo();
+    command.args([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ]);
+    command
+}
+
+fn nextest(programs: &Programs, slow: bool) -> Command {
+    let mut command = cargo();
+    command.args(["nextest", "run", "--locked", "--workspace", "--all-features"]);
+    if slow {
+        command.args(["--run-ignored", "all"]);
+    }
+    for (variable, program) in PROGRAM_VARIABLES.into_iter().zip([&programs.mailwarden, &programs.milter]) {
+        command.env(variable, program);
+    }
+    command
+}
+
+/// Shows a command, runs it with our terminal, and takes anything but success as an error.
+fn execute(command: &mut Command) -> anyhow::Result<()> {
+    let shown = shown(command);
+    note(&shown);
+    let status = command.status().with_context(|| format!("starting {shown}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    bail!("this command failed ({status}); run it alone in {}:\n  {shown}", workspace().display())
+}
+
+/// The command as a person would type it.
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let variables = command
+        .get_envs()
+        .filter_map(|(name, value)| Some(format!("{}={}", name.to_string_lossy(), value?.to_string_lossy())));
+    let words = std::iter::once(program).chain(command.get_args());
+    variables.chain(words.map(|word| word.to_string_lossy().into_owned())).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_failing_command_stops_the_run_and_is_shown_as_typed() {
+        let error = execute(Command::new("/bin/false").arg("--all").env("A", "b")).unwrap_err().to_string();
+        assert!(error.contains("  A=b false --all"), "{error}");
+        execute(&mut Command::new("/bin/true")).unwrap();
+    }
+
+    #[test]
+    fn the_runner_is_told_where_the_programs_are() {
+        let programs = Programs { mailwarden: PathBuf::from("/t/mw"), milter: PathBuf::from("/t/mwm") };
+        let command = shown(&nextest(&programs, true));
+        assert!(
+            command.contains("MAILWARDEN_BIN=/t/mw ") && command.contains("MAILWARDEN_MILTER_BIN=/t/mwm ")
+        );
+        assert!(command.ends_with("--all-features --run-ignored all"), "{command}");
+        assert!(!shown(&nextest(&programs, false)).contains("ignored"));
+    }
+}
