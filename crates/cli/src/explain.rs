@@ -1,10 +1,8 @@
 //! `mailwarden explain`: the gate's decision without a mail server, by the same function the gate calls.
 
 use std::fmt::Write as _;
-use std::path::Path as FilePath;
 
 use chrono::Utc;
-use mail_parser::MessageParser;
 use mailwarden_address::{EnvelopeRecipient, EnvelopeSender};
 use mailwarden_gate::{Decision, Edit, Facts, MessageHeaders, Modes, Moment, Path, Session, decide};
 use mailwarden_policy::Policy;
@@ -94,32 +92,19 @@ fn explained_one(about: String, decision: Decision) -> Explained {
 }
 
 fn headers(explain: &Explain) -> Result<MessageHeaders, Failure> {
+    if let Some(file) = &explain.message {
+        let bytes = std::fs::read(file).map_err(|error| {
+            Failure::Usage(format!("cannot read the message {}: {error}", file.display()))
+        })?;
+        return Ok(MessageHeaders::of_message(&bytes));
+    }
+    // A message without any header would be refused for that alone; the question was another one.
     let mut headers = MessageHeaders::default();
-    match &explain.message {
-        Some(file) => push_message(file, &mut headers)?,
-        None => {
-            // A message without any header would be refused for that alone; the question was another one.
-            headers.push(b"Subject", b"(explained)");
-            for value in &explain.header_from {
-                headers.push(b"From", value.as_bytes());
-            }
-        }
+    headers.push(b"Subject", b"(explained)");
+    for value in &explain.header_from {
+        headers.push(b"From", value.as_bytes());
     }
     Ok(headers)
-}
-
-fn push_message(file: &FilePath, headers: &mut MessageHeaders) -> Result<(), Failure> {
-    let bytes = std::fs::read(file)
-        .map_err(|error| Failure::Usage(format!("cannot read the message {}: {error}", file.display())))?;
-    let Some(message) = MessageParser::new().parse_headers(&bytes[..]) else {
-        return Ok(());
-    };
-    for header in message.headers() {
-        let range = header.offset_start() as usize..header.offset_end() as usize;
-        let value = bytes.get(range).unwrap_or_default();
-        headers.push(header.name().as_bytes(), value.trim_ascii());
-    }
-    Ok(())
 }
 
 fn text(explanation: &Explanation) -> String {

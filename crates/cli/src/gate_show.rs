@@ -37,12 +37,7 @@ fn text(entry: &JournalEntry) -> String {
     );
     let reply = &entry.detail["reply"];
     if let Some(said) = reply["text"].as_str() {
-        let address = reply["address"].as_str().unwrap_or_default();
-        let line = format!(
-            "{} {} <{address}> {said}",
-            reply["code"],
-            reply["enhanced"].as_str().unwrap_or_default()
-        );
+        let line = format!("{} {} {said}", reply["code"], reply["enhanced"].as_str().unwrap_or_default());
         field(&mut out, "reply", &line);
     }
     field(&mut out, "envelope sender", entry.envelope_sender.as_deref().unwrap_or("-"));

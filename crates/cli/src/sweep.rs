@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mailwarden_collect::accounts::AccountsPlan;
 use mailwarden_collect::postfix::PostfixPlan;
 use mailwarden_collect::{Credentials, Harvest, LoginStyle, Plan, Progress, Server, TlsMode};
-use mailwarden_evidence::{Fact, catalogue, surface};
+use mailwarden_evidence::{catalogue, surface};
 use mailwarden_judge::{Finding, Report, Run, Severity, Status, compare, judge};
 use mailwarden_ledger::{Event, EventFilter, EventKind, Ledger};
 use mailwarden_policy::Policy;
@@ -23,6 +23,9 @@ use crate::arguments::{Common, FailOn, Sweep};
 use crate::failure::{Failure, Outcome};
 use crate::output::{complain, shown};
 use crate::rerender;
+
+/// How long the command that lists the accounts may take.
+const ACCOUNTS_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(common: &Common, sweep: &Sweep) -> Result<Outcome, Failure> {
     check_surfaces(&sweep.surface)?;
@@ -62,14 +65,6 @@ fn surfaces_of(harvest: &Harvest) -> Vec<String> {
 
 async fn collect(settings: &Settings, policy: &Policy, sweep: &Sweep) -> Result<Harvest, Failure> {
     let asked = |id: &str| sweep.surface.is_empty() || sweep.surface.iter().any(|surface| surface == id);
-    let accounts = settings.accounts.as_ref().filter(|_| sweep.all && asked("account"));
-    let mut harvest = match accounts {
-        Some(accounts) => {
-            let plan = AccountsPlan { argv: accounts.command.clone(), timeout: Duration::from_secs(60) };
-            mailwarden_collect::accounts::collect(&plan).await
-        }
-        None => Harvest::default(),
-    };
     let mut plan = Plan::new(credentials(settings)?);
     plan.imap = ["account", "imap.acl", "imap.metadata"]
         .iter()
@@ -88,8 +83,14 @@ async fn collect(settings: &Settings, policy: &Policy, sweep: &Sweep) -> Result<
         .map(|postfix| PostfixPlan::new(settings.resolve(&postfix.config_directory)));
     plan.connections = settings.sweep.connections;
     plan.mailbox_deadline = settings.sweep.mailbox_deadline;
-    plan.mailboxes = mailboxes(policy, sweep, &harvest);
-    if plan.imap.is_none() && plan.managesieve.is_none() && plan.postfix.is_none() && accounts.is_none() {
+    plan.accounts = settings
+        .accounts
+        .as_ref()
+        .filter(|_| sweep.all && asked("account"))
+        .map(|accounts| AccountsPlan { argv: accounts.command.clone(), timeout: ACCOUNTS_TIMEOUT });
+    plan.mailboxes = mailboxes(policy, sweep);
+    if plan.imap.is_none() && plan.managesieve.is_none() && plan.postfix.is_none() && plan.accounts.is_none()
+    {
         return Err(Failure::Usage(
             "there is nothing to look at\n  \
              the configuration needs [imap], [managesieve] or [postfix] for the surfaces asked for"
@@ -97,9 +98,8 @@ async fn collect(settings: &Settings, policy: &Policy, sweep: &Sweep) -> Result<
         ));
     }
     let progress = progress_bar(plan.mailboxes.len());
-    let found = mailwarden_collect::run(plan, |event| show_progress(&progress, &event)).await;
+    let mut harvest = mailwarden_collect::run(plan, |event| show_progress(&progress, &event)).await;
     progress.finish_and_clear();
-    harvest.absorb(found);
     for note in &harvest.notes {
         complain(&format!("note: {}", shown(&note.to_string())));
     }
@@ -108,16 +108,12 @@ async fn collect(settings: &Settings, policy: &Policy, sweep: &Sweep) -> Result<
     Ok(harvest)
 }
 
-fn mailboxes(policy: &Policy, sweep: &Sweep, accounts: &Harvest) -> Vec<String> {
+/// Those named on the command line, or all of the policy; the accounts that the server lists come on top.
+fn mailboxes(policy: &Policy, sweep: &Sweep) -> Vec<String> {
     if !sweep.all {
         return sweep.mailboxes.clone();
     }
-    let listed = accounts.observations.iter().filter_map(|observation| match &observation.fact {
-        Fact::Account { login } => Some(login.clone()),
-        _ => None,
-    });
-    let known = policy.mailboxes().iter().map(|mailbox| mailbox.address.to_string());
-    listed.chain(known).collect::<BTreeSet<String>>().into_iter().collect()
+    policy.mailboxes().iter().map(|mailbox| mailbox.address.to_string()).collect()
 }
 
 fn credentials(settings: &Settings) -> Result<Credentials, Failure> {
@@ -172,7 +168,10 @@ fn show_progress(bar: &ProgressBar, event: &Progress) {
         Progress::Retrying { mailbox, error, pause } => {
             bar.println(shown(&format!("{mailbox}: {error}; trying again in {pause:?}")));
         }
-        Progress::Finished { done, .. } => bar.set_position(*done as u64),
+        Progress::Finished { done, total, .. } => {
+            bar.set_length(*total as u64);
+            bar.set_position(*done as u64);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use mailwarden_evidence::{Coverage, CoverageState, Fact, SYSTEM};
+use mailwarden_evidence::{Coverage, CoverageState, Fact, Observation, SYSTEM};
 use tokio::time::{sleep, timeout};
 
 use crate::accounts::{self, AccountsPlan};
@@ -33,7 +33,7 @@ pub struct Plan {
     pub credentials: Credentials,
     /// The Postfix instance on this host.
     pub postfix: Option<PostfixPlan>,
-    /// The command that lists accounts.
+    /// The command that lists accounts; every account it lists is looked at as well.
     pub accounts: Option<AccountsPlan>,
     /// The mailboxes; a name given twice is looked at once.
     pub mailboxes: Vec<String>,
@@ -118,7 +118,9 @@ pub enum Progress {
 }
 
 /// Makes the rounds. Nothing that goes wrong ends them early; it stands in the coverage.
-pub async fn run(plan: Plan, progress: impl Fn(Progress) + Send + Sync) -> Harvest {
+pub async fn run(mut plan: Plan, progress: impl Fn(Progress) + Send + Sync) -> Harvest {
+    let accounts = list_accounts(&plan).await;
+    plan.mailboxes.extend(accounts.observations.iter().filter_map(login));
     let mailboxes: BTreeSet<String> = plan.mailboxes.iter().cloned().collect();
     let total = mailboxes.len();
     let done = AtomicUsize::new(0);
@@ -145,23 +147,34 @@ pub async fn run(plan: Plan, progress: impl Fn(Progress) + Send + Sync) -> Harve
             all
         },
     );
-    let (mut harvest, system) = tokio::join!(visits, look_at_system(&plan));
-    harvest.absorb(system);
+    let (mut harvest, postfix) = tokio::join!(visits, look_at_postfix(&plan));
+    harvest.absorb(accounts);
+    harvest.absorb(postfix);
     doubt_empty_script_lists(&mut harvest);
     settle_coverage(&mut harvest, &plan.requested());
     harvest.sort();
     harvest
 }
 
-async fn look_at_system(plan: &Plan) -> Harvest {
-    let mut harvest = Harvest::default();
-    if let Some(postfix) = &plan.postfix {
-        harvest.absorb(postfix::collect(postfix).await);
+async fn list_accounts(plan: &Plan) -> Harvest {
+    match &plan.accounts {
+        Some(accounts) => accounts::collect(accounts).await,
+        None => Harvest::default(),
     }
-    if let Some(accounts) = &plan.accounts {
-        harvest.absorb(accounts::collect(accounts).await);
+}
+
+fn login(seen: &Observation) -> Option<String> {
+    match &seen.fact {
+        Fact::Account { login } => Some(login.clone()),
+        _ => None,
     }
-    harvest
+}
+
+async fn look_at_postfix(plan: &Plan) -> Harvest {
+    match &plan.postfix {
+        Some(postfix) => postfix::collect(postfix).await,
+        None => Harvest::default(),
+    }
 }
 
 struct Rounds<'a> {

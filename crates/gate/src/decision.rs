@@ -51,7 +51,15 @@ impl Refusal {
     /// The text of the reply: it names the rule, the address, and the reference under which the journal holds the
     /// whole decision.
     pub fn reply_text(&self, reference: &str) -> String {
-        format!("{}: <{}> {} (reference {reference})", self.rule.id(), self.address, self.text)
+        format!("{}: {} (reference {reference})", self.rule.id(), self.sentence())
+    }
+
+    /// What is refused, and why. A message that cannot be read names no address.
+    pub fn sentence(&self) -> String {
+        match self.address.as_str() {
+            "" => self.text.clone(),
+            address => format!("<{address}> {}", self.text),
+        }
     }
 
     /// The enhanced status code with its class.
@@ -141,13 +149,8 @@ impl Decision {
     /// A rule wants to refuse. The first enforced refusal stands; an observed one is recorded only.
     pub(crate) fn refuse(&mut self, mode: Mode, object: String, refusal: Refusal) {
         let would = if mode == Mode::Enforce { "refuse" } else { "would refuse" };
-        self.step(refusal.rule, format!("{would}: <{}> {}", refusal.address, refusal.text));
-        self.reasons.push(Reason {
-            rule: refusal.rule,
-            mode,
-            object,
-            text: format!("<{}> {}", refusal.address, refusal.text),
-        });
+        self.step(refusal.rule, format!("{would}: {}", refusal.sentence()));
+        self.reasons.push(Reason { rule: refusal.rule, mode, object, text: refusal.sentence() });
         if mode == Mode::Enforce && self.is_accepted() {
             self.verdict = Verdict::Refuse(refusal);
         }

@@ -107,6 +107,34 @@ impl MessageHeaders {
         }
     }
 
+    /// The headers of a whole message, cut as Postfix cuts them for a milter: the block ends at the first line that
+    /// is no header field, and what follows is body to everybody downstream.
+    pub fn of_message(message: &[u8]) -> Self {
+        let mut headers = Self::default();
+        let mut field: Option<(Vec<u8>, Vec<u8>)> = None;
+        for line in message.split(|&byte| byte == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            match (&mut field, field_start(line)) {
+                (Some((_, value)), _) if line.starts_with(b" ") || line.starts_with(b"\t") => {
+                    value.push(b'\n');
+                    value.extend_from_slice(line);
+                }
+                (_, Some((name, value))) => {
+                    headers.push_whole(field.replace((name.to_vec(), value.to_vec())));
+                }
+                _ => break,
+            }
+        }
+        headers.push_whole(field);
+        headers
+    }
+
+    fn push_whole(&mut self, field: Option<(Vec<u8>, Vec<u8>)>) {
+        if let Some((name, value)) = field {
+            self.push(&name, value.trim_ascii());
+        }
+    }
+
     fn push_reading(&mut self, header: AddressHeader, value: &[u8]) {
         if self.readings.len() >= Self::MAX_ADDRESS_HEADERS {
             self.overflowed = true;
@@ -134,6 +162,15 @@ impl MessageHeaders {
     pub fn foreign_routes(&self) -> u32 {
         self.foreign_routes
     }
+}
+
+/// Name and value of the field that a line begins: RFC 5322 §3.6.8, with the white space before the colon that
+/// every MTA tolerates.
+fn field_start(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    let name = line[..colon].trim_ascii_end();
+    let is_name = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+    is_name.then(|| (name, &line[colon + 1..]))
 }
 
 /// Postfix 3.7 turns a first line `From : x` or `From x` into `X-Mailbox-Line: From : x`; readers downstream that

@@ -31,6 +31,7 @@ pub fn decide(policy: &Policy, modes: &Modes, facts: &Facts<'_>, now: DateTime<U
                 rules::receive_only::envelope(policy, modes, facts.envelope_sender, &mut decision);
                 rules::leaver::login(policy, modes, facts.session, now, &mut decision);
                 rules::vendor_state::recipient(policy, modes, recipient, &mut decision);
+                rules::route::recipient(policy, modes, recipient, &mut decision);
             }
         }
         Moment::Message { recipients, headers } => {
@@ -67,6 +68,7 @@ fn refuse_message(
         for recipient in recipients {
             if !rules::required_address::exempts(policy, modes, recipient, decision) {
                 rules::vendor_state::recipient(policy, modes, recipient, decision);
+                rules::route::recipient(policy, modes, recipient, decision);
             }
         }
     }

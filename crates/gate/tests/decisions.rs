@@ -208,6 +208,40 @@ fn a_message_whose_headers_cannot_be_read_is_not_passed() {
 }
 
 #[test]
+fn a_saved_message_is_cut_where_the_mta_cuts_it() {
+    let seen = |text: &str| {
+        let headers = MessageHeaders::of_message(text.as_bytes());
+        let read = headers.readings().iter().map(|(header, _)| header.as_str()).collect::<Vec<_>>().join(" ");
+        (headers.is_empty(), read)
+    };
+    assert_eq!(seen("From: a@b.test\r\nX: y\r\n\r\nSender: c@d.test\r\n"), (false, "From".to_owned()));
+    assert_eq!(
+        seen("Subject: x\nFrom : a@b.test,\n c@d.test\nno field\nSender: e@f.test\n"),
+        (false, "From".to_owned())
+    );
+    assert_eq!(seen(" From: a@b.test\n"), (true, String::new()));
+    let folded = MessageHeaders::of_message(b"From: a@b.test,\n\tvault@example.test\n");
+    assert_eq!(folded.readings()[0].1.readings.len(), 2);
+}
+
+#[test]
+fn the_route_header_is_ascii_whatever_the_local_part() {
+    let decision = Mail::default().message(&["<caf\u{e9}@saas.example.test>"], &from("a@vendor.test"));
+    let value = decision.edits.iter().find_map(|edit| match edit {
+        Edit::InsertHeader { value, .. } => Some(value.as_str()),
+        _ => None,
+    });
+    assert_eq!(value, Some("caf\\x{E9}@saas.example.test -> ops@example.test (route)"));
+}
+
+#[test]
+fn a_local_part_that_no_mailbox_can_take_is_refused_at_rcpt() {
+    let decision = Mail::default().rcpt("<caf\u{e9}@saas.example.test>");
+    assert_eq!(refused_by(&decision), Some((Rule::Route, 553)));
+    assert!(Mail::default().rcpt("<caf\u{e9}@elsewhere.test>").is_accepted(), "not ours to judge");
+}
+
+#[test]
 fn required_addresses_are_accepted_and_reach_the_watched_mailbox() {
     let mail = Mail { sender: "<x@saas.example.test>", ..Mail::default() };
     for recipient in

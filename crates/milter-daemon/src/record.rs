@@ -60,7 +60,7 @@ fn entry(decision: &Decision, circumstances: &Circumstances<'_>) -> JournalEntry
         rule: rule.map_or_else(String::new, |rule| rule.id().to_owned()),
         verdict: verdict(decision).to_owned(),
         recipient: recipient(facts),
-        envelope_sender: Some(String::from_utf8_lossy(&facts.envelope_sender.raw).into_owned()),
+        envelope_sender: Some(envelope_sender(facts)),
         header_from: header_from(facts),
         client: Some(client(facts)),
         queue_id: circumstances.queue_id.map(|id| String::from_utf8_lossy(id).into_owned()),
@@ -69,7 +69,7 @@ fn entry(decision: &Decision, circumstances: &Circumstances<'_>) -> JournalEntry
                 "code": refusal.code,
                 "enhanced": refusal.enhanced_code(),
                 "address": refusal.address,
-                "text": refusal.text,
+                "text": refusal.sentence(),
             })),
             "reasons": decision.reasons,
             "trace": decision.trace,
@@ -84,6 +84,13 @@ fn verdict(decision: &Decision) -> &'static str {
         (None, false) => "reroute",
         (None, true) => "observe",
     }
+}
+
+/// As the client wrote it, without the angle brackets; empty for the null sender.
+fn envelope_sender(facts: &Facts<'_>) -> String {
+    let raw = &facts.envelope_sender.raw;
+    let inside = raw.strip_prefix(b"<").and_then(|rest| rest.strip_suffix(b">")).unwrap_or(raw);
+    String::from_utf8_lossy(inside).into_owned()
 }
 
 fn recipient(facts: &Facts<'_>) -> Option<String> {

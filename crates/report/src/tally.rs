@@ -123,7 +123,7 @@ pub(crate) fn verdict_reason(report: &Report) -> String {
     let tally = Tally::of(report);
     match tally.verdict(report.verdict) {
         Verdict::Clean => format!("everything asked for was looked at; {}.", tally.nothing_found()),
-        Verdict::Incomplete => format!("{}; this is not clean.", tally.why_incomplete()),
+        Verdict::Incomplete => format!("{}, so nothing is proved.", tally.why_incomplete()),
         Verdict::Findings => {
             format!("{} ({}){}.", count(tally.open, "finding"), tally.by_severity(), tally.what_else())
         }

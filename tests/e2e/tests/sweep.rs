@@ -182,8 +182,9 @@ fn never_clean(config: &SweepConfig, what: &str) {
     let config = config.save().unwrap();
     let text = mailwarden(&["sweep", "--all", "--config", &config]).unwrap();
     assert_eq!(text.code, output.code, "{what}");
-    let says_clean = text.stdout.lines().any(|line| line.to_lowercase().trim_start().starts_with("clean"));
-    assert!(!says_clean, "{what}:\n{}", text.stdout);
+    let first = text.stdout.lines().next().unwrap_or_default();
+    assert!(first.starts_with("UNKNOWN"), "{what}:\n{}", text.stdout);
+    assert!(!text.stdout.contains("CLEAN"), "{what}:\n{}", text.stdout);
 }
 
 #[test]
@@ -234,5 +235,33 @@ fn the_acl_trap_is_reported_as_unknown_and_never_as_clean() {
         assert_eq!(row["state"], "denied", "{row:#}");
         assert!(row["reason"].as_str().unwrap().contains("acl_user"), "the cure must be named: {row:#}");
     }
-    assert_eq!(coverage(&report, ALICE, "managesieve.scripts")["state"], "collected");
+}
+
+#[test]
+fn a_listed_account_without_scripts_counts_as_seen_though_its_rights_are_hidden() {
+    let world = world(|lab| lab.acl_user = false);
+    let report = sweep(&world.sweep_config()).json();
+    let row = coverage(&report, ALICE, "managesieve.scripts");
+    assert_eq!(row["state"], "collected", "doveadm lists the account: {row:#}");
+}
+
+#[test]
+fn a_clean_system_is_called_clean_in_every_format() {
+    let world = world(|_| {});
+    let config = world.sweep_config().save().unwrap();
+    let text = mailwarden(&["sweep", "--all", "--config", &config]).unwrap();
+    assert_eq!(text.code, 0, "{text:?}");
+    assert!(text.stdout.starts_with("CLEAN"), "{}", text.stdout);
+    assert_eq!(sweep(&world.sweep_config()).json()["verdict"], "clean");
+}
+
+#[test]
+fn a_mailbox_that_no_policy_names_is_a_finding() {
+    let world = world(|lab| lab.users.push(("stray@example.test".to_owned(), "straypw".to_owned())));
+    let output = sweep(&world.sweep_config());
+    assert_eq!(output.code, 1, "{}", output.stderr);
+    let report = output.json();
+    let stray =
+        the_finding(&report, "the stray mailbox", |finding| finding["mailbox"] == "stray@example.test");
+    assert_eq!(stray["check_id"], "account.unregistered", "{stray:#}");
 }

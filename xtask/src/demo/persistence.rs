@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
 use mailwarden_lab::outside::Outside;
 use mailwarden_lab::wait::wait_for;
 
@@ -42,7 +41,7 @@ pub(super) const PLANTED: [Planted; 5] = [
         found_as: |finding| {
             finding.mailbox == "sales@example.test"
                 && finding.locator.script.as_deref() == Some(SALES_SCRIPT)
-                && finding.locator.line == Some(9)
+                && finding.locator.line == Some(10)
                 && finding.beneficiary.value == LEAVER_OUTSIDE
                 && finding.state == "active"
         },
@@ -82,15 +81,13 @@ pub(super) const PLANTED: [Planted; 5] = [
     },
 ];
 
-/// Plants everything, and shows with one letter that it works. Hands over how many copies left the house.
-pub(super) fn plant(stage: &Stage) -> anyhow::Result<usize> {
+/// Plants everything.
+pub(super) fn plant(stage: &Stage) -> anyhow::Result<()> {
     plant_scripts(stage)?;
     plant_grants(stage)?;
     set_aliases(stage, &[INNOCENT_ALIAS, (ALIAS, LEAVER_OUTSIDE)])?;
     note(&format!("{} planted", count(PLANTED.len(), "thing")));
-    let copies = leak(stage)?;
-    note(&format!("one order to sales@ and offers-copy@: {copies} copies reached {LEAVER_OUTSIDE}"));
-    Ok(copies)
+    Ok(())
 }
 
 fn plant_scripts(stage: &Stage) -> anyhow::Result<()> {
@@ -129,10 +126,12 @@ fn set_aliases(stage: &Stage, aliases: &[(&str, &str)]) -> anyhow::Result<()> {
     Ok(stage.lab.postfix.reload()?)
 }
 
-fn leak(stage: &Stage) -> anyhow::Result<usize> {
+/// Shows with one letter that what was planted works. Hands over how many copies left the house.
+pub(super) fn leak(stage: &Stage) -> anyhow::Result<usize> {
     order(stage, &["sales@example.test", ALIAS], SUBJECT)?;
     let copies = || copies(stage, SUBJECT);
     wait_for(DEPARTURE, "the copies that leave the house", || copies() >= 2)?;
+    note(&format!("one order to sales@ and offers-copy@: {} copies reached {LEAVER_OUTSIDE}", copies()));
     Ok(copies())
 }
 
@@ -156,9 +155,4 @@ fn copies(stage: &Stage, subject: &str) -> usize {
     let departed = stage.lab.outside().map(Outside::departed).unwrap_or_default();
     let to_him = |recipients: &[String]| recipients.iter().any(|recipient| recipient == LEAVER_OUTSIDE);
     departed.iter().filter(|mail| to_him(&mail.recipients) && mail.message.contains(subject)).count()
-}
-
-/// Plants everything again for a visitor.
-pub(super) fn plant_again(stage: &Stage) -> anyhow::Result<()> {
-    plant(stage).map(drop).context("planting again")
 }

@@ -15,6 +15,8 @@ use crate::talk::note;
 
 /// Everybody with a mailbox; the password is the name and `pw`.
 pub(super) const USERS: [&str; 6] = ["ops", "vault", "jane", "omar", "bob", "sales"];
+/// The master user of the rounds; so is its password made.
+pub(super) const MASTER: &str = "sweeper";
 pub(super) const DOMAIN: &str = "example.test";
 /// An alias that is as it should be: findings must not name it.
 pub(super) const INNOCENT_ALIAS: (&str, &str) = ("offers@example.test", "sales@example.test");
@@ -24,7 +26,7 @@ const GATE: &str = "gate";
 /// What the gate prints when Postfix may ask it.
 const GATE_READY: &str = "the gate is open";
 const GATE_GRACE: Duration = Duration::from_secs(10);
-const LAST_LINES: usize = 20;
+const LAST_LINES: usize = 10;
 /// Only their owner may read passwords.
 const SECRET_MODE: u32 = 0o600;
 
@@ -48,6 +50,7 @@ impl Stage {
             domains: vec![DOMAIN.to_owned()],
             users: USERS.map(|name| (address(name), password(name))).to_vec(),
             virtual_aliases: vec![(INNOCENT_ALIAS.0.to_owned(), INNOCENT_ALIAS.1.to_owned())],
+            master: (MASTER.to_owned(), password(MASTER)),
             outside: OutsideWorld::Collected,
             ..LabOptions::default()
         })?;
@@ -70,7 +73,7 @@ impl Stage {
         let own = policy.join("example.toml");
         fs::copy(&example, &own).with_context(|| format!("copying {}", example.display()))?;
         let secret = self.lab.path().join("sweeper.password");
-        write(&secret, &password("sweeper"))?;
+        write(&secret, &password(MASTER))?;
         fs::set_permissions(&secret, fs::Permissions::from_mode(SECRET_MODE))
             .with_context(|| format!("closing {}", secret.display()))?;
         write(&self.config(), &self.configuration())

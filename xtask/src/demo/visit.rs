@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::io::{self, BufRead, IsTerminal};
 
 use super::persistence;
-use super::stage::{Stage, USERS, address, password};
+use super::stage::{MASTER, Stage, USERS, address, password};
 use crate::talk::{say, show};
 
 pub(super) fn receive(stage: &Stage) -> anyhow::Result<()> {
-    persistence::plant_again(stage)?;
+    persistence::plant(stage)?;
     show(&guide(stage))?;
     if io::stdin().is_terminal() {
         say("Enter or Ctrl-C ends everything.");
@@ -42,7 +42,7 @@ fn guide(stage: &Stage) -> String {
     row("gate", &format!("unix:{}", stage.lab.milter_socket().display()));
     row("users", &accounts[..3].join("   "));
     row("", &accounts[3..].join("   "));
-    row("master user", &format!("{} / {}", dovecot.master_user(), password("sweeper")));
+    row("master user", &format!("{} / {}", dovecot.master_user(), password(MASTER)));
     row("files", &stage.lab.path().display().to_string());
     out.push_str("\nThe persistence is planted again, so that there is something to find. Try:\n");
     for arguments in [

@@ -14,7 +14,7 @@ use mailwarden_address::{Address, EnvelopeRecipient};
 use mailwarden_policy::{Policy, Recipient};
 
 use crate::Decision;
-use crate::decision::{Edit, ROUTE_HEADER, Reason};
+use crate::decision::{Edit, ROUTE_HEADER, Reason, Refusal};
 use crate::facts::MessageHeaders;
 use crate::rules::{Mode, Modes, Rule, leaver, required_address};
 
@@ -24,6 +24,31 @@ struct Route {
     to: Address,
     rule: Rule,
     object: String,
+}
+
+/// Refuses what could not be delivered once it was routed. Postfix goes on asking for SMTPUTF8 (RFC 6531) when the
+/// recipient it first heard of was not ASCII, even after it was rewritten, and Dovecot's LMTP has none: the message
+/// would be accepted and bounce, mostly to a forged sender.
+pub(crate) fn recipient(
+    policy: &Policy,
+    modes: &Modes,
+    recipient: &EnvelopeRecipient,
+    decision: &mut Decision,
+) {
+    let Some(address) = recipient.address.as_ref().filter(|_| modes.route != Mode::Off) else { return };
+    if address.local().is_ascii() {
+        return;
+    }
+    if let Some(scope) = policy.scope(address.domain()) {
+        let refusal = Refusal {
+            rule: Rule::Route,
+            code: 553,
+            enhanced: (6, 7),
+            address: address.to_string(),
+            text: "has a local part outside ASCII, which no mailbox behind this scope can take".to_owned(),
+        };
+        decision.refuse(modes.route, scope.domain.to_string(), refusal);
+    }
 }
 
 /// Rewrites the recipients of an accepted message.
@@ -135,8 +160,16 @@ fn record(route: &Route, mode: Mode, decision: &mut Decision) {
     decision.reasons.push(Reason { rule: route.rule, mode, object: route.object.clone(), text });
 }
 
-/// One line of printable text: the local part is a stranger's.
+/// One line of printable ASCII: the local part is a stranger's, and a header in UTF-8 would make the message
+/// undeliverable to every mail store without SMTPUTF8. Other characters are written as RFC 6533 §3 writes them in
+/// addresses, `\x{E9}`.
 fn header_value(route: &Route) -> String {
     let value = format!("{} -> {} ({})", route.from, route.to, route.rule.id());
-    value.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    value.chars().fold(String::with_capacity(value.len()), |mut out, c| {
+        match c {
+            ' '..='~' => out.push(c),
+            other => out.push_str(&format!("\\x{{{:X}}}", u32::from(other))),
+        }
+        out
+    })
 }

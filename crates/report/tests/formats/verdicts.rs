@@ -38,14 +38,14 @@ fn findings_are_counted_and_gaps_kept_in_sight() {
 fn what_was_not_seen_is_unknown() {
     let gap = |state| seen("a@example.org", "imap.acl", state, "no answer");
     let line = |coverage| summary_line(&sealed(vec![], coverage));
-    assert_eq!(line(vec![]), "UNKNOWN: nothing was looked at; this is not clean.");
+    assert_eq!(line(vec![]), "UNKNOWN: nothing was looked at, so nothing is proved.");
     assert_eq!(
         line(vec![gap(CoverageState::Error), gap(CoverageState::Denied)]),
-        "UNKNOWN: nothing found, but none of the 2 checks could look; this is not clean."
+        "UNKNOWN: nothing found, but none of the 2 checks could look, so nothing is proved."
     );
     assert_eq!(
         line(vec![gap(CoverageState::Collected), gap(CoverageState::Partial)]),
-        "UNKNOWN: nothing found, but 1 of 2 checks could not look in full; this is not clean."
+        "UNKNOWN: nothing found, but 1 of 2 checks could not look in full, so nothing is proved."
     );
 }
 
