@@ -87,8 +87,10 @@ fn perform(stage: &mut Stage, steps: &mut Steps, reports: &Path) -> anyhow::Resu
     let questions = steps.step("asking the gate's journal and the ledger", || {
         account::ask(stage, letters::first_reference(&letters).as_deref())
     })?;
-    let leak =
-        steps.step("planting persistence in mailboxes and in Postfix", || persistence::plant(stage))?;
+    let leak = steps.step("planting persistence in mailboxes and in Postfix", || {
+        persistence::plant(stage)?;
+        persistence::leak(stage)
+    })?;
     let found =
         steps.step("making the rounds: mailwarden sweep --all", || rounds::sweep(stage, Some(reports)))?;
     let after = steps.step("removing what was planted and making the rounds again", || {

@@ -41,8 +41,7 @@ impl Common {
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
         let mut settings = Settings::load(self.config.as_deref())?;
         if let Some(url) = &self.ledger {
-            settings.ledger.url.clone_from(url);
-            settings.journal.url.clear();
+            settings.use_ledger(url);
         }
         Ok(settings)
     }

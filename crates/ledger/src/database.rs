@@ -54,6 +54,8 @@ impl Location {
             return Ok(Self::Memory);
         }
         let path = rest.strip_prefix("//").unwrap_or(rest);
+        // What sqlx's own URLs say for "make it if there is none", which is decided elsewhere.
+        let path = path.strip_suffix("?mode=rwc").unwrap_or(path);
         match path {
             _ if path.contains(['?', '#', '%', '\0']) => refuse("has parameters or escapes"),
             // What a relative path means would depend on where the program was started.
@@ -325,6 +327,7 @@ mod tests {
     fn urls_that_are_not_plain_are_refused_without_showing_a_password() {
         assert_eq!(Location::parse("sqlite:/var/l.db").unwrap(), Location::File("/var/l.db".into()));
         assert_eq!(Location::parse("sqlite:///var/l.db").unwrap(), Location::File("/var/l.db".into()));
+        assert_eq!(Location::parse("sqlite:/l.db?mode=rwc").unwrap(), Location::File("/l.db".into()));
         assert_eq!(Location::parse("sqlite::memory:").unwrap(), Location::Memory);
         for bad in
             ["", "/var/l.db", "sqlite:", "sqlite:l.db", "sqlite:/d/", "sqlite:/l.db?mode=ro", "mysql:/x"]

@@ -43,8 +43,7 @@ impl Overrides {
             settings.gate.listen.clone_from(listen);
         }
         if let Some(url) = &self.ledger {
-            settings.ledger.url.clone_from(url);
-            settings.journal.url.clear();
+            settings.use_ledger(url);
         }
         Ok(settings)
     }

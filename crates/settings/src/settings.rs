@@ -235,6 +235,17 @@ fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duratio
     })
 }
 
+/// `sqlite:file.db` names a file in a directory; everything else stands as it is, and whoever opens it says what is
+/// wrong with it.
+fn absolute_url(url: &str, base: &Path) -> String {
+    let Some(rest) = url.strip_prefix("sqlite:") else { return url.to_owned() };
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    if path.is_empty() || path.starts_with('/') || path.starts_with(':') {
+        return url.to_owned();
+    }
+    format!("sqlite:{}", base.join(path).display())
+}
+
 impl Settings {
     /// Reads the named file; without a name the default file, or the defaults where that does not exist.
     ///
@@ -262,7 +273,17 @@ impl Settings {
         let mut settings: Self = toml::from_str(text)
             .map_err(|error| SettingsError::Invalid(vec![toml_error(&source, &error)]))?;
         settings.directory = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let base = std::path::absolute(&settings.directory).unwrap_or_else(|_| settings.directory.clone());
+        settings.ledger.url = absolute_url(&settings.ledger.url, &base);
+        settings.journal.url = absolute_url(&settings.journal.url, &base);
         Ok(settings)
+    }
+
+    /// Puts the ledger that the command line names before the configured one; the journal is kept beside it. A
+    /// relative path is relative to where the program was started.
+    pub fn use_ledger(&mut self, url: &str) {
+        self.ledger.url = absolute_url(url, &std::env::current_dir().unwrap_or_default());
+        self.journal.url.clear();
     }
 
     /// A path of the file, relative to the file's directory.

@@ -85,3 +85,17 @@ fn the_commented_defaults_are_the_defaults_and_name_every_table() {
     assert_eq!(tables, (true, true, true));
     assert!(all.postfix.is_some() && all.accounts.is_some());
 }
+
+#[test]
+fn a_relative_ledger_lies_beside_the_configuration_or_where_the_command_was_given() {
+    let directory = directory_with("mailwarden.toml", b"[ledger]\nurl = \"sqlite:state/ledger.db\"\n");
+    let mut settings = Settings::load(Some(&directory.path().join("mailwarden.toml"))).expect("valid");
+    assert_eq!(settings.ledger.url, format!("sqlite:{}/state/ledger.db", directory.path().display()));
+    assert_eq!(
+        settings.journal_url(),
+        format!("sqlite:{}/state/ledger-journal.db", directory.path().display())
+    );
+    settings.use_ledger("sqlite:here.db");
+    let here = std::env::current_dir().expect("a directory");
+    assert_eq!(settings.ledger.url, format!("sqlite:{}/here.db", here.display()));
+}

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 const SCRIPT: &[u8] = b"require [\"fileinto\", \"copy\", \"variables\"];\r\n# rule:[Lists]\r\n\
 if anyof (header :contains \"list-id\" \"dev.example\", address :is \"to\" \"dev@x.example\")\r\n{\r\n\
 \tfileinto \"Lists/dev\";\r\n\tstop;\r\n}\r\n# rule:[Copy]\r\nset \"who\" \"boss\";\r\n\
-if header :matches \"subject\" [\"*invoice*\", \"*payment*\"]\r\n{\r\n\tredirect :copy \"${who}@x.example\";\r\n}\r\n\
-if size :over 10M\r\n{\r\n\tdiscard;\r\n}\r\n";
+if header :matches \"subject\" [\"*invoice*\", \"*payment*\"]\r\n{\r\n\
+\tredirect :copy \"${who}@x.example\";\r\n}\r\nif size :over 10M\r\n{\r\n\tdiscard;\r\n}\r\n";
 
 fn rate(work: impl Fn()) -> f64 {
     let begun = Instant::now();
@@ -27,8 +27,16 @@ fn main() {
     println!("{} bytes: {parsed:.0} parsed/s, {analysed:.0} analysed/s", SCRIPT.len());
     for piece in ["keep;", "redirect \"a@x\";", "if exists \"a\" { keep; }\n"] {
         let large = piece.repeat((1 << 20) / piece.len());
-        let begun = Instant::now();
-        black_box(analyse(large.as_bytes(), Dialect::Pigeonhole, true));
-        println!("1 MiB of {piece:?}: {:?}", begun.elapsed());
+        println!("1 MiB of {piece:?}: {:?}", shortest(large.as_bytes()));
     }
+}
+
+/// The machine may be busy with other things, so the shortest of some rounds tells what the work costs.
+fn shortest(script: &[u8]) -> Duration {
+    let round = |_| {
+        let begun = Instant::now();
+        black_box(analyse(black_box(script), Dialect::Pigeonhole, true));
+        begun.elapsed()
+    };
+    (0..15).map(round).min().unwrap_or_default()
 }

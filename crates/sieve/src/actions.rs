@@ -195,6 +195,8 @@ fn template_targets(template: &Template, role: Role, dialect: Dialect) -> Vec<Ta
         Role::Recipient | Role::AnswersFor | Role::From if template.as_constant().is_some() => {
             vec![address_target(&raw, role, dialect, true)]
         }
+        // Blanks around the name of a folder belong to it.
+        Role::Mailbox => vec![Target { raw, address: None, role }],
         _ => vec![Target { raw: raw.trim().to_owned(), address: None, role }],
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::Dialect;
 use crate::arguments::Reading;
-use crate::check::check;
+use crate::check::{Checked, Included, check};
 use crate::effects::{Diagnostic, Effect, EffectKind, Reach, Severity};
 use crate::evaluator::{Findings, Prepared, World, evaluate};
 use crate::lexer::TokenKind;
@@ -74,7 +74,8 @@ pub fn audit(script: &[u8], dialects: &[Dialect], active: bool) -> Audit {
 pub fn analyse(script: &[u8], dialect: Dialect, active: bool) -> Analysis {
     let world = World { scripts: vec![Prepared::new("", false, script, dialect)], complete: false };
     let findings = evaluate(&world, 0, dialect, false);
-    conclude(&world.scripts[0], dialect, findings, active)
+    let problems = checked(&world.scripts[0], dialect).problems;
+    conclude(&world.scripts[0], problems, findings, active)
 }
 
 /// Analyses every script of a mailbox with its includes resolved, in the order of `scripts`. What an
@@ -85,15 +86,44 @@ pub fn analyse_mailbox(mailbox: &Mailbox<'_>, dialect: Dialect) -> Vec<Analysis>
         mailbox.scripts.iter().map(|script| Prepared::new(script.name, false, script.bytes, dialect));
     let global = mailbox.globals.iter().map(|script| Prepared::new(script.name, true, script.bytes, dialect));
     let world = World { scripts: personal.chain(global).collect(), complete: true };
+    let mut checks: Vec<Checked> = world.scripts.iter().map(|script| checked(script, dialect)).collect();
+    refuse_includers(&world, dialect, &mut checks);
     let analyse_one = |(number, script): (usize, &Script<'_>)| {
         let findings = evaluate(&world, number, dialect, !script.active);
-        conclude(&world.scripts[number], dialect, findings, script.active)
+        let problems = std::mem::take(&mut checks[number].problems);
+        conclude(&world.scripts[number], problems, findings, script.active)
     };
     mailbox.scripts.iter().enumerate().map(analyse_one).collect()
 }
 
-fn conclude(script: &Prepared<'_>, dialect: Dialect, findings: Findings, active: bool) -> Analysis {
-    let mut diagnostics = check(Reading { script: script.bytes, tree: &script.tree, dialect });
+fn checked(script: &Prepared<'_>, dialect: Dialect) -> Checked {
+    check(Reading { script: script.bytes, tree: &script.tree, dialect })
+}
+
+/// Pigeonhole compiles an included script into the one that includes it, so a mistake in it makes both
+/// fail (measured). The others read it when they get there.
+fn refuse_includers(world: &World<'_>, dialect: Dialect, checks: &mut [Checked]) {
+    let mut new: Vec<usize> = (0..checks.len()).filter(|number| checks[*number].is_refused()).collect();
+    while let Some(number) = new.pop().filter(|_| dialect == Dialect::Pigeonhole) {
+        let refused = &world.scripts[number];
+        for (other, check) in checks.iter_mut().enumerate() {
+            let reads = |one: &&Included| one.global == refused.global && one.name == refused.name.as_bytes();
+            let Some(span) = check.included.iter().find(reads).map(|one| one.span) else { continue };
+            if !check.is_refused() {
+                new.push(other);
+            }
+            let message = "includes a script that the engine refuses".to_owned();
+            check.problems.push(Diagnostic { severity: Severity::Error, span, message });
+        }
+    }
+}
+
+fn conclude(
+    script: &Prepared<'_>,
+    mut diagnostics: Vec<Diagnostic>,
+    findings: Findings,
+    active: bool,
+) -> Analysis {
     diagnostics.extend(findings.diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     let mut effects = findings.effects;

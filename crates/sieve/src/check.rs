@@ -10,6 +10,7 @@ use crate::effects::{Diagnostic, Severity};
 use crate::lexer::TokenKind;
 use crate::modifiers::Modifier;
 use crate::pigeonhole_address::is_pigeonhole_address;
+use crate::span::Span;
 use crate::strings::{Piece, is_variable_name, match_number, pieces, text_of};
 use crate::tree::{Argument, Command, CommandId, Test, TestId};
 use crate::vocabulary::{
@@ -20,23 +21,49 @@ use std::collections::HashSet;
 
 /// How many problems are listed; after so many the answer is clear.
 const MAX_PROBLEMS: usize = 100;
+/// How many scripts Pigeonhole compiles into one.
+const MAX_INCLUDED: usize = 255;
 /// The longest name Pigeonhole reads.
 const MAX_IDENTIFIER: usize = 32;
 
-/// Everything the engine would object to, and what its administrator decides.
-pub(crate) fn check(reading: Reading<'_>) -> Vec<Diagnostic> {
-    let mut check = Check { reading, declared: HashSet::new(), problems: Vec::new(), loops: 0 };
+/// What compiling a script would tell.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    /// Everything the engine would object to, and what its administrator decides.
+    pub(crate) problems: Vec<Diagnostic>,
+    /// The scripts that are compiled with this one.
+    pub(crate) included: Vec<Included>,
+}
+
+/// An `include` of a constant name that the engine looks at.
+#[derive(Debug)]
+pub(crate) struct Included {
+    pub(crate) name: Vec<u8>,
+    pub(crate) global: bool,
+    pub(crate) span: Span,
+}
+
+impl Checked {
+    pub(crate) fn is_refused(&self) -> bool {
+        self.problems.iter().any(|problem| problem.severity == Severity::Error)
+    }
+}
+
+pub(crate) fn check(reading: Reading<'_>) -> Checked {
+    let mut check =
+        Check { reading, declared: HashSet::new(), problems: Vec::new(), included: Vec::new(), loops: 0 };
     check.grammar();
     check.nesting();
     check.tokens();
     check.script();
-    check.problems
+    Checked { problems: check.problems, included: check.included }
 }
 
 struct Check<'t> {
     reading: Reading<'t>,
     declared: HashSet<Vec<u8>>,
     problems: Vec<Diagnostic>,
+    included: Vec<Included>,
     loops: usize,
 }
 
@@ -190,8 +217,8 @@ impl<'t> Check<'t> {
                 taken = false;
             }
             *previous = name;
-            // Behind a branch that is always taken, Pigeonhole does not look at the others.
             if taken && self.is_pigeonhole() {
+                self.untaken_branch(command);
                 continue;
             }
             taken |= self.command(command) == Fixed::True;
@@ -218,6 +245,15 @@ impl<'t> Check<'t> {
         }
         self.loops -= looping;
         fixed
+    }
+
+    /// Behind a branch that is always taken, Pigeonhole looks at the others' outside only.
+    fn untaken_branch(&mut self, command: &'t Command) {
+        let Some(signature) = self.signature(command) else { return };
+        let bound = self.reading.bind(signature, &command.arguments);
+        self.arguments(signature, &bound, command.start, command.end);
+        self.shape(signature, command.test, command.listed, command.start, command.end);
+        self.block_presence(signature, command);
     }
 
     fn inner_block(&mut self, command: &Command) -> Fixed {
@@ -320,6 +356,23 @@ impl<'t> Check<'t> {
         start: usize,
         end: usize,
     ) -> Fixed {
+        self.shape(signature, first, listed, start, end);
+        match signature.name {
+            "allof" => self.any_or_all(first, Fixed::False),
+            "else" => Fixed::True,
+            "not" => self.any_or_all(first, Fixed::True).inverted(),
+            _ => self.any_or_all(first, Fixed::True),
+        }
+    }
+
+    fn shape(
+        &mut self,
+        signature: &Signature,
+        first: Option<TestId>,
+        listed: bool,
+        start: usize,
+        end: usize,
+    ) {
         let loose = self.reading.dialect == Dialect::Stalwart;
         let shape = match signature.inner {
             Inner::None => first.is_none(),
@@ -328,12 +381,6 @@ impl<'t> Check<'t> {
         };
         if !shape {
             self.refuse(start, end, "the wrong number of tests");
-        }
-        match signature.name {
-            "allof" => self.any_or_all(first, Fixed::False),
-            "else" => Fixed::True,
-            "not" => self.any_or_all(first, Fixed::True).inverted(),
-            _ => self.any_or_all(first, Fixed::True),
         }
     }
 
@@ -378,17 +425,17 @@ impl<'t> Check<'t> {
         }
     }
 
-    /// RFC 5463 §4: what is there need not be required any more. Stalwart insists (measured).
+    /// RFC 5463 §4: what is there need not be required any more. Stalwart insists (measured). Pigeonhole
+    /// decides only absence when it compiles: code behind a capability that is there is always looked at.
     fn ihave(&mut self, bound: &Bound<'_>) -> Fixed {
         let names = self.strings(bound.last());
         if self.is_pigeonhole() && names.iter().any(|(_, name)| !pigeonhole_knows(name)) {
             return Fixed::False;
         }
-        let sure = self.is_pigeonhole() && names.iter().all(|(_, name)| pigeonhole_enables(name));
         if self.reading.dialect != Dialect::Stalwart {
             self.declared.extend(names.into_iter().map(|(_, name)| name.into_owned()));
         }
-        if sure { Fixed::True } else { Fixed::Open }
+        Fixed::Open
     }
 
     fn strings(&self, argument: Option<&Argument>) -> Vec<(u32, Cow<'t, [u8]>)> {
@@ -426,7 +473,7 @@ impl<'t> Check<'t> {
     fn particular(&mut self, name: &str, bound: &Bound<'_>, command: &Command) {
         match name {
             "require" => self.require(bound),
-            "redirect" if self.is_pigeonhole() => self.redirect(bound, command),
+            "redirect" | "report" if self.is_pigeonhole() => self.redirect(bound, command),
             "notify" if self.is_pigeonhole() => self.notify(bound, command),
             "set" => self.set(bound, command),
             "vacation" if self.is_pigeonhole() => self.vacation(bound, command),
@@ -494,6 +541,10 @@ impl<'t> Check<'t> {
             self.refuse(command.start, command.end, "both `:personal` and `:global`");
         } else if bound.last().is_some() && self.constant(bound.last()).is_none() {
             self.refuse(command.start, command.end, "the name of an included script must be constant");
+        } else if let Some(name) = self.constant(bound.last()).filter(|_| self.included.len() < MAX_INCLUDED)
+        {
+            let span = self.reading.tree.lines.span(command.start, command.end);
+            self.included.push(Included { name: name.into_owned(), global: bound.has("global"), span });
         }
     }
 

@@ -1,8 +1,15 @@
 //! Switching one effect off without touching another byte.
 
 use crate::Dialect;
-use crate::audit::{Analysis, analyse};
-use crate::effects::{Effect, Reach};
+use crate::audit::analyse;
+use crate::effects::{Effect, EffectKind};
+use crate::lexer::TokenKind;
+use crate::parser::parse;
+use crate::tree::Command;
+use proof::{Change, Fate};
+
+mod proof;
+mod roundcube;
 
 /// A change at one place: bytes taken away, bytes put in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +32,9 @@ pub struct Disabled {
     /// Whether the local copy of another effect changed: removing what cancelled the implicit keep
     /// restores it.
     pub local_copies_changed: bool,
+    /// Whether another effect is reached on other messages than before. Only switching a whole rule off
+    /// may do that: a rule that ends in `stop` keeps the rules behind it from running.
+    pub reach_changed: bool,
 }
 
 /// Why an effect was not switched off.
@@ -34,6 +44,8 @@ pub enum Refusal {
     NoSuchEffect,
     /// The engine would not take the script as it is, so nothing can be proved about a changed one.
     NotAccepted,
+    /// The effect does not stand in a rule that Roundcube wrote and could switch off.
+    NoSuchRule,
     /// The effect is not a command by itself, or the change did not stand the proof.
     NotProved,
 }
@@ -43,15 +55,51 @@ impl std::fmt::Display for Refusal {
         f.write_str(match self {
             Self::NoSuchEffect => "the script has no such effect; analyse it again",
             Self::NotAccepted => "the engine refuses this script, so a change to it cannot be proved",
-            Self::NotProved => "wrapping the command did not switch off exactly this effect; edit it by hand",
+            Self::NoSuchRule => "the effect is not inside a Roundcube rule; choose another method",
+            Self::NotProved => "the change does not switch off exactly this effect; edit the script by hand",
         })
     }
 }
 
 impl std::error::Error for Refusal {}
 
+/// How an effect is switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// `if false { ... }` around the command: keeps its text in the script and works in any script whose
+    /// nesting leaves room. Roundcube drops rules that hold a nested `if`.
+    Wrapped,
+    /// The command goes; `keep;` comes where a `redirect` without `:copy` stood, so that mail is delivered.
+    Flat,
+    /// `false # ` behind the `if` of the whole rule, as Roundcube itself does it: the rule shows as
+    /// disabled there.
+    RoundcubeRule,
+}
+
+impl Method {
+    /// The name used in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wrapped => "wrapped",
+            Self::Flat => "flat",
+            Self::RoundcubeRule => "roundcube_rule",
+        }
+    }
+
+    /// The method that leaves the rule of `effect` intact in the program that shows it.
+    #[must_use]
+    pub fn suited_to(effect: &Effect) -> Self {
+        match &effect.rule_name {
+            Some(rule) if rule.ui == "roundcube" => Self::RoundcubeRule,
+            _ => Self::Wrapped,
+        }
+    }
+}
+
 const OPEN: &[u8] = b"if false { ";
 const CLOSE: &[u8] = b" }";
+const KEEP: &[u8] = b"keep;";
 
 /// Wraps the command of `effect` in `if false { ... }` and proves by a second analysis that this effect is
 /// dead, that every other is as before, and that the engine takes the result.
@@ -59,24 +107,78 @@ const CLOSE: &[u8] = b" }";
 /// # Errors
 /// Says why the change was not made.
 pub fn disable(script: &[u8], dialect: Dialect, effect: &Effect) -> Result<Disabled, Refusal> {
+    disable_by(script, dialect, effect, Method::Wrapped)
+}
+
+/// Switches `effect` off by `method` and proves by a second analysis that it is dead or gone, that every
+/// effect outside the change is as before, and that the engine takes the result.
+///
+/// # Errors
+/// Says why the change was not made.
+pub fn disable_by(
+    script: &[u8],
+    dialect: Dialect,
+    effect: &Effect,
+    method: Method,
+) -> Result<Disabled, Refusal> {
     let before = analyse(script, dialect, true);
     if !before.accepted {
         return Err(Refusal::NotAccepted);
     }
-    let (start, end) = (effect.span.start, effect.span.end);
     let known =
         |other: &Effect| other.via.is_empty() && other.span == effect.span && other.kind == effect.kind;
-    if !effect.via.is_empty() || end > script.len() || !before.effects.iter().any(known) {
+    if !effect.via.is_empty() || !before.effects.iter().any(known) {
         return Err(Refusal::NoSuchEffect);
     }
-    let edits = vec![
-        Edit { offset: start, delete_len: 0, insert: OPEN.to_vec() },
-        Edit { offset: end, delete_len: 0, insert: CLOSE.to_vec() },
-    ];
-    let changed = apply(script, &edits);
+    let change = change(script, dialect, effect, method)?;
+    let changed = apply(script, &change.edits);
     let after = analyse(&changed, dialect, true);
-    let local_copies_changed = prove(&before, &after, (start, end)).ok_or(Refusal::NotProved)?;
-    Ok(Disabled { edits, script: changed, local_copies_changed })
+    let side_effects = proof::prove(&before, &after, &change).ok_or(Refusal::NotProved)?;
+    Ok(Disabled {
+        edits: change.edits,
+        script: changed,
+        local_copies_changed: side_effects.local_copies,
+        reach_changed: side_effects.reach,
+    })
+}
+
+fn change(script: &[u8], dialect: Dialect, effect: &Effect, method: Method) -> Result<Change, Refusal> {
+    let (start, end) = (effect.span.start, effect.span.end);
+    match method {
+        Method::Wrapped => Ok(Change {
+            edits: vec![insertion(start, OPEN), insertion(end, CLOSE)],
+            dying: start..end,
+            fate: Fate::Dead,
+        }),
+        Method::Flat => flat(script, dialect, effect),
+        Method::RoundcubeRule => roundcube::rule_change(script, dialect, start).ok_or(Refusal::NoSuchRule),
+    }
+}
+
+fn insertion(offset: usize, text: &[u8]) -> Edit {
+    Edit { offset, delete_len: 0, insert: text.to_vec() }
+}
+
+/// Only a whole command can be taken away; a test that acts cannot.
+fn flat(script: &[u8], dialect: Dialect, effect: &Effect) -> Result<Change, Refusal> {
+    let (start, end) = (effect.span.start, effect.span.end);
+    let tree = parse(script, dialect);
+    let whole = |command: &Command| command.start == start && command.end == end && !command.has_block;
+    if !tree.commands.iter().any(whole) {
+        return Err(Refusal::NotProved);
+    }
+    let copies = || {
+        let tags = tree.tokens.iter().filter(|token| token.start > start && token.end < end);
+        tags.filter(|token| token.kind == TokenKind::Tag)
+            .any(|token| token.bytes(script).eq_ignore_ascii_case(b":copy"))
+    };
+    let keeps = effect.kind == EffectKind::Redirect && !copies();
+    let insert = if keeps { KEEP.to_vec() } else { Vec::new() };
+    Ok(Change {
+        edits: vec![Edit { offset: start, delete_len: end - start, insert }],
+        dying: start..end,
+        fate: if keeps { Fate::ReplacedByKeep } else { Fate::Gone },
+    })
 }
 
 /// The script after the edits, which are in order and do not overlap.
@@ -104,29 +206,4 @@ pub fn inverse(script: &[u8], edits: &[Edit]) -> Vec<Edit> {
         Edit { offset, delete_len: edit.insert.len(), insert: removed.to_vec() }
     };
     edits.iter().map(undo).collect()
-}
-
-/// Whether local copies changed, or none when anything else did that should not have.
-fn prove(before: &Analysis, after: &Analysis, wrapped: (usize, usize)) -> Option<bool> {
-    if !after.accepted || before.effects.len() != after.effects.len() {
-        return None;
-    }
-    let mut copies_changed = false;
-    for (old, new) in before.effects.iter().zip(&after.effects) {
-        let inside = old.via.is_empty() && old.span.start >= wrapped.0 && old.span.end <= wrapped.1;
-        let moved = shifted(old.span.start, wrapped);
-        let same = old.kind == new.kind && old.targets == new.targets && old.form == new.form;
-        let reach = if inside { new.reach == Reach::Dead } else { new.reach == old.reach };
-        if !same || !reach || (old.via.is_empty() && moved != new.span.start) {
-            return None;
-        }
-        copies_changed |= !inside && old.local_copy != new.local_copy;
-    }
-    Some(copies_changed)
-}
-
-fn shifted(offset: usize, wrapped: (usize, usize)) -> usize {
-    let opened = if offset >= wrapped.0 { OPEN.len() } else { 0 };
-    let closed = if offset >= wrapped.1 { CLOSE.len() } else { 0 };
-    offset + opened + closed
 }

@@ -204,6 +204,11 @@ impl<'w, 'a> Run<'w, 'a> {
             returned: None,
         });
         let tree = &self.world.scripts[number].tree;
+        if self.frames.len() == 1 {
+            // In the largest scripts nearly every command is an effect; growing step by step costs more.
+            self.findings.effects.reserve(tree.commands.len());
+            self.trace.reserve(tree.block(tree.first).count());
+        }
         self.block(tree.first);
         self.unread_regions(tree);
         self.frames.pop()

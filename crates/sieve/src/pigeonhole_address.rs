@@ -69,7 +69,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn named(&mut self) -> bool {
-        self.phrase() && self.takes(b'<') && self.address() && self.takes(b'>') && self.blanks()
+        self.phrase()
+            && self.takes(b'<')
+            && self.address()
+            && self.takes(b'>')
+            && self.blanks()
             && self.at == self.bytes.len()
     }
 
@@ -147,20 +151,86 @@ mod tests {
     #[test]
     fn the_engines_answers_are_ours() {
         for taken in [
-            "a@x", ".a@x", "a..b@x", "\"a b\"@x", "\"a\\\"b\"@x", "a@[1.2.3.4]", "a@[]", "B <a@x>",
-            "B. C <a@x>", "B. (x) <a@x>", "(c) a@x", "a@x (c)", "a (c) @ (d) x", "a@(c)x", "\"a@b\"@c",
-            "a@\u{e9}.x", "\u{e9} <a@x>", "a\r\n @x", "a@x\n", "\na@x", "< a @ x >", "B<a@x>", "a@-x",
-            "a@x_y", "\"a\" @x", "a@[::1]", "a@[a b]", "\" \"@x", "a@x . y", "a@ [1.2]", "<\"a b\"@x>",
-            "=?utf-8?q?a?= <a@x>", "<a@x>(c)", "\"q\"<a@x>", "a!%&'*+-/=?^_`{|}~@x",
+            "a@x",
+            ".a@x",
+            "a..b@x",
+            "\"a b\"@x",
+            "\"a\\\"b\"@x",
+            "a@[1.2.3.4]",
+            "a@[]",
+            "B <a@x>",
+            "B. C <a@x>",
+            "B. (x) <a@x>",
+            "(c) a@x",
+            "a@x (c)",
+            "a (c) @ (d) x",
+            "a@(c)x",
+            "\"a@b\"@c",
+            "a@\u{e9}.x",
+            "\u{e9} <a@x>",
+            "a\r\n @x",
+            "a@x\n",
+            "\na@x",
+            "< a @ x >",
+            "B<a@x>",
+            "a@-x",
+            "a@x_y",
+            "\"a\" @x",
+            "a@[::1]",
+            "a@[a b]",
+            "\" \"@x",
+            "a@x . y",
+            "a@ [1.2]",
+            "<\"a b\"@x>",
+            "=?utf-8?q?a?= <a@x>",
+            "<a@x>(c)",
+            "\"q\"<a@x>",
+            "a!%&'*+-/=?^_`{|}~@x",
         ] {
             assert!(is_pigeonhole_address(taken.as_bytes()), "{taken}");
         }
         for refused in [
-            "a@x.", "a@.x", "a@x..y", "\"a\"b@x", "a@[x", "<a@x", "a@x>", "\"B <a@x>", "<@r:a@x>", "g: a@x;",
-            "<<a@x>>", "<a@x> b", "a@x,", "a@x;", "", "<>", "@x", "a@", "a@b@c", "\u{e9}@x", "\"\u{e9}\"@x",
-            "B @ <a@x>", "a@x <b@y>", "a b@x", "B, C <a@x>", "B; <a@x>", ": <a@x>", "a@x\"", "\\<a@x>",
-            "\"a\".\"b\"@x", "a.\"b\"@x", "a@x (", "a@x )", "\"\"@x", "a@x y", "a . b@x", "B [x] <a@x>",
-            "B: <a@x>", "<a@x>\"q\"", "\u{7f}a@x", "a\\b@x",
+            "a@x.",
+            "a@.x",
+            "a@x..y",
+            "\"a\"b@x",
+            "a@[x",
+            "<a@x",
+            "a@x>",
+            "\"B <a@x>",
+            "<@r:a@x>",
+            "g: a@x;",
+            "<<a@x>>",
+            "<a@x> b",
+            "a@x,",
+            "a@x;",
+            "",
+            "<>",
+            "@x",
+            "a@",
+            "a@b@c",
+            "\u{e9}@x",
+            "\"\u{e9}\"@x",
+            "B @ <a@x>",
+            "a@x <b@y>",
+            "a b@x",
+            "B, C <a@x>",
+            "B; <a@x>",
+            ": <a@x>",
+            "a@x\"",
+            "\\<a@x>",
+            "\"a\".\"b\"@x",
+            "a.\"b\"@x",
+            "a@x (",
+            "a@x )",
+            "\"\"@x",
+            "a@x y",
+            "a . b@x",
+            "B [x] <a@x>",
+            "B: <a@x>",
+            "<a@x>\"q\"",
+            "\u{7f}a@x",
+            "a\\b@x",
         ] {
             assert!(!is_pigeonhole_address(refused.as_bytes()), "{refused}");
         }

@@ -59,6 +59,11 @@ impl Gate {
         self.child.is_running()
     }
 
+    /// Asks it to end and does not wait.
+    pub fn begin_to_stop(&self) {
+        self.child.signal(Signal::TERM);
+    }
+
     /// Asks it to end, and insists that it does so in peace.
     ///
     /// # Errors

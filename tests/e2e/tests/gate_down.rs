@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
+use std::os::unix::net::UnixStream;
+
 use mailwarden_e2e::{SOON, World, letter};
 use mailwarden_lab::wait::{wait_for, wait_until};
 
@@ -105,22 +107,21 @@ fn a_crash_in_the_middle_of_a_message_loses_nothing() {
 }
 
 #[test]
-fn a_stop_waits_for_the_message_under_way() {
+fn a_stop_finishes_the_message_under_way_and_takes_no_other() {
     let mut world = World::start().unwrap();
     let mut session = world.lab.smtp_from_outside().unwrap();
     assert!(session.mail(VENDOR).unwrap().is_ok());
     assert!(session.rcpt(SCOPED).unwrap().is_ok());
-    let stopping = std::thread::scope(|scope| {
-        let stopping = scope.spawn(|| world.stop_gate());
-        let reply = session.data(letter(VENDOR, "last")).unwrap();
-        // Either the message won the race or it is told to come again; nothing in between.
-        assert!(reply.is_ok() || reply.is_temporary(), "{reply:?}");
-        drop(session);
-        (reply.is_ok(), stopping.join().unwrap())
-    });
-    stopping.1.unwrap();
-    if stopping.0 {
-        world.arrives_once(OPS, "last").unwrap();
-    }
+    world.gate().begin_to_stop();
+    let closed = || UnixStream::connect(world.lab.milter_socket()).is_err();
+    wait_for(SOON, "the end of new connections", closed).unwrap();
+    let other = world.send_from_outside(VENDOR, &[SCOPED], letter(VENDOR, "too late")).unwrap();
+    assert!(other.refusal().is_some_and(mailwarden_lab::smtp::Reply::is_temporary), "{other:?}");
+    assert!(world.gate().is_running(), "it must wait for the message: {}", world.gate().log());
+    let reply = session.data(letter(VENDOR, "last")).unwrap();
+    assert!(reply.is_ok(), "{reply:?}: {}", world.gate().log());
+    drop(session);
+    world.stop_gate().unwrap();
+    world.arrives_once(OPS, "last").unwrap();
     assert!(!world.anything_bounced());
 }

@@ -247,17 +247,6 @@ fn sendmail_refusal(stage: &Stage, letter: &Letter) -> anyhow::Result<Became> {
     Ok(Became::Refused { moment: Moment::AfterSendmail, reply })
 }
 
-/// The reply in a delivery status notification (RFC 3464 §2.3.6), unfolded.
-fn diagnosis(notice: &str) -> Option<String> {
-    let (_, after) = notice.split_once("Diagnostic-Code:")?;
-    let mut lines = after.lines();
-    let first = lines.next()?;
-    let folded = lines.take_while(|line| line.starts_with([' ', '\t']));
-    let words = std::iter::once(first).chain(folded).flat_map(str::split_whitespace);
-    let text = words.collect::<Vec<_>>().join(" ");
-    Some(text.split_once("; ").map_or(text.clone(), |(_, reply)| reply.to_owned()))
-}
-
 /// Reads the letter back over IMAP from the mailbox where it belongs.
 fn arrival(stage: &Stage, letter: &Letter, subject: &str) -> anyhow::Result<Became> {
     let user = match letter.fate {
@@ -340,14 +329,6 @@ mod tests {
         let plain = Fate::Arrives { user: "ops", route: "" };
         assert!(is_expected(&plain, &arrived(None)));
         assert!(!is_expected(&plain, &arrived(Some("forged"))));
-    }
-
-    #[test]
-    fn the_reply_is_read_from_a_folded_notice() {
-        let notice = "Status: 5.7.1\r\nDiagnostic-Code: x-postfix; 550 5.7.1 receive-only:\r\n    <vault@example.test>\r\n\
-                      \r\n--boundary\r\n";
-        assert_eq!(diagnosis(notice).unwrap(), "550 5.7.1 receive-only: <vault@example.test>");
-        assert_eq!(diagnosis("Status: 5.7.1\r\n"), None);
     }
 
     #[test]

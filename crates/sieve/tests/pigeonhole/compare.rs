@@ -42,11 +42,12 @@ pub(crate) fn contradictions(analysis: &Analysis, actions: &Actions) -> Vec<Stri
         }
         // The tool does not count a pipe as one that cancels the implicit keep; deliveries do.
         let piped = !actions.programs.is_empty();
-        let copy = piped || match effect.local_copy {
-            LocalCopy::Kept => actions.stored(),
-            LocalCopy::Lost => !actions.stored(),
-            LocalCopy::Depends => true,
-        };
+        let copy = piped
+            || match effect.local_copy {
+                LocalCopy::Kept => actions.stored(),
+                LocalCopy::Lost => !actions.stored(),
+                LocalCopy::Depends => true,
+            };
         if !copy {
             wrong.push(format!("local copy {:?}, but stored is {}", effect.local_copy, actions.stored()));
         }
@@ -67,7 +68,8 @@ fn unforetold(analysis: &Analysis, actions: &Actions) -> Vec<String> {
     each(EffectKind::Report, &actions.reported);
     let kept = live(analysis, EffectKind::Keep).next().is_some();
     let filed = |folder: &str| foretold(analysis, EffectKind::Fileinto, folder);
-    for folder in actions.folders.iter().filter(|folder| !(filed(folder) || (kept && names("INBOX", folder)))) {
+    for folder in actions.folders.iter().filter(|folder| !(filed(folder) || (kept && names("INBOX", folder))))
+    {
         wrong.push(format!("storing into {folder} was not foretold"));
     }
     for (kind, done) in plain_actions(actions) {

@@ -142,11 +142,16 @@ fn generated_scripts_with_mistakes_get_the_engines_verdict() {
         let ours = analyse(&script, Dialect::Pigeonhole, true);
         if ours.accepted != compiles {
             let text = String::from_utf8_lossy(&script).into_owned();
-            wrong.push(format!("seed {seed}: the engine's verdict is {compiles}; {:?}\n{text}", errors(&ours)));
+            wrong.push(format!(
+                "seed {seed}: the engine's verdict is {compiles}; {:?}\n{text}",
+                errors(&ours)
+            ));
         } else if compiles {
             let actions = laboratory.run_script(&script, &MESSAGES[1]);
             if actions.finished {
-                wrong.extend(contradictions(&ours, &actions).into_iter().map(|what| format!("seed {seed}: {what}")));
+                wrong.extend(
+                    contradictions(&ours, &actions).into_iter().map(|what| format!("seed {seed}: {what}")),
+                );
             }
         }
     }

@@ -197,7 +197,11 @@ impl Maker {
         if self.chance.one_in(2) {
             atoms.push(self.inserted());
         }
-        atoms.push(if self.chance.one_in(5) { Atom::Hex("@x.example") } else { Atom::Plain(self.chance.of(&DOMAINS)) });
+        atoms.push(if self.chance.one_in(5) {
+            Atom::Hex("@x.example")
+        } else {
+            Atom::Plain(self.chance.of(&DOMAINS))
+        });
         if self.chance.one_in(12) {
             atoms = vec![self.inserted()];
         }
@@ -225,7 +229,9 @@ impl Maker {
     fn value(&mut self) -> Text {
         let length = 1 + self.chance.below(3);
         let atoms = (0..length)
-            .map(|_| if self.chance.one_in(2) { Atom::Plain(self.chance.of(&WORDS)) } else { self.inserted() })
+            .map(
+                |_| if self.chance.one_in(2) { Atom::Plain(self.chance.of(&WORDS)) } else { self.inserted() },
+            )
             .collect();
         Text { atoms, multiline: false }
     }

@@ -142,7 +142,7 @@ impl Actions {
         Self {
             finished: output.status.success(),
             redirects: addresses(" * redirect message to: <"),
-            folders: all(" * store message in folder: ", ""),
+            folders: all(" * store message in folder: ", "").into_iter().map(inbox_named_once).collect(),
             implicitly_kept: implicit.contains("store message in folder"),
             discarded: performed.contains(" * discard"),
             rejected: performed.contains(" * reject message"),
@@ -156,6 +156,11 @@ impl Actions {
     pub(crate) fn stored(&self) -> bool {
         self.implicitly_kept || !self.folders.is_empty()
     }
+}
+
+/// RFC 3501 §5.1: INBOX in any case is one folder.
+fn inbox_named_once(folder: String) -> String {
+    if folder.eq_ignore_ascii_case("INBOX") { "INBOX".to_owned() } else { folder }
 }
 
 fn lowered_domain(address: &str) -> String {

@@ -79,14 +79,24 @@ impl Case {
 
     /// The text of a script; with a message, everything that depends on it is replaced by its answer.
     pub(crate) fn text(&self, number: usize, answers: Option<&Message>) -> Vec<u8> {
-        let mut writer = Writer { text: REQUIRE.to_owned(), chance: Chance::new(self.noise), answers, case: self };
+        let mut writer = Writer {
+            text: REQUIRE.to_owned(),
+            chance: Chance::new(self.noise),
+            answers,
+            case: self,
+            loops: 0,
+        };
         writer.block(&self.scripts[number]);
         writer.text.into_bytes()
     }
 
     /// Whether `text` with a message leaves nothing open.
     pub(crate) fn can_be_answered(&self) -> bool {
-        !self.scripts.iter().any(|script| holds(script, &|one| matches!(one, Statement::Break)))
+        let loops = |one: &Statement| matches!(one, Statement::EveryPart(_));
+        let breaks = |one: &Statement| matches!(one, Statement::Break);
+        let any =
+            |wanted: &dyn Fn(&Statement) -> bool| self.scripts.iter().any(|script| holds(script, wanted));
+        !any(&breaks) && (self.scripts.len() == 1 || !any(&loops))
     }
 }
 
@@ -109,6 +119,7 @@ struct Writer<'a> {
     chance: Chance,
     answers: Option<&'a Message>,
     case: &'a Case,
+    loops: usize,
 }
 
 impl Writer<'_> {
@@ -145,8 +156,15 @@ impl Writer<'_> {
             }
             Statement::If(arms, otherwise) => self.chain(arms, otherwise.as_deref()),
             Statement::EveryPart(block) => {
-                self.words(if self.answers.is_some() { "if true" } else { "foreverypart" });
+                // The messages have one part, and that part has none.
+                self.words(match (self.answers, self.loops) {
+                    (None, _) => "foreverypart",
+                    (Some(_), 0) => "if true",
+                    (Some(_), _) => "if false",
+                });
+                self.loops += 1;
                 self.braces(block);
+                self.loops -= 1;
             }
             Statement::Break => self.command("break"),
             Statement::Stop => self.command("stop"),
@@ -199,7 +217,13 @@ impl Writer<'_> {
             " # \r stop;\n",
         ];
         let gap = self.chance.of(&GAPS);
-        self.text.push_str(if self.text.ends_with(|last: char| last.is_alphanumeric()) && gap.starts_with('/') { " " } else { "" });
+        self.text.push_str(
+            if self.text.ends_with(|last: char| last.is_alphanumeric()) && gap.starts_with('/') {
+                " "
+            } else {
+                ""
+            },
+        );
         self.text.push_str(gap);
     }
 
@@ -296,7 +320,11 @@ impl Writer<'_> {
             Test::Exists(header) => self.decided(message.header(header).is_some()),
             Test::Header(kind, header, key) => self.compared(message.header(header), kind, key),
             Test::Address(part, kind, header, key) => {
-                self.compared(message.header(header).and_then(|address| address_part(address, part)), kind, key);
+                self.compared(
+                    message.header(header).and_then(|address| address_part(address, part)),
+                    kind,
+                    key,
+                );
             }
             Test::Envelope(part, kind, name, key) => {
                 let address = if *name == "from" { message.sender } else { message.recipient };

@@ -1,0 +1,89 @@
+//! Whether a change did what it should and nothing else.
+
+use super::Edit;
+use crate::audit::Analysis;
+use crate::effects::{Effect, EffectKind, Reach};
+use std::ops::Range;
+
+/// What becomes of the effects inside the change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Dead,
+    Gone,
+    ReplacedByKeep,
+    /// A whole rule: dead inside its block, gone in its test.
+    RuleOff {
+        block: usize,
+    },
+}
+
+/// Edits and what they are meant to do.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) edits: Vec<Edit>,
+    /// The bytes whose effects are switched off.
+    pub(super) dying: Range<usize>,
+    pub(super) fate: Fate,
+}
+
+/// What changed about effects outside the change.
+#[derive(Debug, Default)]
+pub(super) struct SideEffects {
+    pub(super) local_copies: bool,
+    pub(super) reach: bool,
+}
+
+impl Change {
+    fn holds(&self, effect: &Effect) -> bool {
+        effect.via.is_empty() && effect.span.start >= self.dying.start && effect.span.end <= self.dying.end
+    }
+
+    fn survives_dead(&self, effect: &Effect) -> bool {
+        match self.fate {
+            Fate::Dead => true,
+            Fate::RuleOff { block } => effect.span.start >= block,
+            Fate::Gone | Fate::ReplacedByKeep => false,
+        }
+    }
+
+    /// Where a byte outside every deletion is afterwards.
+    fn moved(&self, offset: usize) -> usize {
+        let before = self.edits.iter().filter(|edit| edit.offset <= offset);
+        before.fold(offset, |moved, edit| moved + edit.insert.len() - edit.delete_len)
+    }
+}
+
+/// What else changed, or none when anything did that should not have.
+pub(super) fn prove(before: &Analysis, after: &Analysis, change: &Change) -> Option<SideEffects> {
+    let mut new = after.effects.iter().peekable();
+    let mut side_effects = SideEffects::default();
+    for old in &before.effects {
+        if change.holds(old) {
+            if change.survives_dead(old) {
+                new.next_if(|new| new.reach == Reach::Dead && is_same(old, new, change))?;
+            }
+            continue;
+        }
+        skip_inserted(&mut new, change);
+        let new = new.next_if(|new| is_same(old, new, change))?;
+        side_effects.local_copies |= old.local_copy != new.local_copy;
+        side_effects.reach |= old.reach != new.reach;
+    }
+    skip_inserted(&mut new, change);
+    let whole_rule = matches!(change.fate, Fate::RuleOff { .. });
+    let sound = after.accepted && new.next().is_none() && (whole_rule || !side_effects.reach);
+    sound.then_some(side_effects)
+}
+
+/// The `keep;` that was put in is no surprise.
+fn skip_inserted<'a>(new: &mut std::iter::Peekable<impl Iterator<Item = &'a Effect>>, change: &Change) {
+    if change.fate == Fate::ReplacedByKeep {
+        let there = |effect: &&Effect| effect.via.is_empty() && effect.span.start == change.dying.start;
+        while new.next_if(|effect| there(effect) && effect.kind == EffectKind::Keep).is_some() {}
+    }
+}
+
+fn is_same(old: &Effect, new: &Effect, change: &Change) -> bool {
+    let place = !old.via.is_empty() || change.moved(old.span.start) == new.span.start;
+    place && old.via == new.via && old.kind == new.kind && old.targets == new.targets && old.form == new.form
+}
