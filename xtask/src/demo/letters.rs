@@ -151,7 +151,7 @@ const LETTERS: [Letter; 11] = [
     Letter {
         what: "a program on the host uses sendmail(1) with From: vault@example.test",
         way: Way::Sendmail,
-        envelope_sender: "omar@example.test",
+        envelope_sender: "root@example.test",
         header_from: "Vault <vault@example.test>",
         recipient: TO_JANE,
         fate: Fate::Refused {

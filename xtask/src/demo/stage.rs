@@ -46,6 +46,7 @@ pub(super) struct Said {
 
 impl Stage {
     pub(super) fn set_up(programs: Programs) -> anyhow::Result<Stage> {
+        note("Ctrl-C, now or later, ends everything that is started from here on");
         let lab = Lab::new(LabOptions {
             domains: vec![DOMAIN.to_owned()],
             users: USERS.map(|name| (address(name), password(name))).to_vec(),
