@@ -29,7 +29,9 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
+    // `cargo demo -- --keep`, as one is used to from `cargo run`, means the same as `cargo demo --keep`.
+    let arguments = std::env::args_os().filter(|argument| argument != "--");
+    let outcome = match Arguments::parse_from(arguments).command {
         Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),
         Task::CheckHouse => check_house::run(),
