@@ -206,7 +206,7 @@ pub(crate) struct Sweep {
     /// Only this surface, e.g. imap.acl; may be given several times
     #[arg(long, value_name = "ID")]
     pub(crate) surface: Vec<String>,
-    /// text, json, jsonl, csv or html
+    /// text, json, jsonl, csv, html, ocsf, sarif or defectdojo
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     pub(crate) format: mailwarden_report::Format,
     /// Also write report.json and report.html into this directory
@@ -306,7 +306,7 @@ pub(crate) struct GateShow {
 pub(crate) struct Rerender {
     /// A report saved as JSON
     pub(crate) file: PathBuf,
-    /// text, json, jsonl, csv or html
+    /// text, json, jsonl, csv, html, ocsf, sarif or defectdojo
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     pub(crate) format: mailwarden_report::Format,
 }

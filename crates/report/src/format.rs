@@ -18,13 +18,28 @@ pub enum Format {
     Csv,
     /// One file for a browser, readable offline.
     Html,
+    /// OCSF 1.8 Detection Findings as one JSON array.
+    Ocsf,
+    /// SARIF 2.1.0.
+    Sarif,
+    /// DefectDojo's generic findings import.
+    Defectdojo,
 }
 
 impl Format {
     /// Every format, in the order in which they are named to people.
-    pub const ALL: [Self; 5] = [Self::Text, Self::Json, Self::Jsonl, Self::Csv, Self::Html];
+    pub const ALL: [Self; 8] = [
+        Self::Text,
+        Self::Json,
+        Self::Jsonl,
+        Self::Csv,
+        Self::Html,
+        Self::Ocsf,
+        Self::Sarif,
+        Self::Defectdojo,
+    ];
 
-    /// Its name, which is also the usual file extension (except `txt` for text).
+    /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -32,6 +47,9 @@ impl Format {
             Self::Jsonl => "jsonl",
             Self::Csv => "csv",
             Self::Html => "html",
+            Self::Ocsf => "ocsf",
+            Self::Sarif => "sarif",
+            Self::Defectdojo => "defectdojo",
         }
     }
 }
@@ -78,7 +96,8 @@ mod tests {
     #[test]
     fn an_unknown_name_is_answered_with_the_known_ones() {
         let error = "x\u{1b}ml".parse::<Format>().unwrap_err();
-        let expected = r"there is no report format `x\u{1b}ml`; use one of text, json, jsonl, csv, html";
+        let expected = "there is no report format `x\\u{1b}ml`; use one of text, json, jsonl, csv, html, \
+                        ocsf, sarif, defectdojo";
         assert_eq!(error.to_string(), expected);
     }
 }

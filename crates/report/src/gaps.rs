@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use mailwarden_evidence::{Coverage, CoverageState, surface};
 use mailwarden_judge::Report;
 
+use crate::phrases;
+use crate::sanitise::clipped;
+
 /// Gaps that share surface, state, reason and source.
 #[derive(Debug, Clone)]
 pub(crate) struct Gap<'a> {
@@ -36,6 +39,16 @@ fn into_gap<'a>(((surface, state, reason, source), mailboxes): (Cause<'a>, Vec<&
 }
 
 impl Gap<'_> {
+    /// The gap in one sentence, for formats that have no table of coverage.
+    pub(crate) fn sentence(&self) -> String {
+        let state = phrases::coverage_word(self.state);
+        let of = match self.mailboxes.as_slice() {
+            [only] => phrases::mailbox(only),
+            several => phrases::mailboxes(several.len()),
+        };
+        format!("Could not look at {} of {of} ({state}): {}", clipped(self.surface), clipped(self.why()))
+    }
+
     /// Why, never empty: a gap without a reason is one more thing to know.
     pub(crate) fn why(&self) -> &str {
         if self.reason.is_empty() { "the collector gave no reason" } else { self.reason }

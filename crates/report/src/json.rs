@@ -3,11 +3,17 @@
 use std::io;
 
 use mailwarden_judge::Report;
+use serde::Serialize;
 
 use crate::sanitise::is_hidden;
 
 pub(crate) fn write(report: &Report, out: &mut dyn io::Write) -> io::Result<()> {
-    let document = serde_json::to_string_pretty(report)?;
+    write_document(report, out)
+}
+
+/// One JSON document of any format.
+pub(crate) fn write_document(document: &impl Serialize, out: &mut dyn io::Write) -> io::Result<()> {
+    let document = serde_json::to_string_pretty(document)?;
     writeln!(out, "{}", escape_hidden(&document))
 }
 

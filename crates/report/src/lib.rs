@@ -1,7 +1,7 @@
 //! One [`Report`], one writer per format.
 //!
-//! JSON and JSONL are the contract that scripts rely on and hold every value exactly. Text, HTML and CSV
-//! are for people: there, what strangers wrote (script names, folder names, addresses, excerpts, server
+//! JSON and JSONL are the contract that scripts rely on and hold every value exactly. OCSF, SARIF and
+//! DefectDojo's import are for other people's tools. Text, HTML and CSV are for people: there, what strangers wrote (script names, folder names, addresses, excerpts, server
 //! answers) passes [`sanitise`] before it is shown.
 
 use std::io;
@@ -9,14 +9,17 @@ use std::io;
 use mailwarden_judge::Report;
 
 mod csv;
+mod defectdojo;
 mod format;
 mod gaps;
 mod html;
 mod json;
 mod jsonl;
+mod ocsf;
 mod page;
 mod phrases;
 pub mod sanitise;
+mod sarif;
 mod tally;
 mod text;
 mod wrap;
@@ -36,5 +39,8 @@ pub fn write(report: &Report, format: Format, out: &mut dyn io::Write, style: &T
         Format::Jsonl => jsonl::write(report, out),
         Format::Csv => csv::write(report, out),
         Format::Html => html::write(report, out),
+        Format::Ocsf => ocsf::write(report, out),
+        Format::Sarif => sarif::write(report, out),
+        Format::Defectdojo => defectdojo::write(report, out),
     }
 }

@@ -119,6 +119,17 @@ pub(crate) fn coverage_word(state: CoverageState) -> &'static str {
     }
 }
 
+/// Formats of others begin such words with a capital.
+pub(crate) fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// "mailwarden 0.1.0" is a name and a version.
+pub(crate) fn tool_parts(tool: &str) -> (&str, &str) {
+    tool.rsplit_once(' ').unwrap_or((tool, "unknown"))
+}
+
 /// "1 finding", "2 findings".
 pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })

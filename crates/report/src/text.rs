@@ -11,7 +11,7 @@ use crate::page::{Page, TextStyle};
 use crate::phrases::{self, utc};
 use crate::sanitise::clipped;
 use crate::summary_line;
-use crate::tally::Tally;
+use crate::tally::{Tally, coverage_line};
 
 /// Mailboxes that a gap names before it says how many more there are.
 const MAX_NAMED: usize = 12;
@@ -30,6 +30,7 @@ fn verdict(page: &mut Page<'_>, report: &Report) -> io::Result<()> {
     page.paragraph(verdict_style(tally.verdict(report.verdict)), &summary_line(report))?;
     page.blank()?;
     page.paragraph(Style::new(), &run_line(report))?;
+    page.paragraph(Style::new(), &coverage_line(&tally))?;
     match since_line(&tally) {
         Some(line) => page.paragraph(Style::new(), &line),
         None => Ok(()),

@@ -5,6 +5,7 @@
 mod fixture;
 mod goldens;
 mod hostile;
+mod machines;
 mod markup;
 mod speed;
 mod verdicts;
