@@ -5,6 +5,7 @@
 //! known readers read differently, or that names several mailboxes, has every reading that any of them could make
 //! of it.
 
+use crate::encoded_word::decode_leniently;
 use crate::mailbox_list::{self, MailboxList};
 pub use crate::readings::MAX_READINGS;
 use crate::readings::Readings;
@@ -208,6 +209,26 @@ pub fn display_name_addresses(value: &[u8]) -> Vec<Address> {
         views::collect(shown.as_bytes(), &mut readings);
     }
     readings.finish().0
+}
+
+/// The address that the display name of a sole mailbox is, whole: `"ops@corp.example" <x@evil.example>`. A name
+/// that says more than an address is none.
+#[must_use]
+pub fn display_name_as_address(value: &[u8]) -> Option<Address> {
+    if value.len() > MAX_HEADER_VALUE {
+        return None;
+    }
+    let text = views::unfold(std::str::from_utf8(value).ok()?);
+    let MailboxList { mailboxes, groups, comment } = mailbox_list::parse(&text).ok()?;
+    let [mailbox] = mailboxes.as_slice() else { return None };
+    let shown = match mailbox.display {
+        "" if groups.is_empty() => comment?,
+        display => display,
+    };
+    let decoded = decode_leniently(shown);
+    let is_decoration =
+        |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '(' | ')' | '[' | ']');
+    Address::parse(decoded.as_deref().unwrap_or(shown).trim_matches(is_decoration)).ok()
 }
 
 fn shown_texts(text: &str) -> Vec<&str> {

@@ -230,6 +230,19 @@ impl Policy {
             .or_else(|| self.scope(domain).map(|scope| &scope.deliver_to))
     }
 
+    /// The client a domain belongs to: that of the nearest record at or above the name.
+    pub fn client_index(&self, domain: &Domain) -> Option<usize> {
+        name_and_above(domain.as_str()).find_map(|name| {
+            let scope = self.scope_index.get(name).or_else(|| self.wildcard_index.get(name));
+            scope.map(|&at| self.scopes[at].client).or_else(|| Some(self.domain_named(name)?.client))
+        })
+    }
+
+    /// The client a domain belongs to.
+    pub fn client_of(&self, domain: &Domain) -> Option<&Client> {
+        self.clients.get(self.client_index(domain)?)
+    }
+
     /// Where accepted mail for a vendor goes.
     pub fn vendor_route<'p>(&self, vendor: &'p Vendor, scope: &'p Scope) -> &'p Address {
         vendor.deliver_to.as_ref().unwrap_or(&scope.deliver_to)
