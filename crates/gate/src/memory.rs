@@ -17,6 +17,14 @@ pub struct Remembered {
 }
 
 impl Remembered {
+    /// From the names of organisations and whether each was expected. A name that is no domain is left out.
+    pub fn of<'n>(organisations: impl Iterator<Item = (&'n str, bool)>, and_others: bool) -> Self {
+        let known = |(name, is_expected): (&str, bool)| {
+            Some(KnownOrganisation { name: Domain::parse(name).ok()?, is_expected })
+        };
+        Self { organisations: organisations.filter_map(known).collect(), and_others }
+    }
+
     /// What is remembered of one organisation.
     pub fn organisation(&self, name: &Domain) -> Option<&KnownOrganisation> {
         self.organisations.iter().find(|known| known.name == *name)

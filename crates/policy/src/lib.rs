@@ -6,6 +6,7 @@
 
 mod compile;
 mod diagnostic;
+mod edit;
 mod index;
 mod model;
 mod pattern;
@@ -13,6 +14,7 @@ mod policy;
 mod raw;
 
 pub use diagnostic::{Diagnostic, Level, Source, render, toml_error};
+pub use edit::{EditError, TextEdit, add_vendor, set_vendor_state};
 pub use model::{
     Accept, Client, DomainRecord, Exception, LiveRedirect, Mailbox, MailboxKind, Person, PersonRole, Profile,
     Scope, ShownAddress, UnexpectedSender, Unknown, Vendor, VendorState,
