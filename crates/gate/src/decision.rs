@@ -269,11 +269,12 @@ impl Decision {
         self.reasons.push(Reason { rule, mode, action, object, text });
     }
 
-    /// A message that is not taken is not changed, teaches nothing, and is not held.
+    /// A message that is not taken is not changed and not held, and teaches nothing but who tried: or else every
+    /// attempt would be the first.
     pub(crate) fn settle(&mut self) {
         if !self.is_accepted() {
             self.edits.clear();
-            self.lessons.clear();
+            self.lessons.retain(|lesson| matches!(lesson, Lesson::Heard { is_expected: false, .. }));
             self.notices.retain(|notice| !matches!(notice.kind, NoticeKind::Held | NoticeKind::LiveRedirect));
         }
     }

@@ -190,3 +190,58 @@ fn log(decision: &Decision, entry: &JournalEntry) {
         "decision"
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use mailwarden_address::{EnvelopeRecipient, EnvelopeSender};
+    use mailwarden_gate::{MessageHeaders, Session, decide};
+    use mailwarden_ledger::{JournalBounds, VendorRegister};
+    use mailwarden_policy::{Policy, Source};
+
+    use super::*;
+
+    const EXAMPLE: &[u8] = include_bytes!("../../../config/policy/example.toml");
+
+    fn snapshot() -> Snapshot {
+        let policy = Policy::compile(&[Source::new("p.toml", EXAMPLE)]).expect("valid").0;
+        let (modes, sender_logins) = Default::default();
+        Snapshot { policy, modes, sender_logins, own_networks: Vec::new() }
+    }
+
+    async fn recorder() -> Recorder {
+        let memory = "sqlite::memory:";
+        let register = VendorRegister::open(memory).await.expect("register");
+        Recorder {
+            ledger: Ledger::open(memory).await.expect("ledger"),
+            journal: Journal::open(memory, JournalBounds::default()).await.expect("journal"),
+            metrics: Arc::new(Metrics::new(Arc::default())),
+            memory: Arc::new(GateMemory::new(register)),
+            notices: Arc::default(),
+        }
+    }
+
+    /// Whether a message to `recipient` that one of our mailboxes redirected may go on with a ledger that is gone.
+    async fn goes_on(recipient: &str) -> Result<(), NotRecorded> {
+        let (snapshot, recorder) = (snapshot(), recorder().await);
+        recorder.ledger.close().await.expect("closed");
+        let session = Session { is_own_host: true, ..Session::default() };
+        let envelope_sender = EnvelopeSender::read(b"<news@vendor.test>", None);
+        let recipients = [EnvelopeRecipient::read(recipient.as_bytes(), None)];
+        let mut headers = MessageHeaders::default();
+        headers.push(b"From", b"news@vendor.test");
+        headers.push(b"X-Sieve-Redirected-From", b"sales@example.test");
+        let moment = Moment::Message { recipients: &recipients, headers: &headers };
+        let facts = Facts::new(&session, &envelope_sender, moment);
+        let now = Utc::now();
+        let decision = decide(&snapshot.policy, &snapshot.modes, &facts, now);
+        assert_eq!(decision.notices.len(), 1, "{decision:?}");
+        let circumstances = Circumstances { snapshot: &snapshot, facts: &facts, queue_id: None, now };
+        recorder.notify(&decision, &circumstances, "REF").await
+    }
+
+    #[tokio::test]
+    async fn a_containment_that_cannot_be_recorded_does_not_happen_and_other_mail_goes_on() {
+        assert_eq!(goes_on("<bob@example.test>").await, Err(NotRecorded), "a leaver's mail");
+        assert_eq!(goes_on("<friend@gmail.test>").await, Ok(()), "an event nobody is told of");
+    }
+}
