@@ -14,6 +14,9 @@ use crate::domain::{Domain, DomainError};
 /// practice and MTAs carry them; §4.5.3.1.3 bounds the whole path at 256.
 pub const MAX_LOCAL_PART: usize = 256;
 
+/// A key of this length or less is built without allocating; longer addresses are rare.
+const SHORT_KEY: usize = 96;
+
 /// A mailbox address. The local part is kept as its content, without quotes and in its own case.
 ///
 /// Equality, order and hash follow [`Address::key`]: two spellings that differ only in case are one address,
@@ -91,6 +94,22 @@ impl Address {
         key.push('@');
         key.push_str(self.domain.as_str());
         key
+    }
+
+    /// Shows the bytes of [`Self::key`] without allocating them, for tables that are asked for every message.
+    pub fn with_key<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
+        let domain = self.domain.as_str().as_bytes();
+        let length = self.local.len() + 1 + domain.len();
+        if !self.local.is_ascii() || length > SHORT_KEY {
+            return look(self.key().as_bytes());
+        }
+        let mut key = [0_u8; SHORT_KEY];
+        let (local, rest) = key.split_at_mut(self.local.len());
+        local.copy_from_slice(self.local.as_bytes());
+        local.make_ascii_lowercase();
+        rest[0] = b'@';
+        rest[1..=domain.len()].copy_from_slice(domain);
+        look(&key[..length])
     }
 }
 
@@ -222,6 +241,15 @@ mod tests {
         assert_eq!((address.local(), address.domain().as_str()), ("Vendor.X", "open.example"));
         assert_eq!(address.to_string(), "Vendor.X@open.example");
         assert_eq!(address.key(), "vendor.x@open.example");
+    }
+
+    #[test]
+    fn the_key_is_shown_as_it_is_built() {
+        let long = format!("{}@a.example", "Ab".repeat(60));
+        for text in ["Vendor.X@Open.Example", "\"\"@a.example", "ΟΔΟΣ@a.example", &long] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!(address.with_key(<[u8]>::to_vec), address.key().into_bytes(), "{text}");
+        }
     }
 
     #[test]

@@ -85,6 +85,16 @@ impl Domain {
         self.0.split_once('.').map(|(_, parent)| Self(Arc::from(parent)))
     }
 
+    /// The organisational domain: one label below the public suffix, by the compiled-in Public Suffix List
+    /// (RFC 7489 §3.2). A public suffix itself is its own organisation.
+    #[must_use]
+    pub fn organisation(&self) -> Domain {
+        match psl::domain_str(&self.0) {
+            Some(organisation) if organisation.len() < self.0.len() => Self(Arc::from(organisation)),
+            _ => self.clone(),
+        }
+    }
+
     /// The labels, leftmost first.
     pub fn labels(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.0.split('.')
@@ -191,6 +201,19 @@ mod tests {
 
     fn canonical(text: &str) -> String {
         Domain::parse(text).unwrap().to_string()
+    }
+
+    #[test]
+    fn the_organisation_stands_one_label_below_the_public_suffix() {
+        for (name, organisation) in [
+            ("mail.acme.co.uk", "acme.co.uk"),
+            ("bounces.acme.example", "acme.example"),
+            ("acme.example", "acme.example"),
+            ("co.uk", "co.uk"),
+            ("localhost", "localhost"),
+        ] {
+            assert_eq!(Domain::parse(name).unwrap().organisation().as_str(), organisation, "{name}");
+        }
     }
 
     #[test]

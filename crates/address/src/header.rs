@@ -1,9 +1,11 @@
 //! Address headers: From, Sender, Resent-From.
 //!
 //! A well-formed single mailbox has one reading, its addr-spec, whatever its display name looks like:
-//! `"ops@corp.example via List" <list@lists.example>` comes from the list. Everything that is malformed, or
-//! that known readers read differently, has every reading that any of them could make of it.
+//! `"ops@corp.example via List" <list@lists.example>` comes from the list. Everything that is malformed, that
+//! known readers read differently, or that names several mailboxes, has every reading that any of them could make
+//! of it.
 
+use crate::encoded_word::decode_leniently;
 use crate::mailbox_list::{self, MailboxList};
 pub use crate::readings::MAX_READINGS;
 use crate::readings::Readings;
@@ -20,7 +22,7 @@ pub const MAX_TOKENS: usize = 1_000;
 pub struct HeaderReading {
     /// The strict judgement.
     pub verdict: Verdict,
-    /// Every address some reader could show or act on, each once; for a well-formed header its addr-specs.
+    /// Every address some reader could show or act on, each once; for one well-formed mailbox its addr-spec.
     pub readings: Vec<Address>,
     /// Not every reading is listed ([`MAX_READINGS`], [`MAX_HEADER_VALUE`] or the work spent on one header):
     /// what is missing may be anything, so fail closed.
@@ -62,7 +64,7 @@ pub enum AmbiguityReason {
     /// A zero-width, exotic-space or direction character.
     #[error("it holds an invisible character")]
     InvisibleCharacter,
-    /// A comment, which some readers take for text. A sole reading is usual: `root@host (Cron Daemon)`.
+    /// A comment, which some readers take for text, anywhere but behind a sole mailbox.
     #[error("it holds a comment")]
     Comment,
     /// A source route, obsolete since RFC 2822.
@@ -100,7 +102,7 @@ pub enum AmbiguityReason {
 impl HeaderReading {
     /// The address that all readers agree on, however oddly it is written.
     ///
-    /// `root@host (Cron Daemon)` is ambiguous by grammar, yet nobody can read it as anyone else.
+    /// `bob @ host.example` is obsolete by grammar, yet nobody can read it as anyone else.
     #[must_use]
     pub fn sole_reading(&self) -> Option<&Address> {
         match self.readings.as_slice() {
@@ -109,11 +111,13 @@ impl HeaderReading {
         }
     }
 
-    fn well_formed(verdict: Verdict, addresses: Vec<Address>) -> Self {
+    /// A list is shown by its first mailbox, its last, or its display names, depending on the reader.
+    fn several(addresses: Vec<Address>, value: &[u8]) -> Self {
         let mut readings = Readings::new();
-        addresses.into_iter().for_each(|address| readings.add(address));
+        addresses.iter().for_each(|address| readings.add(address.clone()));
+        collect_readings(value, &mut readings);
         let (readings, truncated) = readings.finish();
-        Self { verdict, readings, truncated }
+        Self { verdict: Verdict::Many(addresses), readings, truncated }
     }
 
     fn ambiguous(reason: AmbiguityReason, value: &[u8]) -> Self {
@@ -129,13 +133,14 @@ pub fn read_address_header(name: &str, value: &[u8]) -> HeaderReading {
         return HeaderReading::ambiguous(AmbiguityReason::TooLong, value);
     }
     if value.iter().all(u8::is_ascii_whitespace) {
-        return HeaderReading::well_formed(Verdict::Empty, Vec::new());
+        return HeaderReading { verdict: Verdict::Empty, readings: Vec::new(), truncated: false };
     }
     match strict_verdict(name, value) {
-        Ok(Verdict::One(address)) => HeaderReading::well_formed(Verdict::One(address.clone()), vec![address]),
-        Ok(Verdict::Many(addresses)) => {
-            HeaderReading::well_formed(Verdict::Many(addresses.clone()), addresses)
+        Ok(Verdict::One(address)) => {
+            let readings = vec![address.clone()];
+            HeaderReading { verdict: Verdict::One(address), readings, truncated: false }
         }
+        Ok(Verdict::Many(addresses)) => HeaderReading::several(addresses, value),
         Ok(_) => HeaderReading::ambiguous(AmbiguityReason::Malformed, value),
         Err(reason) => HeaderReading::ambiguous(reason, value),
     }
@@ -206,10 +211,31 @@ pub fn display_name_addresses(value: &[u8]) -> Vec<Address> {
     readings.finish().0
 }
 
+/// The address that the display name of a sole mailbox is, whole: `"ops@corp.example" <x@evil.example>`. A name
+/// that says more than an address is none.
+#[must_use]
+pub fn display_name_as_address(value: &[u8]) -> Option<Address> {
+    if value.len() > MAX_HEADER_VALUE {
+        return None;
+    }
+    let text = views::unfold(std::str::from_utf8(value).ok()?);
+    let MailboxList { mailboxes, groups, comment } = mailbox_list::parse(&text).ok()?;
+    let [mailbox] = mailboxes.as_slice() else { return None };
+    let shown = match mailbox.display {
+        "" if groups.is_empty() => comment?,
+        display => display,
+    };
+    let decoded = decode_leniently(shown);
+    let is_decoration =
+        |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '(' | ')' | '[' | ']');
+    Address::parse(decoded.as_deref().unwrap_or(shown).trim_matches(is_decoration)).ok()
+}
+
 fn shown_texts(text: &str) -> Vec<&str> {
     match mailbox_list::parse(text) {
-        Ok(MailboxList { mailboxes, groups }) => {
-            groups.into_iter().chain(mailboxes.into_iter().map(|mailbox| mailbox.display)).collect()
+        Ok(MailboxList { mailboxes, groups, comment }) => {
+            let displays = mailboxes.into_iter().map(|mailbox| mailbox.display);
+            groups.into_iter().chain(displays).chain(comment).collect()
         }
         Err(_) => outside_angles(text),
     }

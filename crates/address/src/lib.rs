@@ -27,5 +27,5 @@ pub use domain::{Domain, DomainError};
 pub use envelope::{EnvelopeRecipient, EnvelopeSender};
 pub use header::{
     AmbiguityReason, HeaderReading, MAX_HEADER_VALUE, MAX_READINGS, MAX_TOKENS, Verdict,
-    display_name_addresses, read_address_header,
+    display_name_addresses, display_name_as_address, read_address_header,
 };

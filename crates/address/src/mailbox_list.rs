@@ -2,7 +2,8 @@
 //!
 //! Two deliberate differences. A dot may stand unquoted in a display name (`John Q. Public`), as §4.1
 //! `obs-phrase` allows and everybody writes: it cannot move an address. Comments, source routes and address
-//! literals are valid but refused here, because the readers that attackers aim at disagree about them.
+//! literals are valid but refused here, because the readers that attackers aim at disagree about them; but for
+//! the one place where a comment is a name: `root@mail.example (Cron Daemon)`, at the very end, of one mailbox.
 
 use crate::characters::{is_atext, is_direction_override, is_invisible};
 use crate::encoded_word::{decode_leniently, decode_well_formed};
@@ -22,6 +23,8 @@ pub(crate) struct MailboxList<'t> {
     pub(crate) mailboxes: Vec<Mailbox<'t>>,
     /// Display names of groups.
     pub(crate) groups: Vec<&'t str>,
+    /// The comment after the one mailbox, which is shown as its name.
+    pub(crate) comment: Option<&'t str>,
 }
 
 /// Reads an unfolded header value.
@@ -32,7 +35,28 @@ pub(crate) fn parse(text: &str) -> Result<MailboxList<'_>, AmbiguityReason> {
     if text.chars().any(is_invisible) {
         return Err(AmbiguityReason::InvisibleCharacter);
     }
-    Parser { text, tokens: tokens(text)?, at: 0 }.list()
+    let (tokens, comment) = without_last_comment(tokens(text)?)?;
+    let mut list = Parser { text, tokens, at: 0 }.list()?;
+    let Some(comment) = comment else { return Ok(list) };
+    if list.mailboxes.len() > 1 || !list.groups.is_empty() {
+        return Err(AmbiguityReason::Comment);
+    }
+    let shown = &text[comment.start + 1..comment.end - 1];
+    check_shown(decode_leniently(shown).as_deref().unwrap_or(""))?;
+    list.comment = Some(shown);
+    Ok(list)
+}
+
+/// RFC 822 wrote names as comments behind the address, and programs still do. Anywhere else a comment is a means
+/// to cut an address in two.
+fn without_last_comment(mut tokens: Vec<Token>) -> Result<(Vec<Token>, Option<Token>), AmbiguityReason> {
+    let is_comment = |token: &Token| token.kind == Kind::Comment;
+    let last = tokens.iter().rposition(|token| token.kind != Kind::Space);
+    let comment = last.map(|at| tokens[at]).filter(is_comment);
+    if let (Some(at), Some(_)) = (last, comment) {
+        tokens.truncate(at);
+    }
+    if tokens.iter().any(is_comment) { Err(AmbiguityReason::Comment) } else { Ok((tokens, comment)) }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +64,7 @@ enum Kind {
     Space,
     Atom,
     Quoted,
+    Comment,
     /// `<`, `>`, `@`, `,`, `;`, `:` or `.`.
     Special(char),
 }
@@ -70,7 +95,7 @@ fn token(rest: &str, first: char) -> Result<(Kind, usize), AmbiguityReason> {
         ' ' | '\t' => Ok((Kind::Space, run(rest, |c| matches!(c, ' ' | '\t')))),
         '"' => quoted_length(rest).map(|length| (Kind::Quoted, length)).ok_or(AmbiguityReason::Malformed),
         '<' | '>' | '@' | ',' | ';' | ':' | '.' => Ok((Kind::Special(first), 1)),
-        '(' => Err(AmbiguityReason::Comment),
+        '(' => comment_length(rest).map(|length| (Kind::Comment, length)).ok_or(AmbiguityReason::Comment),
         '[' => Err(AmbiguityReason::DomainLiteral),
         c if is_word_character(c) => Ok((Kind::Atom, run(rest, is_word_character))),
         _ => Err(AmbiguityReason::Malformed),
@@ -99,6 +124,14 @@ fn quoted_length(rest: &str) -> Option<usize> {
     None
 }
 
+/// A comment that no reader can take for anything else: closed, not nested, and without the marks that begin or
+/// end something in another reader.
+fn comment_length(rest: &str) -> Option<usize> {
+    let end = rest.find(')')?;
+    let plain = !rest[1..end].contains(['(', '<', '>', '"', '\\', ',', ';', ':']);
+    plain.then_some(end + 1)
+}
+
 struct Parser<'t> {
     text: &'t str,
     tokens: Vec<Token>,
@@ -107,7 +140,7 @@ struct Parser<'t> {
 
 impl<'t> Parser<'t> {
     fn list(mut self) -> Result<MailboxList<'t>, AmbiguityReason> {
-        let mut list = MailboxList { mailboxes: Vec::new(), groups: Vec::new() };
+        let mut list = MailboxList { mailboxes: Vec::new(), groups: Vec::new(), comment: None };
         loop {
             self.element(&mut list)?;
             self.skip_space();

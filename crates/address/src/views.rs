@@ -14,6 +14,8 @@ use crate::tokens;
 
 /// How often encoded words inside decoded encoded words are decoded again.
 const DECODING_ROUNDS: usize = 2;
+/// Begins what a terminal obeys.
+const ESCAPE: char = '\u{1b}';
 
 /// Adds every address that any view of the value shows.
 pub(crate) fn collect(value: &[u8], readings: &mut Readings) {
@@ -83,6 +85,9 @@ impl Views<'_> {
         if text.chars().any(is_unprintable) {
             self.commented(&text.chars().filter(|&c| !is_unprintable(c)).collect::<String>());
         }
+        if text.contains(ESCAPE) {
+            self.commented(&without_terminal_sequences(text));
+        }
     }
 
     /// Comments kept and removed, quotes kept and opened, and quotes opened before or after comments end,
@@ -114,6 +119,17 @@ impl Views<'_> {
     fn is_new(&mut self, text: &str, step: u8) -> bool {
         self.seen.insert(self.hasher.hash_one((step, text))) && self.readings.spend(text.len())
     }
+}
+
+/// What a terminal shows: ECMA-48 §5.4 control sequences, `ESC [` up to a letter, are obeyed and not shown.
+fn without_terminal_sequences(text: &str) -> String {
+    let mut pieces = text.split(ESCAPE);
+    let mut shown = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let end = piece.strip_prefix('[').and_then(|rest| rest.find(|c| matches!(c, '@'..='~')));
+        shown.push_str(end.map_or(piece, |end| &piece[end + 2..]));
+    }
+    shown.chars().filter(|&c| !is_unprintable(c)).collect()
 }
 
 /// A reader that drops line breaks together with the white space they were folded with.
@@ -177,6 +193,12 @@ mod tests {
         assert_eq!(unfold("a\n b\r\n\tc\r\n"), "a b\tc");
         assert_eq!(unfold("a\nb\rc"), "a\nb\rc");
         assert_eq!(without_folds("a\n \t b\r\nc"), "abc");
+    }
+
+    #[test]
+    fn a_terminal_does_not_show_what_it_obeys() {
+        assert_eq!(without_terminal_sequences("\u{1b}[1;31mops\u{1b}[0m@a\u{1b}b"), "ops@ab");
+        assert_eq!(without_terminal_sequences("\u{1b}[12"), "[12");
     }
 
     #[test]

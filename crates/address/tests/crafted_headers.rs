@@ -70,6 +70,9 @@ fn a_well_formed_mailbox_has_one_reading_whatever_its_display_name_shows() {
         ("any%corp.example@relay.example", "any%corp.example@relay.example"),
         ("Bob O'Neil & Sons! 100% <bob+tag=x@a.example>", "bob+tag=x@a.example"),
         ("bounce+ops=corp.example@lists.example", "bounce+ops=corp.example@lists.example"),
+        ("root@mail.example (Cron Daemon)", "root@mail.example"),
+        ("Bob <bob@a.example> (ops@corp.example)", "bob@a.example"),
+        ("list@lists.example\n (=?utf-8?q?ops=40corp.example?=)", "list@lists.example"),
     ] {
         assert_one(value, address);
     }
@@ -85,7 +88,9 @@ fn a_well_formed_list_or_group_has_each_address() {
         let reading = from(value);
         let Verdict::Many(addresses) = &reading.verdict else { panic!("{value} {reading:?}") };
         assert_eq!(addresses.len(), 2, "{value}");
-        assert_eq!(shown(&reading), ["a@a.example", "b@b.example"], "{value}");
+        assert_eq!(shown(&reading)[..2], ["a@a.example", "b@b.example"], "{value}");
+        let named = value.contains("ops@corp.example");
+        assert_eq!(shown(&reading).contains(&"ops@corp.example".to_owned()), named, "{value}");
     }
     assert!(matches!(from("Team: a@a.example;").verdict, Verdict::Many(members) if members.len() == 1));
 }
@@ -132,7 +137,16 @@ fn malformed_headers_have_every_reading() {
         ("\"ops\"@corp.example, <x@evil.example", Malformed, &["ops@corp.example", "x@evil.example"]),
         ("bob @ a . example", Obsolete, &["bob@a.example"]),
         ("\"b\".ob@a.example", Obsolete, &["ob@a.example"]),
-        ("Bob <bob@a.example> (ops@corp.example)", Comment, &["bob@a.example", "ops@corp.example"]),
+        ("bob@a.example ((ops@corp.example))", Comment, &["bob@a.example", "ops@corp.example"]),
+        ("bob@a.example (x) (ops@corp.example)", Comment, &["bob@a.example", "ops@corp.example"]),
+        ("bob@a.example (<ops@corp.example>)", Comment, &["bob@a.example", "ops@corp.example"]),
+        ("(ops@corp.example) bob@a.example", Comment, &["bob@a.example", "ops@corp.example"]),
+        ("a@a.example, bob@a.example (ops@corp.example)", Comment, &["bob@a.example", "ops@corp.example"]),
+        (
+            "bob@a.example (=?utf-8?q?=00ops=40corp.example?=)",
+            ControlCharacter,
+            &["bob@a.example", "ops@corp.example"],
+        ),
         ("\"ops@corp.example <x@evil.example>", Malformed, &["ops@corp.example", "x@evil.example"]),
         ("(ops@corp.example <x@evil.example>", Comment, &["ops@corp.example", "x@evil.example"]),
         ("ops@corp.example\0 <x@evil.example>", ControlCharacter, &["ops@corp.example", "x@evil.example"]),
@@ -264,12 +278,11 @@ fn raw_bytes_are_read_in_both_charsets() {
 }
 
 #[test]
-fn a_comment_beside_a_plain_address_leaves_a_sole_reading() {
-    for value in ["root@mail.example (Cron Daemon)", "bob@a.example (Bob)"] {
+fn an_odd_spelling_of_one_address_leaves_a_sole_reading() {
+    for value in ["root @ mail.example", "<root@mail.example>>"] {
         let reading = from(value);
-        assert_eq!(reason(&reading), Some(AmbiguityReason::Comment));
-        let address = value.split(' ').next().unwrap();
-        assert_eq!(reading.sole_reading().map(ToString::to_string).as_deref(), Some(address));
+        assert!(reason(&reading).is_some(), "{value} {reading:?}");
+        assert_eq!(reading.sole_reading().map(ToString::to_string).as_deref(), Some("root@mail.example"));
     }
     assert_eq!(from("a@a.example, b@b.example").sole_reading(), None);
 }

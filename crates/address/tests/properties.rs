@@ -143,6 +143,10 @@ proptest! {
         let reading = read_address_header("From", value.as_bytes());
         if let Verdict::One(address) = &reading.verdict {
             let outside: String = outside_quotes(&value);
+            let outside = outside.trim_end().strip_suffix(')').map_or(&*outside, |rest| {
+                // The one comment that is a name: plain, and at the very end.
+                rest.rsplit_once('(').map_or(rest, |(mailbox, _)| mailbox)
+            });
             prop_assert_eq!(outside.matches('@').count(), 1, "{:?}", value);
             prop_assert!(!outside.contains(['(', ')', '[', ']', ',', ';', ':', '\0']), "{:?}", value);
             prop_assert!(outside.to_lowercase().contains(&format!("@{}", address.domain())), "{:?}", value);

@@ -80,6 +80,9 @@ pub(crate) enum Command {
     /// The gate's recent decisions
     #[command(subcommand)]
     Gate(GateCommand),
+    /// Vendor addresses: who was given them, what they heard, and whether they are in use
+    #[command(subcommand)]
+    Vendors(VendorsCommand),
     /// Render a saved report in another format
     #[command(after_help = "Example:\n  mailwarden report out/report.json --format html > report.html")]
     Report(Rerender),
@@ -300,6 +303,65 @@ pub(crate) struct GateShow {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VendorsCommand {
+    /// Every vendor address of the policy, and every other that took mail
+    #[command(
+        after_help = "Examples:\n  mailwarden vendors list\n  mailwarden vendors list --unexpected --json"
+    )]
+    List(VendorsList),
+    /// One vendor address: its record, and whom it heard from
+    #[command(after_help = "Example:\n  mailwarden vendors show acme@saas.example.com")]
+    Show(VendorsShow),
+    /// Take mail for it again
+    #[command(after_help = "Example:\n  mailwarden vendors activate acme@saas.example.com --apply")]
+    Activate(VendorsChange),
+    /// Refuse its mail for now: the vendor may try again
+    #[command(
+        after_help = "Example:\n  mailwarden vendors pause acme@saas.example.com --reason T-17 --apply"
+    )]
+    Pause(VendorsChange),
+    /// Refuse its mail for good
+    #[command(
+        after_help = "Example:\n  mailwarden vendors burn acme@saas.example.com --reason 'leaked' --apply"
+    )]
+    Burn(VendorsChange),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VendorsList {
+    /// Only those that heard from an organisation they never dealt with
+    #[arg(long)]
+    pub(crate) unexpected: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VendorsShow {
+    /// The vendor address
+    pub(crate) address: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VendorsChange {
+    /// The vendor address
+    pub(crate) address: String,
+    /// Why: a ticket or an approval, for the ledger
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Who was given the address, where the policy has no record of it yet
+    #[arg(long, value_name = "NAME")]
+    pub(crate) organisation: Option<String>,
+    /// Record the change in the ledger and make it; without this it is only shown
+    #[arg(long)]
+    pub(crate) apply: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,18 +6,23 @@ mod explain;
 mod failure;
 mod gate_show;
 mod ledger;
+mod memory;
 mod output;
 mod postfix;
 mod rerender;
 mod sieve_audit;
 mod sweep;
+mod vendors;
 mod who;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use mailwarden_policy::VendorState;
 
-use crate::arguments::{Arguments, Command, GateCommand, LedgerCommand, PostfixCommand, SieveCommand};
+use crate::arguments::{
+    Arguments, Command, GateCommand, LedgerCommand, PostfixCommand, SieveCommand, VendorsCommand,
+};
 use crate::failure::{Failure, Outcome};
 
 fn main() -> ExitCode {
@@ -38,13 +43,24 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
     match arguments.command {
         Command::Check => check::run(&common),
         Command::Who(who) => who::run(&common, &who),
-        Command::Explain(explain) => explain::run(&common, &explain),
+        Command::Explain(explain) => on_runtime(explain::run(&common, &explain)),
         Command::Postfix(PostfixCommand::Render(render)) => postfix::run(&common, &render),
         Command::Sieve(SieveCommand::Audit(audit)) => sieve_audit::run(&audit),
         Command::Sweep(sweep) => on_runtime(sweep::run(&common, &sweep)),
         Command::Ledger(LedgerCommand::Show(show)) => on_runtime(ledger::show(&common, &show)),
         Command::Ledger(LedgerCommand::Verify(verify)) => on_runtime(ledger::verify(&common, &verify)),
         Command::Gate(GateCommand::Show(show)) => on_runtime(gate_show::run(&common, &show)),
+        Command::Vendors(VendorsCommand::List(list)) => on_runtime(vendors::list(&common, &list)),
+        Command::Vendors(VendorsCommand::Show(show)) => on_runtime(vendors::show(&common, &show)),
+        Command::Vendors(VendorsCommand::Activate(change)) => {
+            on_runtime(vendors::change(&common, &change, VendorState::Active))
+        }
+        Command::Vendors(VendorsCommand::Pause(change)) => {
+            on_runtime(vendors::change(&common, &change, VendorState::Paused))
+        }
+        Command::Vendors(VendorsCommand::Burn(change)) => {
+            on_runtime(vendors::change(&common, &change, VendorState::Burned))
+        }
         Command::Report(report) => rerender::run(&report),
         Command::Completions { shell } => arguments::completions(shell),
         Command::Man => arguments::man_page(),

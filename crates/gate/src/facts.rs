@@ -1,10 +1,15 @@
 //! What is known when a decision is asked for.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
-use mailwarden_address::{EnvelopeRecipient, EnvelopeSender, HeaderReading, read_address_header};
+use mailwarden_address::{
+    Address, EnvelopeRecipient, EnvelopeSender, HeaderReading, Verdict, read_address_header,
+};
 
-use crate::decision::ROUTE_HEADER;
+use crate::decision::{ROUTE_HEADER, TAG_HEADER};
+use crate::memory::{Forgetful, Memory};
+use crate::sender_logins::SenderLogins;
 
 /// How a message came to the MTA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +32,15 @@ pub struct Session {
     pub client_name: String,
     /// The authenticated login.
     pub login: Option<String>,
+    /// Whether the client is one of our own hosts, whose word about earlier steps is believed.
+    pub is_own_host: bool,
+}
+
+impl Session {
+    /// Whether somebody of ours sends: with a login, or on this very machine.
+    pub fn is_ours(&self) -> bool {
+        self.login.is_some() || self.path == Path::Local
+    }
 }
 
 /// Everything a decision is made from.
@@ -38,6 +52,18 @@ pub struct Facts<'a> {
     pub envelope_sender: &'a EnvelopeSender,
     /// What is to be decided.
     pub moment: Moment<'a>,
+    /// What is remembered from earlier mail.
+    pub memory: &'a dyn Memory,
+    /// Which login may use which sender, beside the policy.
+    pub sender_logins: &'a SenderLogins,
+}
+
+impl<'a> Facts<'a> {
+    /// Facts without memory and without a table of logins.
+    pub fn new(session: &'a Session, envelope_sender: &'a EnvelopeSender, moment: Moment<'a>) -> Self {
+        static NO_TABLE: LazyLock<SenderLogins> = LazyLock::new(SenderLogins::default);
+        Self { session, envelope_sender, moment, memory: &Forgetful, sender_logins: &NO_TABLE }
+    }
 }
 
 /// What is to be decided.
@@ -86,9 +112,14 @@ impl AddressHeader {
 #[derive(Debug, Clone, Default)]
 pub struct MessageHeaders {
     readings: Vec<(AddressHeader, HeaderReading)>,
+    /// The first From as it was written, where its display name may show an address.
+    shown: Option<Box<[u8]>>,
+    redirected_from: Option<Address>,
+    is_report: bool,
     seen: usize,
     overflowed: bool,
     foreign_routes: u32,
+    foreign_tags: u32,
 }
 
 impl MessageHeaders {
@@ -98,12 +129,31 @@ impl MessageHeaders {
     /// Takes one header field as the milter protocol shows it.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         self.seen += 1;
-        if let Some(header) = AddressHeader::named(name) {
-            self.push_reading(header, value);
-        } else if let Some(from) = disguised_from(name, value) {
+        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted.as_bytes());
+        // Most fields of a message begin with a letter that none of ours begins with.
+        match name.trim_ascii_start().first().map(u8::to_ascii_lowercase) {
+            Some(b'f' | b's' | b'r') => {
+                if let Some(header) = AddressHeader::named(name) {
+                    self.push_reading(header, value);
+                }
+            }
+            Some(b'm') if is(ROUTE_HEADER) => self.foreign_routes = self.foreign_routes.saturating_add(1),
+            Some(b'm') if is(TAG_HEADER) => self.foreign_tags = self.foreign_tags.saturating_add(1),
+            Some(b'c') if is("Content-Type") => self.is_report |= is_report(value),
+            Some(b'x') => self.push_extension(name, value),
+            _ => {}
+        }
+    }
+
+    fn push_extension(&mut self, name: &[u8], value: &[u8]) {
+        if let Some(from) = disguised_from(name, value) {
             self.push_reading(AddressHeader::From, from);
-        } else if name.eq_ignore_ascii_case(ROUTE_HEADER.as_bytes()) {
-            self.foreign_routes = self.foreign_routes.saturating_add(1);
+        } else if name.eq_ignore_ascii_case(b"X-Sieve-Redirected-From") {
+            let address = std::str::from_utf8(value).ok().and_then(|text| Address::parse(text.trim()).ok());
+            // The topmost is the last step.
+            self.redirected_from = self.redirected_from.take().or(address);
+        } else if name.eq_ignore_ascii_case(b"X-Failed-Recipients") {
+            self.is_report = true;
         }
     }
 
@@ -140,12 +190,49 @@ impl MessageHeaders {
             self.overflowed = true;
             return;
         }
+        if header == AddressHeader::From && self.shown.is_none() && may_show_an_address(value) {
+            self.shown = Some(value.into());
+        }
         self.readings.push((header, read_address_header(header.as_str(), value)));
     }
 
     /// Every address header with its readings, in order.
     pub fn readings(&self) -> &[(AddressHeader, HeaderReading)] {
         &self.readings
+    }
+
+    /// The readings of one field, in order.
+    pub fn of(&self, wanted: AddressHeader) -> impl Iterator<Item = &HeaderReading> {
+        self.readings.iter().filter(move |(header, _)| *header == wanted).map(|(_, reading)| reading)
+    }
+
+    /// Whether no From field says anything.
+    pub fn is_without_author(&self) -> bool {
+        self.of(AddressHeader::From).all(|reading| reading.verdict == Verdict::Empty)
+    }
+
+    /// The first From as it was written, where its display name may show an address.
+    pub fn shown(&self) -> Option<&[u8]> {
+        self.shown.as_deref()
+    }
+
+    /// The mailbox whose Sieve script redirected the message, as the message says.
+    pub fn redirected_from(&self) -> Option<&Address> {
+        self.redirected_from.as_ref()
+    }
+
+    /// Whether it is a report about a message sent earlier: RFC 6522 says so in its type, Exim in a field of its
+    /// own, and everybody else by the author.
+    pub fn is_bounce(&self) -> bool {
+        let is_daemon = |address: &Address| {
+            ["mailer-daemon", "postmaster"].iter().any(|name| address.local().eq_ignore_ascii_case(name))
+        };
+        let by_daemon = |reading: &HeaderReading| reading.readings.iter().any(is_daemon);
+        // `MAILER-DAEMON` without a domain has no reading, and nobody but a mail server writes it so.
+        let nameless = |reading: &HeaderReading| {
+            reading.readings.is_empty() && matches!(reading.verdict, Verdict::Ambiguous { .. })
+        };
+        self.is_report || self.of(AddressHeader::From).any(|reading| by_daemon(reading) || nameless(reading))
     }
 
     /// Whether the message had more address headers than are read.
@@ -162,6 +249,25 @@ impl MessageHeaders {
     pub fn foreign_routes(&self) -> u32 {
         self.foreign_routes
     }
+
+    /// How many fields named [`TAG_HEADER`] the message brought along.
+    pub fn foreign_tags(&self) -> u32 {
+        self.foreign_tags
+    }
+}
+
+/// A display name can show an address only where there is a second `@`, or something that decodes to one.
+fn may_show_an_address(value: &[u8]) -> bool {
+    let marks = value.iter().filter(|byte| **byte == b'@').count();
+    marks > 1 || !value.is_ascii() || value.windows(2).any(|pair| pair == b"=?")
+}
+
+/// RFC 6522 multipart/report about delivery or display.
+fn is_report(value: &[u8]) -> bool {
+    let value = value.to_ascii_lowercase();
+    let has = |wanted: &[u8]| value.windows(wanted.len()).any(|part| part == wanted);
+    value.trim_ascii_start().starts_with(b"multipart/report")
+        && (has(b"delivery-status") || has(b"disposition-notification"))
 }
 
 /// Name and value of the field that a line begins: RFC 5322 §3.6.8, with the white space before the colon that

@@ -83,7 +83,7 @@ impl Mail<'_> {
 
     fn decide(&self, moment: Moment<'_>) -> Decision {
         let envelope_sender = EnvelopeSender::read(self.sender.as_bytes(), None);
-        let facts = Facts { session: &self.session, envelope_sender: &envelope_sender, moment };
+        let facts = Facts::new(&self.session, &envelope_sender, moment);
         decide(&policy(), &self.modes, &facts, self.now)
     }
 }

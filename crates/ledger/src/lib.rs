@@ -24,6 +24,7 @@ mod refusals;
 mod sqlite;
 mod store;
 mod tree;
+mod vendors;
 mod verify;
 
 pub use checkpoint::{Checkpoint, CheckpointKey, NoteError, SignedNote, Verifier};
@@ -37,4 +38,7 @@ pub use proof::{ConsistencyProof, InclusionProof, ProofError};
 pub use reference::{NotAReference, REFERENCE_LENGTH, Reference};
 pub use refusals::{MAX_OBJECTS_PER_HOUR, OTHER, RefusalSum};
 pub use store::{EventFilter, MAX_EVENTS_PER_QUERY, Receipt};
+pub use vendors::{
+    Heard, MAX_ORGANISATIONS, MAX_UNREGISTERED, OrganisationRecord, VendorRecord, VendorRegister,
+};
 pub use verify::{Part, Problem, verify};

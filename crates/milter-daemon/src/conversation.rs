@@ -1,16 +1,16 @@
-//! From milter events to facts. Nothing is decided here.
+//! From milter events to facts, and from the decision to its consequences. Nothing is decided here.
 
 use std::sync::Arc;
 
 use chrono::Utc;
 use mailwarden_address::{EnvelopeRecipient, EnvelopeSender};
-use mailwarden_gate::{Facts, MessageHeaders, Moment, Path, Session, decide};
+use mailwarden_gate::{Decision, Facts, MessageHeaders, Moment, Path, Session, decide};
 use milter_proto::{
     Actions, Connect, ConnectionVerdict, ContentVerdict, Context, EndOfMessage, EventVerdict, Filter, Header,
     MacroRequestError, MacroStage, Mail, Protocol, Rcpt, SmtpReply, Stage, Wanted,
 };
 
-use crate::record::{Circumstances, Recorder};
+use crate::record::{Circumstances, NotRecorded, Recorder};
 use crate::render;
 use crate::snapshot::Snapshot;
 
@@ -31,6 +31,7 @@ pub(crate) fn wanted() -> Result<Wanted, MacroRequestError> {
             Actions::ADD_HEADERS | Actions::CHANGE_HEADERS | Actions::ADD_RCPT | Actions::DELETE_RCPT,
         )
         .prefer_actions(Actions::ADD_RCPT_ARGS)
+        .prefer_actions(Actions::QUARANTINE)
         .protocol(skipped | silent)
         .macros(MacroStage::Mail, &["i", "{mail_addr}", "{auth_authen}"])?
         .macros(MacroStage::Rcpt, &["i", "{rcpt_addr}"])?
@@ -69,8 +70,8 @@ impl Conversation {
         if invented { Path::Local } else { Path::Smtp }
     }
 
-    fn judge_recipient(&mut self, context: &Context<'_>, rcpt: &Rcpt<'_>) -> EventVerdict {
-        let Some(message) = self.message.as_mut() else {
+    async fn judge_recipient(&mut self, context: &Context<'_>, rcpt: &Rcpt<'_>) -> EventVerdict {
+        let Some(message) = self.message.as_ref() else {
             // RCPT without MAIL: the MTA is confused, and nothing is known about the message.
             return EventVerdict::Refuse(SmtpReply::local_trouble());
         };
@@ -80,39 +81,57 @@ impl Conversation {
             ));
         }
         let recipient = EnvelopeRecipient::read(rcpt.recipient, context.macro_at(Stage::Rcpt, "{rcpt_addr}"));
-        let facts = Facts {
-            session: &self.session,
-            envelope_sender: &message.envelope_sender,
-            moment: Moment::Recipient(&recipient),
+        let judged = self.judge(context, message, Moment::Recipient(&recipient)).await;
+        let Ok((decision, reference)) = judged else {
+            return EventVerdict::Refuse(SmtpReply::local_trouble());
         };
-        let now = Utc::now();
-        let decision = decide(&self.snapshot.policy, &self.snapshot.modes, &facts, now);
-        let reference = self
-            .recorder
-            .record(&decision, &Circumstances { facts: &facts, queue_id: context.queue_id(), now });
         let verdict = render::recipient(&decision, &reference, message.smtputf8);
-        if decision.is_accepted() {
+        if decision.is_accepted()
+            && let Some(message) = self.message.as_mut()
+        {
             message.recipients.push(recipient);
         }
         verdict
     }
 
-    fn judge_message(&mut self, context: &Context<'_>) -> EndOfMessage {
+    async fn judge_message(&mut self, context: &Context<'_>) -> EndOfMessage {
         let Some(message) = self.message.take() else { return render::try_again() };
-        let facts = Facts {
-            session: &self.session,
-            envelope_sender: &message.envelope_sender,
-            moment: Moment::Message { recipients: &message.recipients, headers: &message.headers },
+        let moment = Moment::Message { recipients: &message.recipients, headers: &message.headers };
+        let Ok((decision, reference)) = self.judge(context, &message, moment).await else {
+            return render::try_again();
         };
-        let now = Utc::now();
-        let decision = decide(&self.snapshot.policy, &self.snapshot.modes, &facts, now);
-        let reference = self
-            .recorder
-            .record(&decision, &Circumstances { facts: &facts, queue_id: context.queue_id(), now });
         render::message(&decision, &reference, message.smtputf8).unwrap_or_else(|error| {
             tracing::error!(%error, %reference, "an edit cannot be carried out; the message is refused for now");
             render::try_again()
         })
+    }
+
+    /// Decides, and makes durable what the MTA must not hear of before. What cannot be recorded must not happen:
+    /// the caller then refuses for now.
+    async fn judge(
+        &self,
+        context: &Context<'_>,
+        message: &Message,
+        moment: Moment<'_>,
+    ) -> Result<(Decision, String), NotRecorded> {
+        let Snapshot { policy, modes, sender_logins, .. } = &*self.snapshot;
+        let facts = Facts {
+            session: &self.session,
+            envelope_sender: &message.envelope_sender,
+            moment,
+            memory: &*self.recorder.memory,
+            sender_logins,
+        };
+        let now = Utc::now();
+        let decision = decide(policy, modes, &facts, now);
+        let circumstances =
+            Circumstances { snapshot: &self.snapshot, facts: &facts, queue_id: context.queue_id(), now };
+        let reference = self.recorder.record(&decision, &circumstances);
+        if !decision.notices.is_empty() {
+            self.recorder.notify(&decision, &circumstances, &reference).await?;
+        }
+        self.recorder.memory.learn(&decision.lessons, now);
+        Ok((decision, reference))
     }
 }
 
@@ -120,6 +139,8 @@ impl Filter for Conversation {
     fn connect(&mut self, _context: &Context<'_>, connect: &Connect<'_>) -> ConnectionVerdict {
         self.session.client_name = text(connect.hostname);
         self.session.client = connect.client.ip();
+        self.session.is_own_host =
+            self.session.client.is_some_and(|client| self.snapshot.is_own_host(client));
         self.port = connect.client.port();
         ConnectionVerdict::Continue
     }
@@ -138,7 +159,7 @@ impl Filter for Conversation {
     }
 
     fn rcpt(&mut self, context: &Context<'_>, rcpt: &Rcpt<'_>) -> impl Future<Output = EventVerdict> + Send {
-        std::future::ready(self.judge_recipient(context, rcpt))
+        self.judge_recipient(context, rcpt)
     }
 
     fn header(&mut self, _context: &Context<'_>, header: &Header<'_>) -> ContentVerdict {
@@ -149,7 +170,7 @@ impl Filter for Conversation {
     }
 
     fn end_of_message(&mut self, context: &Context<'_>) -> impl Future<Output = EndOfMessage> + Send {
-        std::future::ready(self.judge_message(context))
+        self.judge_message(context)
     }
 
     fn abort(&mut self) {

@@ -2,11 +2,14 @@
 //!
 //! [`run`] opens everything the configuration names and serves until it is told to stop. `conversation` turns
 //! milter events into facts and decides nothing; `render` turns a decision into the milter answer; `record` turns
-//! the same decision into log line, metric, journal entry and ledger sum; `snapshot` holds the policy in force.
+//! the same decision into log line, metric, journal entry and ledger sum; `notices` makes durable what the MTA must
+//! not hear of before; `memory` holds what earlier mail taught; `snapshot` holds the policy in force.
 
 mod conversation;
 mod error;
+mod memory;
 mod metrics;
+mod notices;
 mod record;
 mod render;
 mod serve;

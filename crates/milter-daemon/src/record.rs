@@ -3,30 +3,42 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use mailwarden_gate::{AddressHeader, Decision, Facts, Mode, Moment};
+use mailwarden_gate::{
+    Action, AddressHeader, Decision, Edit, Facts, Mode, Moment, NoticeKind, TAG_HEADER, explain,
+};
 use mailwarden_ledger::{Journal, JournalEntry, Ledger, Reference};
 use serde_json::json;
 
+use crate::memory::GateMemory;
 use crate::metrics::Metrics;
+use crate::notices::{NoticeBook, is_told};
+use crate::snapshot::Snapshot;
 
 /// What a decision was made about.
 pub(crate) struct Circumstances<'a> {
+    pub(crate) snapshot: &'a Snapshot,
     pub(crate) facts: &'a Facts<'a>,
     pub(crate) queue_id: Option<&'a [u8]>,
     pub(crate) now: DateTime<Utc>,
 }
 
-/// Remembers decisions. Cheap to clone; never waits.
+/// Remembers decisions. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Recorder {
     pub(crate) ledger: Ledger,
     pub(crate) journal: Journal,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) memory: Arc<GateMemory>,
+    pub(crate) notices: Arc<NoticeBook>,
 }
 
+/// Something that the MTA must not hear of unrecorded could not be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotRecorded;
+
 impl Recorder {
-    /// Remembers a decision in which a rule applied, and returns the reference it can be looked up by. A decision
-    /// in which nothing applied leaves a metric only, and an empty reference.
+    /// Remembers a decision in which a rule applied, and returns the reference it can be looked up by; never waits.
+    /// A decision in which nothing applied leaves a metric only, and an empty reference.
     pub(crate) fn record(&self, decision: &Decision, circumstances: &Circumstances<'_>) -> String {
         self.metrics.count(decision, matches!(circumstances.facts.moment, Moment::Message { .. }));
         if decision.reasons.is_empty() {
@@ -40,6 +52,33 @@ impl Recorder {
         reference
     }
 
+    /// Makes the notices of a decision durable.
+    pub(crate) async fn notify(
+        &self,
+        decision: &Decision,
+        circumstances: &Circumstances<'_>,
+        reference: &str,
+    ) -> Result<(), NotRecorded> {
+        let queue_id = circumstances.queue_id.map(String::from_utf8_lossy);
+        // A scope is flooded once, however many are refused for it.
+        let news: Vec<_> = decision
+            .notices
+            .iter()
+            .filter(|notice| {
+                notice.kind != NoticeKind::FloodBegan || self.memory.flood_begins(&notice.object)
+            })
+            .cloned()
+            .collect();
+        let recorded = self.notices.record(&self.ledger, &news, queue_id.as_deref(), circumstances.now).await;
+        let Err(error) = recorded else { return Ok(()) };
+        if news.iter().any(is_told) {
+            tracing::error!(%error, reference, "the ledger cannot record this; the mail is refused for now");
+            return Err(NotRecorded);
+        }
+        tracing::error!(%error, reference, "an event is missing from the ledger; mail goes on");
+        Ok(())
+    }
+
     /// The ledger gets sums by rule and policy object: a stranger can raise a number, never the number of rows.
     fn count_refusals(&self, decision: &Decision, now: DateTime<Utc>) {
         let Some(refusal) = decision.refusal() else { return };
@@ -51,9 +90,18 @@ impl Recorder {
     }
 }
 
+/// The trace is written for what somebody will ask about: not for mail that is merely led to its mailbox.
+fn trace(decision: &Decision, circumstances: &Circumstances<'_>) -> Vec<mailwarden_gate::Step> {
+    if decision.reasons.iter().all(|reason| reason.action == Action::Reroute) {
+        return Vec::new();
+    }
+    let Snapshot { policy, modes, .. } = circumstances.snapshot;
+    explain(policy, modes, circumstances.facts, circumstances.now).trace
+}
+
 fn entry(decision: &Decision, circumstances: &Circumstances<'_>) -> JournalEntry {
     let facts = circumstances.facts;
-    let rule = decision.refusal().map(|refusal| refusal.rule).or(decision.reasons.first().map(|r| r.rule));
+    let rule = decision.deciding_rule();
     JournalEntry {
         reference: Reference::new(),
         at: circumstances.now,
@@ -72,17 +120,22 @@ fn entry(decision: &Decision, circumstances: &Circumstances<'_>) -> JournalEntry
                 "text": refusal.sentence(),
             })),
             "reasons": decision.reasons,
-            "trace": decision.trace,
+            "trace": trace(decision, circumstances),
             "login": facts.session.login,
         }),
     }
 }
 
+/// The strongest thing that happened.
 fn verdict(decision: &Decision) -> &'static str {
-    match (decision.refusal(), decision.edits.is_empty()) {
-        (Some(_), _) => "refuse",
-        (None, false) => "reroute",
-        (None, true) => "observe",
+    let any = |wanted: fn(&Edit) -> bool| decision.edits.iter().any(wanted);
+    match decision.refusal() {
+        Some(_) => "refuse",
+        None if any(|edit| matches!(edit, Edit::Hold { .. })) => "hold",
+        None if any(|edit| matches!(edit, Edit::InsertHeader { name: TAG_HEADER, .. })) => "tag",
+        None if any(|edit| matches!(edit, Edit::DeleteRecipient { .. })) => "reroute",
+        None if decision.reasons.iter().any(|reason| reason.mode == Mode::Enforce) => "record",
+        None => "observe",
     }
 }
 
@@ -136,4 +189,59 @@ fn log(decision: &Decision, entry: &JournalEntry) {
         why = ?text,
         "decision"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use mailwarden_address::{EnvelopeRecipient, EnvelopeSender};
+    use mailwarden_gate::{MessageHeaders, Session, decide};
+    use mailwarden_ledger::{JournalBounds, VendorRegister};
+    use mailwarden_policy::{Policy, Source};
+
+    use super::*;
+
+    const EXAMPLE: &[u8] = include_bytes!("../../../config/policy/example.toml");
+
+    fn snapshot() -> Snapshot {
+        let policy = Policy::compile(&[Source::new("p.toml", EXAMPLE)]).expect("valid").0;
+        let (modes, sender_logins) = Default::default();
+        Snapshot { policy, modes, sender_logins, own_networks: Vec::new() }
+    }
+
+    async fn recorder() -> Recorder {
+        let memory = "sqlite::memory:";
+        let register = VendorRegister::open(memory).await.expect("register");
+        Recorder {
+            ledger: Ledger::open(memory).await.expect("ledger"),
+            journal: Journal::open(memory, JournalBounds::default()).await.expect("journal"),
+            metrics: Arc::new(Metrics::new(Arc::default())),
+            memory: Arc::new(GateMemory::new(register)),
+            notices: Arc::default(),
+        }
+    }
+
+    /// Whether a message to `recipient` that one of our mailboxes redirected may go on with a ledger that is gone.
+    async fn goes_on(recipient: &str) -> Result<(), NotRecorded> {
+        let (snapshot, recorder) = (snapshot(), recorder().await);
+        recorder.ledger.close().await.expect("closed");
+        let session = Session { is_own_host: true, ..Session::default() };
+        let envelope_sender = EnvelopeSender::read(b"<news@vendor.test>", None);
+        let recipients = [EnvelopeRecipient::read(recipient.as_bytes(), None)];
+        let mut headers = MessageHeaders::default();
+        headers.push(b"From", b"news@vendor.test");
+        headers.push(b"X-Sieve-Redirected-From", b"sales@example.test");
+        let moment = Moment::Message { recipients: &recipients, headers: &headers };
+        let facts = Facts::new(&session, &envelope_sender, moment);
+        let now = Utc::now();
+        let decision = decide(&snapshot.policy, &snapshot.modes, &facts, now);
+        assert_eq!(decision.notices.len(), 1, "{decision:?}");
+        let circumstances = Circumstances { snapshot: &snapshot, facts: &facts, queue_id: None, now };
+        recorder.notify(&decision, &circumstances, "REF").await
+    }
+
+    #[tokio::test]
+    async fn a_containment_that_cannot_be_recorded_does_not_happen_and_other_mail_goes_on() {
+        assert_eq!(goes_on("<bob@example.test>").await, Err(NotRecorded), "a leaver's mail");
+        assert_eq!(goes_on("<friend@gmail.test>").await, Ok(()), "an event nobody is told of");
+    }
 }

@@ -59,6 +59,7 @@ fn append(edit: &Edit, edits: &mut Vec<milter_proto::Edit>) -> Result<(), EditEr
         Edit::InsertHeader { name, value } => {
             edits.push(Wire::insert_header(TOP, name.as_bytes(), value.as_bytes())?);
         }
+        Edit::Hold { reason } => edits.push(Wire::quarantine(reason.as_bytes())?),
         Edit::DeleteRecipient { delete_as } => edits.push(Wire::delete_recipient(delete_as)?),
         Edit::AddRecipient { address, original } => {
             let orcpt = format!("ORCPT=rfc822;{}", xtext(&original.to_string()));

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
-use mailwarden_ledger::{Event, EventKind, Journal, JournalBounds, Ledger};
+use mailwarden_ledger::{Event, EventKind, Journal, JournalBounds, Ledger, VendorRegister};
 use mailwarden_policy::render;
 use mailwarden_settings::{Settings, SettingsError};
 use milter_proto::CloseReason;
@@ -15,9 +16,13 @@ use tokio::sync::watch;
 
 use crate::GateError;
 use crate::conversation::{Conversation, wanted};
+use crate::memory::GateMemory;
 use crate::metrics::{self, Metrics};
 use crate::record::Recorder;
 use crate::snapshot::{self, Snapshots};
+
+/// How often is looked whether a flood has ended.
+const FLOOD_WATCH: Duration = Duration::from_secs(10);
 
 /// What the command line puts before the configuration file.
 #[derive(Debug, Clone, Default)]
@@ -81,6 +86,7 @@ pub async fn run(
     record_policy(&recorder, &first, "start").await;
     let snapshots = Snapshots::new(first, overrides.config.clone(), overrides.policy.clone());
     let reloads = tokio::spawn(reload_on_demand(Arc::clone(&snapshots), recorder.clone(), control.reload));
+    let floods = tokio::spawn(watch_floods(recorder.clone()));
     let making = recorder.clone();
     let server = Server::new(listener, wanted_or_configuration()?, move |_: &PeerAddress| {
         Conversation::new(snapshots.current(), making.clone())
@@ -92,6 +98,7 @@ pub async fn run(
     ready(&address);
     let drained = server.run(control.stop).await;
     reloads.abort();
+    floods.abort();
     tracing::info!(finished = drained.finished, cut_off = drained.cut_off, "the gate is closed");
     close_records(&recorder).await;
     Ok(())
@@ -124,7 +131,34 @@ async fn open_records(settings: &Settings, counters: Arc<Counters>) -> Result<Re
         url: url.clone(),
         source,
     })?;
-    Ok(Recorder { ledger, journal, metrics: Arc::new(Metrics::new(counters)) })
+    let url = settings.vendors_url();
+    let register = VendorRegister::open(&url).await.map_err(|source| GateError::Ledger {
+        what: "vendor register",
+        url: url.clone(),
+        source,
+    })?;
+    Ok(Recorder {
+        ledger,
+        journal,
+        metrics: Arc::new(Metrics::new(counters)),
+        memory: Arc::new(GateMemory::new(register)),
+        notices: Arc::default(),
+    })
+}
+
+/// Floods end with the hour they came in; somebody has to say so when no mail comes.
+async fn watch_floods(recorder: Recorder) {
+    let mut ticks = tokio::time::interval(FLOOD_WATCH);
+    loop {
+        ticks.tick().await;
+        let now = Utc::now();
+        for scope in recorder.memory.floods_ended(now) {
+            let ended = Event::new(EventKind::GateFloodEnded, now, "gate", scope);
+            if let Err(error) = recorder.ledger.append(ended).await {
+                tracing::error!(%error, "the end of a flood could not be recorded in the ledger");
+            }
+        }
+    }
 }
 
 async fn close_records(recorder: &Recorder) {
@@ -134,6 +168,9 @@ async fn close_records(recorder: &Recorder) {
     }
     if let Err(error) = recorder.journal.close().await {
         tracing::error!(%error, "the last decisions could not be written to the gate journal");
+    }
+    if let Err(error) = recorder.memory.register().close().await {
+        tracing::error!(%error, "what was learned last could not be written to the vendor register");
     }
     if let Err(error) = recorder.ledger.close().await {
         tracing::error!(%error, "the last refusals could not be written to the ledger");

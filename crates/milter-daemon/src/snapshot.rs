@@ -1,17 +1,27 @@
 //! The policy in force. A reload swaps it whole or leaves it; a session keeps the one it began with.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use mailwarden_gate::Modes;
+use mailwarden_gate::{Modes, SenderLogins};
 use mailwarden_policy::{Diagnostic, Policy};
-use mailwarden_settings::{Settings, SettingsError, load_policy};
+use mailwarden_settings::{Network, Settings, SettingsError, load_policy};
 
 /// What decisions are made from.
 pub(crate) struct Snapshot {
     pub(crate) policy: Policy,
     pub(crate) modes: Modes,
+    pub(crate) sender_logins: SenderLogins,
+    pub(crate) own_networks: Vec<Network>,
+}
+
+impl Snapshot {
+    /// Whether an address is that of one of our own hosts.
+    pub(crate) fn is_own_host(&self, client: IpAddr) -> bool {
+        self.own_networks.iter().any(|network| network.contains(client))
+    }
 }
 
 /// Holds the snapshot in force and knows where it came from.
@@ -52,5 +62,11 @@ impl Snapshots {
 pub(crate) fn read(settings: &Settings, policy_override: Option<&Path>) -> Result<Loaded, SettingsError> {
     let directory = policy_override.map_or_else(|| settings.policy_directory(), Path::to_owned);
     let (policy, warnings) = load_policy(&directory)?;
-    Ok((Snapshot { policy, modes: settings.gate.rules }, warnings))
+    let snapshot = Snapshot {
+        policy,
+        modes: settings.gate.rules,
+        sender_logins: settings.sender_logins()?,
+        own_networks: settings.gate.own_networks.clone(),
+    };
+    Ok((snapshot, warnings))
 }

@@ -1,6 +1,6 @@
 //! From written tables to an indexed policy: every mistake is collected, none is guessed away.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::hash::Hash;
 use std::ops::Range;
@@ -11,11 +11,17 @@ use serde_spanned::Spanned;
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Diagnostic, Level, Source, toml_error};
-use crate::model::{Client, DomainRecord, Exception, Mailbox, Person, Profile, Scope, Vendor};
+use crate::model::{Accept, Client, DomainRecord, Exception, Mailbox, Person, Profile, Scope, Vendor};
+use crate::pattern::LocalPattern;
 use crate::policy::Policy;
 use crate::raw::{
     RawClient, RawDomain, RawException, RawFile, RawMailbox, RawPerson, RawScope, RawVendor, Text,
 };
+
+/// A recipient of a scope is compared with each pattern.
+const MAX_PATTERNS_PER_SCOPE: usize = 1_000;
+/// New local parts are remembered one by one for their hour.
+const MAX_NEW_PER_HOUR: u32 = 100_000;
 
 impl Policy {
     /// Reads all texts of a policy. The order of the texts decides only which of two duplicates is called the
@@ -70,8 +76,11 @@ struct Compiler {
     diagnostics: Vec<Diagnostic>,
     references: Vec<Reference>,
     domain_places: HashMap<Domain, Place>,
+    wildcard_places: HashMap<Domain, Place>,
     address_places: HashMap<Address, Place>,
     person_places: HashMap<Address, Place>,
+    /// The admin queues of all domains, once all texts are read.
+    queues: HashSet<Address>,
 }
 
 impl Compiler {
@@ -121,6 +130,8 @@ impl Compiler {
             owner: owner?,
             emergency_approver: emergency_approver?,
             escalation_contacts,
+            live_redirect: raw.live_redirect,
+            shown_address: raw.shown_address,
         })
     }
 
@@ -158,13 +169,96 @@ impl Compiler {
 
     fn scope(&mut self, source: &Source, client: usize, raw: Spanned<RawScope>) {
         let raw = raw.into_inner();
-        let domain = self.value::<Domain>(source, &raw.domain);
+        let is_wildcard = raw.domain.get_ref().starts_with("*.");
+        let domain = match is_wildcard {
+            true => self.wildcard(source, &raw.domain),
+            false => self.value::<Domain>(source, &raw.domain),
+        };
         let deliver_to = self.reference(source, &raw.deliver_to, ReferenceKind::Deliverable);
+        let patterns = self.patterns(source, &raw);
+        let new_per_hour = raw.new_per_hour.and_then(|limit| self.limit(source, limit));
+        let unknown_reply = raw.unknown_reply.and_then(|reply| self.reply_text(source, reply));
+        let flood_reply = raw.flood_reply.and_then(|reply| self.reply_text(source, reply));
         let (Some(domain), Some(deliver_to)) = (domain, deliver_to) else { return };
+        let place = Place::of(source, &raw.domain);
         // Indexed even when it is a duplicate: one mistake is not reported again for every vendor of the scope.
-        self.claim_domain(&domain, Place::of(source, &raw.domain));
-        self.policy.scope_index.insert(domain.clone(), self.policy.scopes.len());
-        self.policy.scopes.push(Scope { client, domain, deliver_to, accept: raw.accept });
+        if is_wildcard {
+            claim(&mut self.wildcard_places, &domain, &place, &mut self.diagnostics, "domain");
+            self.policy.wildcard_index.insert(domain.clone(), self.policy.scopes.len());
+        } else {
+            self.claim_domain(&domain, place);
+            self.policy.scope_index.insert(domain.clone(), self.policy.scopes.len());
+        }
+        self.policy.scopes.push(Scope {
+            client,
+            domain,
+            is_wildcard,
+            deliver_to,
+            accept: raw.accept,
+            patterns,
+            unknown: raw.unknown,
+            unknown_reply,
+            new_per_hour,
+            flood_reply,
+            unexpected_sender: raw.unexpected_sender,
+        });
+    }
+
+    /// `*.clients.example.com`: the name below the star.
+    fn wildcard(&mut self, source: &Source, written: &Text) -> Option<Domain> {
+        let below = written.get_ref().strip_prefix("*.")?;
+        match below.parse::<Domain>() {
+            Ok(domain) => Some(domain),
+            Err(error) => {
+                self.error(
+                    "policy.bad-domain",
+                    Place::of(source, written),
+                    format!("`{}` is not a wildcard: {error}", written.get_ref()),
+                    "write one star and the name below it, e.g. *.clients.example.com",
+                );
+                None
+            }
+        }
+    }
+
+    fn patterns(&mut self, source: &Source, raw: &RawScope) -> Vec<LocalPattern> {
+        if (raw.accept == Accept::Pattern) == raw.patterns.is_empty() {
+            let place = raw.patterns.first().map_or(Place::of(source, &raw.domain), |p| Place::of(source, p));
+            self.error(
+                "policy.patterns",
+                place,
+                "`accept = \"pattern\"` and `patterns` belong together",
+                "add `patterns = [\"shop-*\"]`, or take it away and write `accept = \"any\"`",
+            );
+        }
+        raw.patterns.iter().filter_map(|written| self.pattern(source, written)).collect()
+    }
+
+    fn pattern(&mut self, source: &Source, written: &Text) -> Option<LocalPattern> {
+        let pattern = LocalPattern::parse(written.get_ref()).filter(|_| !written.get_ref().contains('@'));
+        if pattern.is_none() {
+            self.error(
+                "policy.bad-pattern",
+                Place::of(source, written),
+                format!("`{}` is not a pattern for the part before the @", written.get_ref()),
+                "write it with a star for any run of characters, e.g. \"shop-*\"",
+            );
+        }
+        pattern
+    }
+
+    fn limit(&mut self, source: &Source, written: Spanned<i64>) -> Option<u32> {
+        let limit =
+            u32::try_from(*written.get_ref()).ok().filter(|limit| (1..=MAX_NEW_PER_HOUR).contains(limit));
+        if limit.is_none() {
+            self.error(
+                "policy.bad-limit",
+                Place::of(source, &written),
+                format!("{} is no limit for new local parts in an hour", written.get_ref()),
+                format!("write a number from 1 to {MAX_NEW_PER_HOUR}, or remove the line for no limit"),
+            );
+        }
+        limit
     }
 
     fn vendor(&mut self, source: &Source, client: usize, raw: Spanned<RawVendor>) {
@@ -176,17 +270,39 @@ impl Compiler {
             .and_then(|route| self.reference(source, route, ReferenceKind::Deliverable));
         let sender_domains = self.values(source, &raw.sender_domains);
         let reply = raw.reply.and_then(|reply| self.reply_text(source, reply));
-        if self.claim_address(&address, Place::of(source, &raw.address)) {
-            self.policy.vendor_index.insert(address.clone(), self.policy.vendors.len());
-            self.policy.vendors.push(Vendor {
-                client,
-                address,
-                organisation: raw.organisation,
-                state: raw.state,
-                reply,
-                deliver_to,
-                sender_domains,
-            });
+        if !self.claim_address(&address, Place::of(source, &raw.address)) {
+            return;
+        }
+        let at = self.policy.vendors.len();
+        self.policy.addresses.add_vendor(&address, at);
+        if let Some(pattern) = LocalPattern::parse(address.local()) {
+            self.vendor_pattern(&address, pattern, at, Place::of(source, &raw.address));
+        }
+        self.policy.vendors.push(Vendor {
+            client,
+            address,
+            organisation: raw.organisation,
+            state: raw.state,
+            reply,
+            deliver_to,
+            sender_domains,
+            unexpected_sender: raw.unexpected_sender,
+        });
+    }
+
+    /// The pattern that says most comes first; of two that say as much, the one written first.
+    fn vendor_pattern(&mut self, address: &Address, pattern: LocalPattern, at: usize, place: Place) {
+        let patterns = self.policy.vendor_patterns.entry(address.domain().clone()).or_default();
+        let said = pattern.literal_length();
+        let position = patterns.partition_point(|(other, _)| other.literal_length() >= said);
+        patterns.insert(position, (pattern, at));
+        if patterns.len() == MAX_PATTERNS_PER_SCOPE + 1 {
+            self.error(
+                "policy.too-many-patterns",
+                place,
+                format!("`{}` has more than {MAX_PATTERNS_PER_SCOPE} vendor patterns", address.domain()),
+                "every recipient is compared with each of them: name the vendors' own addresses instead",
+            );
         }
     }
 
@@ -194,13 +310,13 @@ impl Compiler {
         let Some(address) = self.value::<Address>(source, &raw.address) else { return };
         let at = self.policy.mailboxes.len();
         if self.claim_address(&address, Place::of(source, &raw.address)) {
-            self.policy.mailbox_index.insert(address.clone(), at);
+            self.policy.addresses.add_mailbox(&address, at);
         }
         let mut aliases = Vec::new();
         for written in &raw.aliases {
             let Some(alias) = self.value::<Address>(source, written) else { continue };
             if self.claim_address(&alias, Place::of(source, written)) {
-                self.policy.mailbox_index.insert(alias.clone(), at);
+                self.policy.addresses.add_mailbox(&alias, at);
                 aliases.push(alias);
             }
         }
@@ -215,6 +331,7 @@ impl Compiler {
             authorised_users: self.addresses(source, &raw.authorised_users),
             shared_login_allowed: raw.shared_login_allowed,
             receive_only: raw.receive_only,
+            live_redirect: raw.live_redirect,
             reset_policy: raw.reset_policy,
             reset_approvers: self.addresses(source, &raw.reset_approvers),
             recovery_contact: self.optional(source, raw.recovery_contact.as_ref()),
@@ -243,6 +360,9 @@ impl Compiler {
             .successor
             .as_ref()
             .and_then(|successor| self.reference(source, successor, ReferenceKind::Deliverable));
+        if let Some(name) = &raw.unix_user {
+            self.policy.unix_users.entry(name.clone()).or_insert(at);
+        }
         self.policy.people.push(Person {
             client,
             name,
@@ -264,7 +384,7 @@ impl Compiler {
             let Some(address) = self.value::<Address>(source, text) else { continue };
             let place = Place::of(source, text);
             if claim(&mut self.person_places, &address, &place, &mut self.diagnostics, "address") {
-                self.policy.person_index.insert(address.clone(), at);
+                self.policy.addresses.add_person(&address, at);
                 claimed.push(address);
             }
         }
@@ -388,6 +508,7 @@ impl Compiler {
 
     fn check_references(&mut self) {
         let references = std::mem::take(&mut self.references);
+        self.queues = self.policy.domains.iter().filter_map(|record| record.admin_queue.clone()).collect();
         for reference in &references {
             match reference.kind {
                 ReferenceKind::Deliverable => self.check_deliverable(reference),
@@ -415,8 +536,9 @@ impl Compiler {
         }
         let in_scope: Vec<Address> = self
             .policy
-            .mailbox_index
-            .keys()
+            .mailboxes
+            .iter()
+            .flat_map(|mailbox| std::iter::once(&mailbox.address).chain(&mailbox.aliases))
             .filter(|address| self.policy.scope(address.domain()).is_some())
             .cloned()
             .collect();
@@ -433,9 +555,10 @@ impl Compiler {
 
     fn check_deliverable(&mut self, reference: &Reference) {
         let address = &reference.address;
+        let is_persons = |person: &Person| person.addresses.contains(address);
         let known = self.policy.mailbox(address).is_some()
-            || self.policy.domains.iter().any(|record| record.admin_queue.as_ref() == Some(address))
-            || self.policy.people.iter().any(|person| person.addresses.contains(address));
+            || self.queues.contains(address)
+            || self.policy.person(address).is_some_and(is_persons);
         let sending =
             self.policy.domain(address.domain()).is_some_and(|record| record.profile == Profile::Sending);
         if known && sending {
@@ -492,6 +615,7 @@ impl Compiler {
             return Err(self.diagnostics);
         }
         self.policy.digest = self.digest;
+        self.policy.addresses.finish();
         Ok((self.policy, self.diagnostics))
     }
 }

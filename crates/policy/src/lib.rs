@@ -6,13 +6,18 @@
 
 mod compile;
 mod diagnostic;
+mod edit;
+mod index;
 mod model;
+mod pattern;
 mod policy;
 mod raw;
 
 pub use diagnostic::{Diagnostic, Level, Source, render, toml_error};
+pub use edit::{EditError, TextEdit, add_vendor, set_vendor_state};
 pub use model::{
-    Accept, Client, DomainRecord, Exception, Mailbox, MailboxKind, Person, PersonRole, Profile, Scope,
-    Vendor, VendorState,
+    Accept, Client, DomainRecord, Exception, LiveRedirect, Mailbox, MailboxKind, Person, PersonRole, Profile,
+    Scope, ShownAddress, UnexpectedSender, Unknown, Vendor, VendorState,
 };
+pub use pattern::LocalPattern;
 pub use policy::{Policy, ReceiveOnly, Recipient};

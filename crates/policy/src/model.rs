@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use mailwarden_address::{Address, Domain};
 use serde::{Deserialize, Serialize};
 
+use crate::pattern::LocalPattern;
+
 /// The organisation a policy file belongs to.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -15,6 +17,62 @@ pub struct Client {
     pub emergency_approver: Address,
     /// Whom to call next, in order.
     pub escalation_contacts: Vec<Address>,
+    /// What becomes of mail that a mailbox of ours redirects to the outside.
+    pub live_redirect: LiveRedirect,
+    /// What becomes of mail whose display name shows another address of ours.
+    pub shown_address: ShownAddress,
+}
+
+/// What becomes of mail that a mailbox of ours redirects to the outside while it is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LiveRedirect {
+    /// It is recorded and goes on.
+    #[default]
+    Record,
+    /// It is recorded and held.
+    Hold,
+}
+
+/// What becomes of mail whose display name shows another address of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShownAddress {
+    /// Nothing.
+    Ignore,
+    /// A header says so.
+    #[default]
+    Tag,
+    /// It is held.
+    Hold,
+    /// It is refused.
+    Refuse,
+}
+
+/// What becomes of mail to a vendor address from an organisation it never dealt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnexpectedSender {
+    /// A header says so.
+    #[default]
+    Tag,
+    /// It is held.
+    Hold,
+    /// It is refused.
+    Refuse,
+}
+
+/// What an address gets that a scope does not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unknown {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// The mail is delivered, and a header says so.
+    Tag,
+    /// The mail is held.
+    Hold,
 }
 
 /// What a person may be in the control model.
@@ -106,6 +164,8 @@ pub enum Accept {
     Any,
     /// Those of registered vendors only.
     Registered,
+    /// Those of registered vendors, and those that match one of the scope's patterns.
+    Pattern,
 }
 
 /// A receive-only catch-all subdomain and its one mailbox.
@@ -113,12 +173,44 @@ pub enum Accept {
 pub struct Scope {
     /// The client it belongs to.
     pub client: usize,
-    /// The subdomain.
+    /// The subdomain. Of a wildcard the part below the star: `clients.example.com` of `*.clients.example.com`.
     pub domain: Domain,
+    /// Whether it was written as `*.domain`: it is then every name below the domain, and not the domain itself.
+    pub is_wildcard: bool,
     /// Its one mailbox.
     pub deliver_to: Address,
     /// Which local parts it takes.
     pub accept: Accept,
+    /// The local parts it takes with `accept = "pattern"`.
+    pub patterns: Vec<LocalPattern>,
+    /// What a local part gets that it does not take.
+    pub unknown: Unknown,
+    /// The text that goes with refusing an unknown local part; a standard text when absent.
+    pub unknown_reply: Option<String>,
+    /// The most new local parts in an hour; no limit when absent.
+    pub new_per_hour: Option<u32>,
+    /// The text that goes with refusing more of them; a standard text when absent.
+    pub flood_reply: Option<String>,
+    /// What mail gets that comes from an organisation the vendor address never dealt with.
+    pub unexpected_sender: UnexpectedSender,
+}
+
+impl Scope {
+    /// Whether it takes this local part without knowing the vendor.
+    #[must_use]
+    pub fn takes_unregistered(&self, address: &Address) -> bool {
+        match self.accept {
+            Accept::Any => true,
+            Accept::Registered => false,
+            Accept::Pattern => self.patterns.iter().any(|pattern| pattern.matches(address)),
+        }
+    }
+
+    /// The name as the policy writes it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        if self.is_wildcard { format!("*.{}", self.domain) } else { self.domain.to_string() }
+    }
 }
 
 /// Whether mail to a vendor address is taken.
@@ -139,7 +231,7 @@ pub enum VendorState {
 pub struct Vendor {
     /// The client it belongs to.
     pub client: usize,
-    /// The address the vendor was given.
+    /// The address the vendor was given. A star in its local part makes it a pattern for several.
     pub address: Address,
     /// The organisation.
     pub organisation: String,
@@ -149,8 +241,18 @@ pub struct Vendor {
     pub reply: Option<String>,
     /// A route of its own, instead of the scope's mailbox.
     pub deliver_to: Option<Address>,
-    /// Domains the vendor is expected to write from.
+    /// Domains the vendor is expected to write from. When empty, the first organisation that writes is.
     pub sender_domains: Vec<Domain>,
+    /// What mail from any other organisation gets; what the scope says when absent.
+    pub unexpected_sender: Option<UnexpectedSender>,
+}
+
+impl Vendor {
+    /// Whether its address stands for several.
+    #[must_use]
+    pub fn is_pattern(&self) -> bool {
+        self.address.local().contains('*')
+    }
 }
 
 /// What a mailbox is for.
@@ -208,6 +310,8 @@ pub struct Mailbox {
     pub shared_login_allowed: bool,
     /// Receives and never sends.
     pub receive_only: bool,
+    /// What becomes of mail it redirects to the outside; what the client says when absent.
+    pub live_redirect: Option<LiveRedirect>,
     /// How it may be reset, in the owner's words.
     pub reset_policy: Option<String>,
     /// Who must approve a reset; empty means the default for its kind.

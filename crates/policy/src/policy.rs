@@ -4,7 +4,12 @@ use std::collections::HashMap;
 
 use mailwarden_address::{Address, Domain};
 
-use crate::model::{Client, DomainRecord, Exception, Mailbox, Person, Profile, Scope, Vendor, VendorState};
+use crate::index::AddressIndex;
+use crate::model::{
+    Client, DomainRecord, Exception, LiveRedirect, Mailbox, Person, Profile, Scope, UnexpectedSender, Vendor,
+    VendorState,
+};
+use crate::pattern::LocalPattern;
 
 /// A validated policy. Cheap to share behind an `Arc`; never changes.
 #[derive(Debug, Default)]
@@ -18,9 +23,12 @@ pub struct Policy {
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) domain_index: HashMap<Domain, usize>,
     pub(crate) scope_index: HashMap<Domain, usize>,
-    pub(crate) vendor_index: HashMap<Address, usize>,
-    pub(crate) mailbox_index: HashMap<Address, usize>,
-    pub(crate) person_index: HashMap<Address, usize>,
+    /// Wildcard scopes, by the name below the star.
+    pub(crate) wildcard_index: HashMap<Domain, usize>,
+    pub(crate) addresses: AddressIndex,
+    /// Vendors whose address is a pattern, by its domain; the one that says most first.
+    pub(crate) vendor_patterns: HashMap<Domain, Vec<(LocalPattern, usize)>>,
+    pub(crate) unix_users: HashMap<String, usize>,
     pub(crate) digest: String,
 }
 
@@ -71,9 +79,11 @@ pub enum Recipient<'p> {
 }
 
 impl Policy {
-    /// What the policy says of a recipient. Exact beats catch-all: a vendor's record is found before its scope.
+    /// What the policy says of a recipient. A burned vendor beats an active one, a vendor's own address beats a
+    /// pattern, and a pattern beats the scope's catch-all.
     pub fn recipient(&self, address: &Address) -> Recipient<'_> {
-        match (self.scope(address.domain()), self.vendor(address), self.mailbox(address)) {
+        let scope = self.scope(address.domain());
+        match (scope, scope.and_then(|_| self.vendor_of(address)), self.mailbox(address)) {
             (Some(scope), Some(vendor), _) => Recipient::Vendor(vendor, scope),
             (_, _, Some(mailbox)) => Recipient::Mailbox(mailbox),
             (Some(scope), None, None) => Recipient::InScope(scope),
@@ -81,29 +91,92 @@ impl Policy {
         }
     }
 
-    /// The scope a domain is.
+    /// The scope a domain is, or lies in where the scope is a wildcard. The nearest record above a name counts.
     pub fn scope(&self, domain: &Domain) -> Option<&Scope> {
-        self.scope_index.get(domain).map(|&at| &self.scopes[at])
+        if let Some(&at) = self.scope_index.get(domain) {
+            return Some(&self.scopes[at]);
+        }
+        if self.wildcard_index.is_empty() || self.domain_index.contains_key(domain) {
+            return None;
+        }
+        for above in names_above(domain.as_str()) {
+            if let Some(&at) = self.wildcard_index.get(above) {
+                return Some(&self.scopes[at]);
+            }
+            if self.scope_index.contains_key(above) || self.domain_index.contains_key(above) {
+                return None;
+            }
+        }
+        None
     }
 
     /// The record of a domain.
     pub fn domain(&self, domain: &Domain) -> Option<&DomainRecord> {
-        self.domain_index.get(domain).map(|&at| &self.domains[at])
+        self.domain_named(domain.as_str())
     }
 
-    /// The record of a vendor address.
+    fn domain_named(&self, name: &str) -> Option<&DomainRecord> {
+        self.domain_index.get(name).map(|&at| &self.domains[at])
+    }
+
+    /// The record that names this vendor address, or has it as its pattern.
     pub fn vendor(&self, address: &Address) -> Option<&Vendor> {
-        self.vendor_index.get(address).map(|&at| &self.vendors[at])
+        self.addresses.get(address).vendor().map(|at| &self.vendors[at])
+    }
+
+    /// The vendor whom mail to this address is for: by its own record or by a pattern, a burned one before all.
+    pub fn vendor_of(&self, address: &Address) -> Option<&Vendor> {
+        let exact = self.vendor(address).filter(|vendor| !vendor.is_pattern());
+        if exact.is_some_and(|vendor| vendor.state == VendorState::Burned) {
+            return exact;
+        }
+        let patterns = self.vendor_patterns.get(address.domain()).map(Vec::as_slice).unwrap_or_default();
+        let mut matching =
+            patterns.iter().filter(|(pattern, _)| pattern.matches(address)).map(|&(_, at)| &self.vendors[at]);
+        let first = matching.next();
+        let burned = first.into_iter().chain(matching).find(|vendor| vendor.state == VendorState::Burned);
+        burned.or(exact).or(first)
     }
 
     /// The mailbox behind an address or alias.
     pub fn mailbox(&self, address: &Address) -> Option<&Mailbox> {
-        self.mailbox_index.get(address).map(|&at| &self.mailboxes[at])
+        self.addresses.get(address).mailbox().map(|at| &self.mailboxes[at])
     }
 
     /// The person behind any of their addresses, outside ones included.
     pub fn person(&self, address: &Address) -> Option<&Person> {
-        self.person_index.get(address).map(|&at| &self.people[at])
+        self.addresses.get(address).person().map(|at| &self.people[at])
+    }
+
+    /// The person who logs in to the mail host under this name.
+    pub fn unix_user(&self, name: &str) -> Option<&Person> {
+        self.unix_users.get(name).map(|&at| &self.people[at])
+    }
+
+    /// Whether a login may write in the name of an address: its own mailbox with all aliases, any address of the
+    /// same person in the organisation, or a mailbox whose authorised users include the person.
+    pub fn may_write_as(&self, login: &Address, author: &Address) -> bool {
+        let person = self.person(login);
+        let is_same_person = |address: &Address| {
+            login == address || person.is_some_and(|person| person.addresses.contains(address))
+        };
+        let same_mailbox = |mailbox: &Mailbox| {
+            self.mailbox(login).is_some_and(|own| std::ptr::eq(own, mailbox))
+                || mailbox.authorised_users.iter().any(is_same_person)
+                || is_same_person(&mailbox.address)
+        };
+        is_same_person(author) || self.mailbox(author).is_some_and(same_mailbox)
+    }
+
+    /// What becomes of mail that a mailbox redirects to the outside.
+    pub fn live_redirect(&self, mailbox: &Mailbox) -> LiveRedirect {
+        let by_client = || self.clients.get(mailbox.client).map(|client| client.live_redirect);
+        mailbox.live_redirect.or_else(by_client).unwrap_or_default()
+    }
+
+    /// What becomes of mail from an organisation that a vendor's address never dealt with.
+    pub fn unexpected_sender(&self, vendor: Option<&Vendor>, scope: &Scope) -> UnexpectedSender {
+        vendor.and_then(|vendor| vendor.unexpected_sender).unwrap_or(scope.unexpected_sender)
     }
 
     /// Whether mail may never come from this address, and by which record.
@@ -119,15 +192,15 @@ impl Policy {
     /// Whether nothing may ever be sent from a domain. A name below a scope or below a domain that does not send
     /// has no sender either, unless the policy lists it or a name between as a domain that sends.
     pub fn receive_only_domain(&self, domain: &Domain) -> Option<ReceiveOnly<'_>> {
-        let mut name = Some(domain.clone());
-        while let Some(current) = name {
-            if let Some(scope) = self.scope(&current) {
-                return Some(ReceiveOnly::Scope(&scope.domain));
+        for (depth, name) in name_and_above(domain.as_str()).enumerate() {
+            let scope = self.scope_index.get(name);
+            let scope = scope.or_else(|| self.wildcard_index.get(name).filter(|_| depth > 0));
+            if let Some(&at) = scope {
+                return Some(ReceiveOnly::Scope(&self.scopes[at].domain));
             }
-            if let Some(record) = self.domain(&current) {
+            if let Some(record) = self.domain_named(name) {
                 return (record.profile != Profile::Sending).then_some(ReceiveOnly::Domain(&record.name));
             }
-            name = current.parent();
         }
         None
     }
@@ -139,7 +212,11 @@ impl Policy {
 
     /// Whether any record of the policy speaks of this domain or of a name above it.
     pub fn is_under_ours(&self, domain: &Domain) -> bool {
-        std::iter::successors(Some(domain.clone()), Domain::parent).any(|name| self.is_ours(&name))
+        name_and_above(domain.as_str()).any(|name| {
+            self.domain_index.contains_key(name)
+                || self.scope_index.contains_key(name)
+                || self.wildcard_index.contains_key(name)
+        })
     }
 
     /// The watched mailbox of postmaster@ and abuse@ for a domain or scope of ours: the admin queue of the nearest
@@ -148,9 +225,22 @@ impl Policy {
         if !self.is_ours(domain) {
             return None;
         }
-        std::iter::successors(Some(domain.clone()), Domain::parent)
-            .find_map(|name| self.domain(&name).and_then(|record| record.admin_queue.as_ref()))
+        name_and_above(domain.as_str())
+            .find_map(|name| self.domain_named(name).and_then(|record| record.admin_queue.as_ref()))
             .or_else(|| self.scope(domain).map(|scope| &scope.deliver_to))
+    }
+
+    /// The client a domain belongs to: that of the nearest record at or above the name.
+    pub fn client_index(&self, domain: &Domain) -> Option<usize> {
+        name_and_above(domain.as_str()).find_map(|name| {
+            let scope = self.scope_index.get(name).or_else(|| self.wildcard_index.get(name));
+            scope.map(|&at| self.scopes[at].client).or_else(|| Some(self.domain_named(name)?.client))
+        })
+    }
+
+    /// The client a domain belongs to.
+    pub fn client_of(&self, domain: &Domain) -> Option<&Client> {
+        self.clients.get(self.client_index(domain)?)
     }
 
     /// Where accepted mail for a vendor goes.
@@ -200,6 +290,11 @@ impl Policy {
         &self.digest
     }
 
+    /// How many addresses can be asked for, and how many bytes the table of them holds.
+    pub fn address_table(&self) -> (usize, usize) {
+        (self.addresses.len(), self.addresses.bytes())
+    }
+
     /// Counts for a log line.
     pub fn summary(&self) -> String {
         let burned = self.vendors.iter().filter(|vendor| vendor.state == VendorState::Burned).count();
@@ -213,6 +308,15 @@ impl Policy {
         ]
         .join(", ")
     }
+}
+
+/// The names above a name, nearest first.
+fn names_above(name: &str) -> impl Iterator<Item = &str> {
+    name_and_above(name).skip(1)
+}
+
+fn name_and_above(name: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(name), |name| name.split_once('.').map(|(_, above)| above))
 }
 
 fn counted(count: usize, one: &str, several: &str) -> String {

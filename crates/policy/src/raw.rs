@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use crate::model::{Accept, MailboxKind, PersonRole, Profile, VendorState};
+use crate::model::{
+    Accept, LiveRedirect, MailboxKind, PersonRole, Profile, ShownAddress, UnexpectedSender, Unknown,
+    VendorState,
+};
 
 pub(crate) type Text = Spanned<String>;
 
@@ -34,6 +37,10 @@ pub(crate) struct RawClient {
     pub emergency_approver: Text,
     #[serde(default)]
     pub escalation_contacts: Vec<Text>,
+    #[serde(default)]
+    pub live_redirect: LiveRedirect,
+    #[serde(default)]
+    pub shown_address: ShownAddress,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +85,15 @@ pub(crate) struct RawScope {
     pub deliver_to: Text,
     #[serde(default)]
     pub accept: Accept,
+    #[serde(default)]
+    pub patterns: Vec<Text>,
+    #[serde(default)]
+    pub unknown: Unknown,
+    pub unknown_reply: Option<Text>,
+    pub new_per_hour: Option<Spanned<i64>>,
+    pub flood_reply: Option<Text>,
+    #[serde(default)]
+    pub unexpected_sender: UnexpectedSender,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +107,7 @@ pub(crate) struct RawVendor {
     pub deliver_to: Option<Text>,
     #[serde(default)]
     pub sender_domains: Vec<Text>,
+    pub unexpected_sender: Option<UnexpectedSender>,
 }
 
 #[derive(Deserialize)]
@@ -109,6 +126,7 @@ pub(crate) struct RawMailbox {
     pub shared_login_allowed: bool,
     #[serde(default)]
     pub receive_only: bool,
+    pub live_redirect: Option<LiveRedirect>,
     pub reset_policy: Option<String>,
     #[serde(default)]
     pub reset_approvers: Vec<Text>,

@@ -153,3 +153,94 @@ fn digest_changes_with_the_text_and_only_then() {
     let (changed, _) = compile(&example_with("# a comment\n")).expect("still valid");
     assert_ne!(changed.digest(), again.digest());
 }
+
+#[test]
+fn scopes_and_vendors_say_more_only_in_words_that_are_known() {
+    let scope = |more: &str| {
+        example_with(&format!(
+            "[[scope]]\ndomain = \"more.example.test\"\ndeliver_to = \"ops@example.test\"\n{more}\n"
+        ))
+    };
+    for (more, id, place) in [
+        ("accept = \"pattern\"", "policy.patterns", 2),
+        ("patterns = [\"shop-*\"]", "policy.patterns", 4),
+        ("accept = \"pattern\"\npatterns = [\"shop\"]", "policy.bad-pattern", 5),
+        ("accept = \"pattern\"\npatterns = [\"a*@b\"]", "policy.bad-pattern", 5),
+        ("new_per_hour = 0", "policy.bad-limit", 4),
+        ("new_per_hour = 1000000", "policy.bad-limit", 4),
+        ("new_per_hour = \"many\"", "config.syntax", 4),
+        ("unknown = \"reject\"", "config.unknown-value", 4),
+        ("unknown_reply = \"two\\nlines\"", "policy.bad-reply", 4),
+        ("flood_reply = \"\"", "policy.bad-reply", 4),
+        ("unexpected_sender = \"drop\"", "config.unknown-value", 4),
+        ("unexpected = \"tag\"", "config.unknown-key", 4),
+    ] {
+        let error = only_error(scope(more).as_bytes());
+        assert_eq!(error.id, id, "{more}: {}", error.message);
+        assert!(!error.help.is_empty(), "{more}");
+        let line = EXAMPLE.lines().count() + 1 + place;
+        assert!(
+            error.location().starts_with(&format!("client.toml:{line}:")),
+            "{more}: {}",
+            error.location()
+        );
+    }
+    let (policy, _) =
+        compile(&scope("accept = \"pattern\"\npatterns = [\"shop-*\"]\nnew_per_hour = 7")).expect("valid");
+    let more = policy.scope(&Domain::parse("more.example.test").expect("domain")).expect("the scope");
+    assert_eq!(more.new_per_hour, Some(7));
+    assert!(more.takes_unregistered(&address("SHOP-1@more.example.test")));
+    assert!(!more.takes_unregistered(&address("other@more.example.test")));
+}
+
+#[test]
+fn a_wildcard_scope_is_every_name_below_that_nobody_else_has() {
+    let wildcard = "[[scope]]\ndomain = \"*.example.test\"\ndeliver_to = \"ops@example.test\"\n\
+                    [[domain]]\nname = \"mail.example.test\"\nprofile = \"sending\"\n\
+                    admin_queue = \"ops@example.test\"\n";
+    let (policy, _) = compile(&example_with(wildcard)).expect("valid");
+    let scope = |name: &str| policy.scope(&Domain::parse(name).expect("domain")).map(|scope| scope.name());
+    for name in ["acme.example.test", "deep.acme.example.test"] {
+        assert_eq!(scope(name).as_deref(), Some("*.example.test"), "{name}");
+        assert!(policy.receive_only(&address(&format!("x@{name}"))).is_some(), "{name}");
+    }
+    assert_eq!(scope("saas.example.test").as_deref(), Some("saas.example.test"), "the nearest record counts");
+    for name in
+        ["example.test", "mail.example.test", "x.mail.example.test", "x.saas.example.test", "elsewhere.test"]
+    {
+        assert_eq!(scope(name), None, "{name}");
+    }
+    assert_eq!(policy.receive_only(&address("jane@example.test")), None);
+    assert_eq!(policy.receive_only(&address("jane@mail.example.test")), None);
+    let twice = example_with(&format!(
+        "{wildcard}[[scope]]\ndomain = \"*.EXAMPLE.test\"\ndeliver_to = \"ops@example.test\"\n"
+    ));
+    assert_eq!(only_error(twice.as_bytes()).id, "policy.duplicate-domain");
+    for bad in ["*.", "*.a..b", "*.*.example.test"] {
+        let text =
+            example_with(&format!("[[scope]]\ndomain = \"{bad}\"\ndeliver_to = \"ops@example.test\"\n"));
+        assert_eq!(only_error(text.as_bytes()).id, "policy.bad-domain", "{bad}");
+    }
+}
+
+#[test]
+fn a_login_may_write_as_what_the_policy_gives_it() {
+    let policy = example();
+    let may = |login: &str, author: &str| policy.may_write_as(&address(login), &address(author));
+    for (login, author) in [
+        ("omar@example.test", "OMAR@example.test"),
+        ("omar@example.test", "ops@example.test"),
+        ("offers@example.test", "sales@example.test"),
+        ("sales@example.test", "offers@example.test"),
+    ] {
+        assert!(may(login, author), "{login} {author}");
+    }
+    for (login, author) in [
+        ("omar@example.test", "jane@example.test"),
+        ("jane@example.test", "ops@example.test"),
+        ("bob@example.test", "bob@gmail.example"),
+        ("ops@example.test", "omar@example.test"),
+    ] {
+        assert!(!may(login, author), "{login} {author}");
+    }
+}

@@ -3,12 +3,15 @@
 //! Reading a file is all the I/O there is; what a text means is decided by the policy and by the typed tables here.
 
 mod error;
+mod network;
 mod policy_files;
 mod secret;
+mod sender_logins;
 mod settings;
 
 pub use error::SettingsError;
-pub use policy_files::load_policy;
+pub use network::{Network, NotANetwork};
+pub use policy_files::{load_policy, policy_sources};
 pub use secret::SecretSource;
 pub use settings::{
     Accounts, DEFAULT_CONFIG, Gate, Journal, Ledger, Login, MailServer, Metrics, Postfix, Settings, Sweep,

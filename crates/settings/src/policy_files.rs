@@ -15,6 +15,14 @@ const MAX_POLICY_BYTES: u64 = 256 << 20;
 /// # Errors
 /// Unreadable files, no files at all, and every mistake in their texts.
 pub fn load_policy(path: &Path) -> Result<(Policy, Vec<Diagnostic>), SettingsError> {
+    Policy::compile(&policy_sources(path)?).map_err(SettingsError::Invalid)
+}
+
+/// Reads the texts of a policy and compiles nothing.
+///
+/// # Errors
+/// Unreadable files, or no files at all.
+pub fn policy_sources(path: &Path) -> Result<Vec<Source>, SettingsError> {
     let files = if path.is_file() { vec![path.to_owned()] } else { toml_files(path)? };
     if files.is_empty() {
         return Err(SettingsError::Unusable(format!(
@@ -23,8 +31,7 @@ pub fn load_policy(path: &Path) -> Result<(Policy, Vec<Diagnostic>), SettingsErr
             path.display()
         )));
     }
-    let sources = files.iter().map(|file| read_source(file)).collect::<Result<Vec<_>, _>>()?;
-    Policy::compile(&sources).map_err(SettingsError::Invalid)
+    files.iter().map(|file| read_source(file)).collect()
 }
 
 fn toml_files(directory: &Path) -> Result<Vec<PathBuf>, SettingsError> {

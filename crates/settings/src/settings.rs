@@ -1,5 +1,6 @@
 //! `mailwarden.toml`. Every table has a default, so that the commands that need no server need no file.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use mailwarden_gate::Modes;
 use mailwarden_policy::{Source, toml_error};
 use serde::Deserialize;
 
-use crate::{SecretSource, SettingsError};
+use crate::{Network, SecretSource, SettingsError};
 
 /// Read when no other file is named.
 pub const DEFAULT_CONFIG: &str = "/etc/mailwarden/mailwarden.toml";
@@ -94,6 +95,11 @@ pub struct Gate {
     /// How long a stop waits for messages in flight.
     #[serde(deserialize_with = "duration")]
     pub drain_timeout: Duration,
+    /// Networks of our own hosts, whose word about earlier steps of a message is believed.
+    pub own_networks: Vec<Network>,
+    /// Files in the format of Postfix's `smtpd_sender_login_maps`: which login may use which sender address, beside
+    /// what the policy says.
+    pub sender_login_maps: Vec<PathBuf>,
     /// Mode of each rule.
     pub rules: Modes,
 }
@@ -107,6 +113,8 @@ impl Default for Gate {
             max_connections: 4000,
             idle_timeout: Duration::from_secs(7210),
             drain_timeout: Duration::from_secs(30),
+            own_networks: Network::loopback(),
+            sender_login_maps: Vec::new(),
             rules: Modes::default(),
         }
     }
@@ -298,10 +306,22 @@ impl Settings {
 
     /// The journal's URL: its own, or a file beside the ledger.
     pub fn journal_url(&self) -> String {
-        if self.journal.url.is_empty() {
-            let base = self.ledger.url.strip_suffix(".db").unwrap_or(&self.ledger.url);
-            return format!("{base}-journal.db");
-        }
-        self.journal.url.clone()
+        if self.journal.url.is_empty() { self.beside_ledger("journal") } else { self.journal.url.clone() }
+    }
+
+    /// The vendor register's URL: a file beside the ledger.
+    pub fn vendors_url(&self) -> String {
+        self.beside_ledger("vendors")
+    }
+
+    fn beside_ledger(&self, what: &str) -> String {
+        let base = self.ledger.url.strip_suffix(".db").unwrap_or(&self.ledger.url);
+        // A ledger in memory has its neighbours there as well.
+        if base == "sqlite::memory:" { base.to_owned() } else { format!("{base}-{what}.db") }
+    }
+
+    /// Whether an address is that of one of our own hosts.
+    pub fn is_own_host(&self, client: IpAddr) -> bool {
+        self.gate.own_networks.iter().any(|network| network.contains(client))
     }
 }

@@ -99,3 +99,22 @@ fn a_relative_ledger_lies_beside_the_configuration_or_where_the_command_was_give
     let here = std::env::current_dir().expect("a directory");
     assert_eq!(settings.ledger.url, format!("sqlite:{}/here.db", here.display()));
 }
+
+#[test]
+fn sender_logins_are_read_beside_the_configuration_and_a_bad_line_is_shown() {
+    let directory = directory_with("mailwarden.toml", b"[gate]\nsender_login_maps = [\"logins\"]\n");
+    let settings = Settings::load(Some(&directory.path().join("mailwarden.toml"))).expect("valid");
+    let missing = settings.sender_logins().expect_err("no such file").render(false);
+    assert!(missing.contains("sender_login_maps"), "{missing}");
+    fs::write(directory.path().join("logins"), "sales@a.example  kim\n").expect("write");
+    assert!(settings.sender_logins().expect("good").names("kim"));
+    fs::write(directory.path().join("logins"), "sales@a.example  kim\nnothing\n").expect("write");
+    let message = settings.sender_logins().expect_err("bad").render(false);
+    assert!(message.contains("logins:2:1") && message.contains("config.bad-sender-login"), "{message}");
+}
+
+#[test]
+fn a_network_that_is_none_is_shown_with_its_place() {
+    let message = load("[gate]\nown_networks = [\"192.0.2.0/99\"]\n").expect_err("wrong").render(false);
+    assert!(message.contains("192.0.2.0/24") && message.contains("mailwarden.toml:2:"), "{message}");
+}

@@ -6,27 +6,31 @@
 use mailwarden_address::{Address, EnvelopeRecipient};
 use mailwarden_policy::Policy;
 
-use crate::Decision;
-use crate::rules::{Mode, Modes, Rule};
+use crate::decision::Action;
+use crate::rules::{Mode, Rule};
+use crate::{Case, Decision};
 
 /// Local parts that every domain must answer for.
 const REQUIRED: [&str; 2] = ["postmaster", "abuse"];
 
-/// Whether no other rule may refuse this recipient.
-pub(crate) fn exempts(
-    policy: &Policy,
-    modes: &Modes,
-    recipient: &EnvelopeRecipient,
-    decision: &mut Decision,
-) -> bool {
-    if modes.required_address != Mode::Enforce {
+/// Whether no other rule may refuse this recipient; said in the decision.
+pub(crate) fn exempts(case: &Case<'_>, recipient: &EnvelopeRecipient, decision: &mut Decision) -> bool {
+    let Some(mode) = case.modes.active(Rule::RequiredAddress) else { return false };
+    let Some((address, _)) = queue(case.policy, recipient) else { return false };
+    if mode == Mode::Observe {
+        let text = format!("<{address}> is a required address and accepted whatever the other rules say");
+        decision.apply(Rule::RequiredAddress, mode, Action::Exempt, address.domain().to_string(), text);
         return false;
     }
-    let exempt = queue(policy, recipient).is_some();
-    if exempt {
-        decision.step(Rule::RequiredAddress, "a required address: accepted whatever the other rules say");
-    }
-    exempt
+    decision.step(Rule::RequiredAddress, || {
+        "a required address: accepted whatever the other rules say".to_owned()
+    });
+    true
+}
+
+/// Whether no other rule may refuse this recipient.
+pub(crate) fn is_exempt(case: &Case<'_>, recipient: &EnvelopeRecipient) -> bool {
+    case.modes.required_address == Mode::Enforce && queue(case.policy, recipient).is_some()
 }
 
 /// The watched mailbox of a required address, and the address it was sent to.

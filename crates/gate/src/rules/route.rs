@@ -9,18 +9,25 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
 use mailwarden_address::{Address, EnvelopeRecipient};
-use mailwarden_policy::{Policy, Recipient};
+use mailwarden_policy::Recipient;
 
-use crate::Decision;
-use crate::decision::{Edit, ROUTE_HEADER, Reason, Refusal};
-use crate::facts::MessageHeaders;
-use crate::rules::{Mode, Modes, Rule, leaver, required_address};
+use crate::decision::{Action, Edit, ROUTE_HEADER, Refusal, TAG_HEADER, printable};
+use crate::facts::{MessageHeaders, Path};
+use crate::rules::leaver::{self, Heir};
+use crate::rules::{Mode, Rule, required_address};
+use crate::{Case, Decision};
 
-struct Route {
-    recipient: EnvelopeRecipient,
-    from: Address,
+/// A recipient that is rewritten.
+struct Route<'r> {
+    recipient: &'r EnvelopeRecipient,
+    from: &'r Address,
+    to: Address,
+    rule: Rule,
+}
+
+/// Where a rule leads, and the policy object that says so.
+struct Destination {
     to: Address,
     rule: Rule,
     object: String,
@@ -29,17 +36,12 @@ struct Route {
 /// Refuses what could not be delivered once it was routed. Postfix goes on asking for SMTPUTF8 (RFC 6531) when the
 /// recipient it first heard of was not ASCII, even after it was rewritten, and Dovecot's LMTP has none: the message
 /// would be accepted and bounce, mostly to a forged sender.
-pub(crate) fn recipient(
-    policy: &Policy,
-    modes: &Modes,
-    recipient: &EnvelopeRecipient,
-    decision: &mut Decision,
-) {
-    let Some(address) = recipient.address.as_ref().filter(|_| modes.route != Mode::Off) else { return };
-    if address.local().is_ascii() {
+pub(crate) fn recipient(case: &Case<'_>, recipient: &EnvelopeRecipient, decision: &mut Decision) {
+    let Some(mode) = case.modes.active(Rule::Route) else { return };
+    let Some(address) = recipient.address.as_ref().filter(|address| !address.local().is_ascii()) else {
         return;
-    }
-    if let Some(scope) = policy.scope(address.domain()) {
+    };
+    if let Some(scope) = case.policy.scope(address.domain()) {
         let refusal = Refusal {
             rule: Rule::Route,
             code: 553,
@@ -47,129 +49,152 @@ pub(crate) fn recipient(
             address: address.to_string(),
             text: "has a local part outside ASCII, which no mailbox behind this scope can take".to_owned(),
         };
-        decision.refuse(modes.route, scope.domain.to_string(), refusal);
+        decision.refuse(mode, scope.name(), refusal);
     }
 }
 
 /// Rewrites the recipients of an accepted message.
 pub(crate) fn message(
-    policy: &Policy,
-    modes: &Modes,
+    case: &Case<'_>,
     recipients: &[EnvelopeRecipient],
     headers: &MessageHeaders,
-    now: DateTime<Utc>,
     decision: &mut Decision,
 ) {
-    if headers.foreign_routes() > 0 {
-        // Ours alone: a stranger's field must never pass for one the gate wrote.
-        decision.edits.push(Edit::RemoveHeaders { name: ROUTE_HEADER, count: headers.foreign_routes() });
-        decision
-            .step(Rule::Route, format!("remove {} foreign {ROUTE_HEADER} fields", headers.foreign_routes()));
-    }
-    let routes: Vec<Route> =
-        recipients.iter().filter_map(|recipient| destination(policy, modes, recipient, now)).collect();
-    let (enforced, observed): (Vec<_>, Vec<_>) =
-        routes.into_iter().partition(|route| mode_of(modes, route.rule) == Mode::Enforce);
-    for route in &observed {
-        record(route, Mode::Observe, decision);
-    }
-    apply(&enforced, recipients, decision);
+    remove_foreign(headers, decision);
+    let routes: Vec<Route<'_>> =
+        recipients.iter().filter_map(|recipient| route(case, recipient, decision)).collect();
+    rewrite(case, &routes, recipients, decision);
 }
 
-fn mode_of(modes: &Modes, rule: Rule) -> Mode {
-    match rule {
-        Rule::RequiredAddress => modes.required_address,
-        Rule::Leaver => modes.leaver,
-        _ => modes.route,
+/// Ours alone: a stranger's field must never pass for one the gate wrote. They go before ours are added.
+fn remove_foreign(headers: &MessageHeaders, decision: &mut Decision) {
+    let foreign = [(ROUTE_HEADER, headers.foreign_routes()), (TAG_HEADER, headers.foreign_tags())];
+    for (name, count) in foreign.into_iter().filter(|(_, count)| *count > 0) {
+        decision.edits.insert(0, Edit::RemoveHeaders { name, count });
+        decision.step(Rule::Route, || format!("remove {count} foreign {name} fields"));
     }
 }
 
-/// Where a recipient has to go, if not where it was sent.
-fn destination(
-    policy: &Policy,
-    modes: &Modes,
-    recipient: &EnvelopeRecipient,
-    now: DateTime<Utc>,
-) -> Option<Route> {
-    let address = recipient.address.as_ref()?;
-    let (to, rule, object) = required(policy, modes, recipient)
-        .or_else(|| in_scope(policy, modes, address))
-        .or_else(|| to_successor(policy, modes, address, now))?;
+/// Where a recipient has to go, if not where it was sent. A rule that only observes is recorded, and the next one
+/// is asked, as if it were not there.
+fn route<'r>(
+    case: &Case<'_>,
+    recipient: &'r EnvelopeRecipient,
+    decision: &mut Decision,
+) -> Option<Route<'r>> {
+    let from = recipient.address.as_ref()?;
+    let candidates: [fn(&Case<'_>, &EnvelopeRecipient, &Address) -> Option<Destination>; 2] =
+        [required, in_scope];
+    let mut enforced = None;
+    for candidate in candidates {
+        let Some(found) = candidate(case, recipient, from) else { continue };
+        if case.modes.of(found.rule) == Mode::Enforce {
+            enforced = Some(found);
+            break;
+        }
+        record(case, from, &found, decision);
+    }
     // The mailbox of a scope may itself belong to a leaver: the route ends at whoever reads mail today.
-    let to = leaver::successor(policy, modes, &to, now).cloned().unwrap_or(to);
-    (to != *address).then(|| Route { recipient: recipient.clone(), from: address.clone(), to, rule, object })
-}
-
-type Destination = (Address, Rule, String);
-
-fn required(policy: &Policy, modes: &Modes, recipient: &EnvelopeRecipient) -> Option<Destination> {
-    let (address, queue) =
-        required_address::queue(policy, recipient).filter(|_| modes.required_address != Mode::Off)?;
-    Some((queue.clone(), Rule::RequiredAddress, address.domain().to_string()))
-}
-
-fn in_scope(policy: &Policy, modes: &Modes, address: &Address) -> Option<Destination> {
-    if modes.route == Mode::Off {
+    let reached = enforced.as_ref().map_or(from, |found| &found.to);
+    let inherited = inherit(case, reached, decision);
+    let found = match (enforced, inherited) {
+        (Some(found), None) => found,
+        // The rule that led to the leaver is named; that the leaver's mail is contained is in the notice.
+        (Some(found), Some(last)) => Destination { to: last.to, ..found },
+        (None, last) => last?,
+    };
+    if found.to == *from {
         return None;
     }
-    match policy.recipient(address) {
-        Recipient::Vendor(vendor, scope) => {
-            Some((policy.vendor_route(vendor, scope).clone(), Rule::Route, vendor.address.to_string()))
-        }
-        Recipient::InScope(scope) => Some((scope.deliver_to.clone(), Rule::Route, scope.domain.to_string())),
-        Recipient::Mailbox(_) | Recipient::Unknown => None,
-    }
+    record(case, from, &found, decision);
+    Some(Route { recipient, from, to: found.to, rule: found.rule })
 }
 
-fn to_successor(
-    policy: &Policy,
-    modes: &Modes,
-    address: &Address,
-    now: DateTime<Utc>,
-) -> Option<Destination> {
-    let successor = leaver::successor(policy, modes, address, now)?;
-    Some((successor.clone(), Rule::Leaver, address.to_string()))
+fn required(case: &Case<'_>, recipient: &EnvelopeRecipient, _from: &Address) -> Option<Destination> {
+    case.modes.active(Rule::RequiredAddress)?;
+    let (address, queue) = required_address::queue(case.policy, recipient)?;
+    let object = address.domain().to_string();
+    Some(Destination { to: queue.clone(), rule: Rule::RequiredAddress, object })
+}
+
+fn in_scope(case: &Case<'_>, _recipient: &EnvelopeRecipient, from: &Address) -> Option<Destination> {
+    case.modes.active(Rule::Route)?;
+    let (to, object) = match case.policy.recipient(from) {
+        Recipient::Vendor(vendor, scope) => {
+            (case.policy.vendor_route(vendor, scope), vendor.address.to_string())
+        }
+        Recipient::InScope(scope) => (&scope.deliver_to, scope.name()),
+        Recipient::Mailbox(_) | Recipient::Unknown => return None,
+    };
+    Some(Destination { to: to.clone(), rule: Rule::Route, object })
+}
+
+/// Where mail to a leaver goes instead. Where nobody is left to read it, it is held: in the leaver's mailbox it
+/// could still be forwarded.
+fn inherit(case: &Case<'_>, reached: &Address, decision: &mut Decision) -> Option<Destination> {
+    let mode = case.modes.active(Rule::Leaver)?;
+    let person = leaver::leaver(case.policy, reached, case.now)?;
+    let object = leaver::person_object(person);
+    match leaver::heir(case.policy, reached, case.now) {
+        Heir::NotNeeded => None,
+        Heir::Missing => {
+            let text = format!("<{reached}> has left, and nobody who takes over is on record");
+            decision.hold(Rule::Leaver, mode, object, text);
+            None
+        }
+        Heir::Is(to) => {
+            let found = Destination { to: to.clone(), rule: Rule::Leaver, object };
+            if mode == Mode::Observe {
+                record(case, reached, &found, decision);
+                return None;
+            }
+            let text = format!("mail for <{reached}> goes to <{to}>");
+            decision.notices.push(leaver::contained(&found.object, &text, mode));
+            Some(found)
+        }
+    }
 }
 
 /// Deletes each rewritten recipient once and adds each destination once. A destination that is already a recipient
 /// is not added again: Postfix does not filter that duplicate.
-fn apply(routes: &[Route], recipients: &[EnvelopeRecipient], decision: &mut Decision) {
+fn rewrite(case: &Case<'_>, routes: &[Route<'_>], recipients: &[EnvelopeRecipient], decision: &mut Decision) {
     let rewritten: HashSet<&[u8]> = routes.iter().map(|route| &*route.recipient.delete_as).collect();
-    let mut present: HashSet<Address> = recipients
-        .iter()
-        .filter(|recipient| !rewritten.contains(&*recipient.delete_as))
-        .filter_map(|recipient| recipient.address.clone())
-        .collect();
+    let staying = || recipients.iter().filter(|recipient| !rewritten.contains(&*recipient.delete_as));
+    let mut present: HashSet<&Address> =
+        staying().filter_map(|recipient| recipient.address.as_ref()).collect();
     let mut deleted: HashSet<&[u8]> = HashSet::new();
     for route in routes {
-        record(route, Mode::Enforce, decision);
         if deleted.insert(&route.recipient.delete_as) {
             decision.edits.push(Edit::DeleteRecipient { delete_as: route.recipient.delete_as.clone() });
             decision.edits.push(Edit::InsertHeader { name: ROUTE_HEADER, value: header_value(route) });
+            if let Some(bare) = bare_spelling(case, route).filter(|bare| !is_needed(bare, staying())) {
+                decision.edits.push(Edit::DeleteRecipient { delete_as: bare });
+            }
         }
-        if present.insert(route.to.clone()) {
-            let address = route.to.clone();
-            decision.edits.push(Edit::AddRecipient { address, original: route.from.clone() });
+        if present.insert(&route.to) {
+            let original = route.from.clone();
+            decision.edits.push(Edit::AddRecipient { address: route.to.clone(), original });
         }
     }
 }
 
-fn record(route: &Route, mode: Mode, decision: &mut Decision) {
-    let text = format!("<{}> goes to <{}>", route.from, route.to);
-    decision.step(route.rule, text.clone());
-    decision.reasons.push(Reason { rule: route.rule, mode, object: route.object.clone(), text });
+/// `sendmail postmaster` shows the milter `postmaster@example.test`, but Postfix recorded the recipient as it was
+/// written: without a domain. Deleting what is not there does nothing, so both spellings are deleted.
+fn bare_spelling(case: &Case<'_>, route: &Route<'_>) -> Option<Vec<u8>> {
+    let may_be_bare = case.facts.session.path == Path::Local && route.rule != Rule::Route;
+    may_be_bare.then(|| route.from.local().as_bytes().to_vec())
 }
 
-/// One line of printable ASCII: the local part is a stranger's, and a header in UTF-8 would make the message
-/// undeliverable to every mail store without SMTPUTF8. Other characters are written as RFC 6533 §3 writes them in
-/// addresses, `\x{E9}`.
-fn header_value(route: &Route) -> String {
-    let value = format!("{} -> {} ({})", route.from, route.to, route.rule.id());
-    value.chars().fold(String::with_capacity(value.len()), |mut out, c| {
-        match c {
-            ' '..='~' => out.push(c),
-            other => out.push_str(&format!("\\x{{{:X}}}", u32::from(other))),
-        }
-        out
-    })
+/// Whether the bare spelling may be that of a recipient that stays.
+fn is_needed<'r>(bare: &[u8], mut staying: impl Iterator<Item = &'r EnvelopeRecipient>) -> bool {
+    staying.any(|recipient| recipient.address.as_ref().is_some_and(|a| a.local().as_bytes() == bare))
+}
+
+fn record(case: &Case<'_>, from: &Address, found: &Destination, decision: &mut Decision) {
+    let text = format!("<{from}> goes to <{}>", found.to);
+    decision.apply(found.rule, case.modes.of(found.rule), Action::Reroute, found.object.clone(), text);
+}
+
+fn header_value(route: &Route<'_>) -> String {
+    printable(&format!("{} -> {} ({})", route.from, route.to, route.rule.id()))
 }
