@@ -7,7 +7,8 @@ mod failure;
 mod gate_show;
 mod ledger;
 mod output;
-mod postfix;
+mod postfix_check;
+mod postfix_render;
 mod rerender;
 mod sieve_audit;
 mod sweep;
@@ -39,7 +40,8 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Check => check::run(&common),
         Command::Who(who) => who::run(&common, &who),
         Command::Explain(explain) => explain::run(&common, &explain),
-        Command::Postfix(PostfixCommand::Render(render)) => postfix::run(&common, &render),
+        Command::Postfix(PostfixCommand::Render(render)) => postfix_render::run(&common, &render),
+        Command::Postfix(PostfixCommand::Check(check)) => on_runtime(postfix_check::run(&common, &check)),
         Command::Sieve(SieveCommand::Audit(audit)) => sieve_audit::run(&audit),
         Command::Sweep(sweep) => on_runtime(sweep::run(&common, &sweep)),
         Command::Ledger(LedgerCommand::Show(show)) => on_runtime(ledger::show(&common, &show)),
