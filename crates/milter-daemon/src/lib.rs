@@ -1,8 +1,9 @@
 //! The gate daemon: milter events in, one decision out.
 //!
-//! [`prepare`] opens the sockets and gives up what only they needed; [`run`] opens the rest and serves until it is
-//! told to stop. `conversation` turns milter events into facts and decides nothing; `render` turns a decision into the milter answer; `record` turns
-//! the same decision into log line, metric, journal entry and ledger sum; `snapshot` holds the policy in force.
+//! [`prepare`] opens the sockets and gives up what only they needed; [`run`] opens the rest and serves until
+//! it is told to stop. `conversation` turns milter events into facts and decides nothing; `render` turns a
+//! decision into the milter answer; `record` turns the same decision into log line, metric, journal entry and
+//! ledger sum; `snapshot` holds the policy in force.
 
 mod accounts;
 mod conversation;
@@ -23,8 +24,8 @@ pub use service_manager::stopping as announce_stop;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// One thread serves: on the two cores of a mail host it is faster than several, and the databases have threads of
-/// their own.
+/// One thread serves: on the two cores of a mail host it is faster than several, and the databases have
+/// threads of their own.
 ///
 /// # Errors
 /// The system has no descriptors left.
