@@ -18,8 +18,10 @@ const SECONDS_PER_HOUR: i64 = 3600;
 /// How many events of this hour have a row of their own.
 #[derive(Debug, Default)]
 pub(crate) struct NoticeBook {
-    rows: Mutex<(i64, HashMap<(NoticeKind, String), u32>)>,
+    rows: Mutex<(i64, Rows)>,
 }
+
+type Rows = HashMap<(NoticeKind, String), u32>;
 
 /// Rows an hour for one policy object. Holds are looked up one by one when they are released; that a leaver's mail
 /// is contained is the same fact all hour long.
@@ -100,11 +102,7 @@ impl NoticeBook {
         });
     }
 
-    fn with_hour<R>(
-        &self,
-        now: DateTime<Utc>,
-        look: impl FnOnce(&mut HashMap<(NoticeKind, String), u32>) -> R,
-    ) -> R {
+    fn with_hour<R>(&self, now: DateTime<Utc>, look: impl FnOnce(&mut Rows) -> R) -> R {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         let hour = now.timestamp().div_euclid(SECONDS_PER_HOUR);
         if rows.0 != hour {

@@ -83,11 +83,9 @@ fn route<'r>(
     decision: &mut Decision,
 ) -> Option<Route<'r>> {
     let from = recipient.address.as_ref()?;
-    let candidates: [fn(&Case<'_>, &EnvelopeRecipient, &Address) -> Option<Destination>; 2] =
-        [required, in_scope];
+    let scope = std::iter::once_with(|| in_scope(case, from)).flatten();
     let mut enforced = None;
-    for candidate in candidates {
-        let Some(found) = candidate(case, recipient, from) else { continue };
+    for found in required(case, recipient).into_iter().chain(scope) {
         if case.modes.of(found.rule) == Mode::Enforce {
             enforced = Some(found);
             break;
@@ -110,14 +108,14 @@ fn route<'r>(
     Some(Route { recipient, from, to: found.to, rule: found.rule })
 }
 
-fn required(case: &Case<'_>, recipient: &EnvelopeRecipient, _from: &Address) -> Option<Destination> {
+fn required(case: &Case<'_>, recipient: &EnvelopeRecipient) -> Option<Destination> {
     case.modes.active(Rule::RequiredAddress)?;
     let (address, queue) = required_address::queue(case.policy, recipient)?;
     let object = address.domain().to_string();
     Some(Destination { to: queue.clone(), rule: Rule::RequiredAddress, object })
 }
 
-fn in_scope(case: &Case<'_>, _recipient: &EnvelopeRecipient, from: &Address) -> Option<Destination> {
+fn in_scope(case: &Case<'_>, from: &Address) -> Option<Destination> {
     case.modes.active(Rule::Route)?;
     let (to, object) = match case.policy.recipient(from) {
         Recipient::Vendor(vendor, scope) => {
