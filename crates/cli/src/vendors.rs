@@ -252,7 +252,9 @@ fn difference(planned: &Change) -> String {
     let tail = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
     let mut out = format!("--- {0}\n+++ {0}\n", planned.source.name);
     let (gone, come) = (&old[same..old.len() - tail], &new[same..new.len() - tail]);
-    let _ = writeln!(out, "@@ -{},{} +{},{} @@", same + 1, gone.len(), same + 1, come.len());
+    // Where nothing goes or comes, diff names the line before.
+    let (from, to) = (same + usize::from(!gone.is_empty()), same + usize::from(!come.is_empty()));
+    let _ = writeln!(out, "@@ -{from},{} +{to},{} @@", gone.len(), come.len());
     for line in gone {
         let _ = writeln!(out, "-{}", shown(line));
     }

@@ -217,7 +217,7 @@ fn a_live_redirect_to_the_outside_is_recorded_and_a_leavers_is_held() {
     options.lab.outside = mailwarden_lab::OutsideWorld::Collected;
     let world = World::with(&options).unwrap();
     let mut sieve = world.lab.managesieve(SALES).unwrap();
-    sieve.putscript("r", "redirect :copy \"friend@gmail.test\";\n").unwrap();
+    sieve.putscript("r", "require \"copy\";\nredirect :copy \"friend@gmail.test\";\n").unwrap();
     sieve.setactive("r").unwrap();
     assert!(world.send_from_outside(VENDOR, &[SALES], letter(VENDOR, "redirected")).unwrap().is_accepted());
     world.arrives_once(SALES, "redirected").unwrap();
