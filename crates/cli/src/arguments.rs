@@ -149,13 +149,47 @@ pub(crate) enum PostfixCommand {
     /// Print the main.cf lines for the scopes of the policy
     #[command(after_help = "Example:\n  mailwarden postfix render >> /etc/postfix/main.cf && postfix reload")]
     Render(PostfixRender),
+    /// Compare a live instance with what the scopes and the gate need; changes nothing
+    #[command(after_help = POSTFIX_CHECK_EXAMPLES)]
+    Check(PostfixCheck),
 }
+
+const POSTFIX_CHECK_EXAMPLES: &str = "Examples:
+  mailwarden postfix check
+  mailwarden postfix check --instance /etc/postfix-mx --format json
+
+Exit codes: 0 everything as it should be; 1 something is wrong; 2 no such instance, or wrong configuration;
+3 something could not be looked at, nothing wrong; 4 postconf did not answer.";
 
 #[derive(Debug, Args)]
 pub(crate) struct PostfixRender {
     /// Where Postfix reaches the gate, as Postfix writes it [default: the gate's own listen address]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) milter: Option<String>,
+    /// How Postfix comes to take a scope's recipients
+    #[arg(long, value_enum, default_value_t = RecipeChoice::Relay)]
+    pub(crate) recipe: RecipeChoice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RecipeChoice {
+    /// relay_domains: without the gate mail waits
+    Relay,
+    /// virtual_alias_domains: without the gate mail reaches the mailbox unjudged
+    VirtualAlias,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PostfixCheck {
+    /// Configuration directory of the instance [default: that of the configuration, else /etc/postfix]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) instance: Option<PathBuf>,
+    /// Where Postfix reaches the gate, as Postfix writes it [default: the gate's own listen address]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) milter: Option<String>,
+    /// Output
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub(crate) format: TextOrJson,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,7 +8,8 @@ mod gate_show;
 mod ledger;
 mod memory;
 mod output;
-mod postfix;
+mod postfix_check;
+mod postfix_render;
 mod rerender;
 mod sieve_audit;
 mod sweep;
@@ -44,7 +45,8 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Check => check::run(&common),
         Command::Who(who) => who::run(&common, &who),
         Command::Explain(explain) => on_runtime(explain::run(&common, &explain)),
-        Command::Postfix(PostfixCommand::Render(render)) => postfix::run(&common, &render),
+        Command::Postfix(PostfixCommand::Render(render)) => postfix_render::run(&common, &render),
+        Command::Postfix(PostfixCommand::Check(check)) => on_runtime(postfix_check::run(&common, &check)),
         Command::Sieve(SieveCommand::Audit(audit)) => sieve_audit::run(&audit),
         Command::Sweep(sweep) => on_runtime(sweep::run(&common, &sweep)),
         Command::Ledger(LedgerCommand::Show(show)) => on_runtime(ledger::show(&common, &show)),

@@ -12,7 +12,7 @@ use milter_proto::{
 
 use crate::record::{Circumstances, NotRecorded, Recorder};
 use crate::render;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Snapshots};
 
 /// Postfix takes 1,000 recipients a message (`smtpd_recipient_limit`); the gate holds no more than ten times that.
 const MAX_RECIPIENTS: usize = 10_000;
@@ -38,8 +38,9 @@ pub(crate) fn wanted() -> Result<Wanted, MacroRequestError> {
         .macros(MacroStage::EndOfMessage, &["i"])
 }
 
-/// One SMTP session.
+/// One SMTP session. Each message is judged whole by the policy that was in force when it began.
 pub(crate) struct Conversation {
+    snapshots: Arc<Snapshots>,
     snapshot: Arc<Snapshot>,
     recorder: Recorder,
     session: Session,
@@ -56,8 +57,15 @@ struct Message {
 }
 
 impl Conversation {
-    pub(crate) fn new(snapshot: Arc<Snapshot>, recorder: Recorder) -> Self {
-        Self { snapshot, recorder, session: Session::default(), port: None, message: None }
+    pub(crate) fn new(snapshots: Arc<Snapshots>, recorder: Recorder) -> Self {
+        Self {
+            snapshot: snapshots.current(),
+            snapshots,
+            recorder,
+            session: Session::default(),
+            port: None,
+            message: None,
+        }
     }
 
     /// Postfix invents a session for what comes through sendmail(1): localhost, 127.0.0.1, port 0, and, unlike any
@@ -147,6 +155,7 @@ impl Filter for Conversation {
 
     fn mail(&mut self, context: &Context<'_>, mail: &Mail<'_>) -> EventVerdict {
         let macro_of = |name| context.macro_at(Stage::Mail, name);
+        self.snapshot = self.snapshots.current();
         self.session.path = self.path(context);
         self.session.login = macro_of("{auth_authen}").filter(|login| !login.is_empty()).map(text);
         self.message = Some(Message {

@@ -32,6 +32,14 @@ pub enum GateError {
         /// Why.
         source: std::io::Error,
     },
+    /// A socket was open and could not be used.
+    #[error("error: cannot use the socket of {address}: {error}")]
+    Socket {
+        /// Where.
+        address: String,
+        /// Why.
+        error: std::io::Error,
+    },
     /// The ledger or the journal cannot be opened. Without them nothing can be proved, so nothing is served; the
     /// MTA defers mail meanwhile.
     #[error("error: cannot open the {what} {url}: {source}")]
@@ -51,7 +59,7 @@ impl GateError {
         match self {
             Self::Settings(_) | Self::Address(_) | Self::Configuration(_) => 2,
             Self::Ledger { source, .. } if source.fault() == Fault::Configuration => 2,
-            Self::Bind { .. } | Self::Metrics { .. } | Self::Ledger { .. } => 4,
+            Self::Bind { .. } | Self::Metrics { .. } | Self::Socket { .. } | Self::Ledger { .. } => 4,
         }
     }
 }

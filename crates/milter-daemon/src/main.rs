@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use mailwarden_milter_daemon::{Control, GateError, Overrides, check, run};
+use mailwarden_milter_daemon::{Control, GateError, Overrides, announce_stop, check, prepare, run, runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         listen: arguments.listen,
         ledger: arguments.ledger,
     };
-    let outcome = if arguments.check { check(&overrides).map(|text| say(&text)) } else { serve(&overrides) };
+    let outcome = if arguments.check { check(&overrides).map(|text| say(&text)) } else { serve(overrides) };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -78,21 +78,9 @@ fn complain(error: &GateError) {
     let _ = writeln!(std::io::stderr(), "{error}");
 }
 
-/// One thread serves: on the two cores of a mail host it is faster than several, and the databases have threads of
-/// their own.
-fn serve(overrides: &Overrides) -> Result<(), GateError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| GateError::Configuration(format!("cannot start: {error}")))?;
-    runtime.block_on(async {
-        let control = listen_for_signals()?;
-        run(overrides, control, |_address| {
-            // Without a service manager there is nobody to tell.
-            let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        })
-        .await
-    })
+fn serve(overrides: Overrides) -> Result<(), GateError> {
+    let prepared = prepare(overrides)?;
+    runtime()?.block_on(async { run(prepared, listen_for_signals()?).await })
 }
 
 fn listen_for_signals() -> Result<Control, GateError> {
@@ -114,7 +102,7 @@ fn listen_for_signals() -> Result<Control, GateError> {
                 _ = interrupt.recv() => break,
             }
         }
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        announce_stop();
         // The gate may have ended by itself.
         let _ = stop_sender.send(true);
     });

@@ -125,6 +125,8 @@ impl Collector for Connections {
             ("protocol_errors", "Connections closed for breaking the protocol", seen.protocol_errors),
             ("timeouts", "Connections closed because they were silent too long", seen.timeouts),
             ("io_errors", "Connections lost", seen.io_errors),
+            ("answers_replaced", "Answers that became temporary refusals", seen.answers_replaced),
+            ("accept_failures", "Connections the system could not accept", seen.accept_failures),
             ("panics", "Connections closed by a defect of the gate", seen.panics),
         ] {
             let counter = ConstCounter::new(value);

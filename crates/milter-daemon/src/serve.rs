@@ -9,17 +9,17 @@ use mailwarden_ledger::{Event, EventKind, Journal, JournalBounds, Ledger, Vendor
 use mailwarden_policy::render;
 use mailwarden_settings::{Settings, SettingsError};
 use milter_proto::CloseReason;
-use milter_proto::listen::{ListenAddress, Listener, SocketAccess};
 use milter_proto::server::{Counters, Options, PeerAddress, Server, ServerEvents};
-use serde_json::json;
 use tokio::sync::watch;
 
-use crate::GateError;
 use crate::conversation::{Conversation, wanted};
 use crate::memory::GateMemory;
 use crate::metrics::{self, Metrics};
 use crate::record::Recorder;
+use crate::reload::{self, actor};
 use crate::snapshot::{self, Snapshots};
+use crate::sockets::{self, Sockets};
+use crate::{GateError, accounts, privileges, service_manager};
 
 /// How often is looked whether a flood has ended.
 const FLOOD_WATCH: Duration = Duration::from_secs(10);
@@ -63,39 +63,54 @@ pub struct Control {
     pub reload: watch::Receiver<u64>,
 }
 
-/// Serves until told to stop. `ready` is called once, with the address, when mail can come.
+/// What has to be ready before the first thread: settings read, sockets open, privileges given up.
+pub struct Prepared {
+    overrides: Overrides,
+    settings: Settings,
+    sockets: Sockets,
+    confinement: &'static str,
+}
+
+/// Opens the sockets, then gives up what only they needed. To be called while the process has one thread.
+///
+/// # Errors
+/// The configuration is wrong, a socket cannot be opened, or a privilege cannot be given up.
+pub fn prepare(overrides: Overrides) -> Result<Prepared, GateError> {
+    let settings = overrides.settings()?;
+    let sockets = Sockets::open(&settings)?;
+    privileges::drop_root(&settings)?;
+    let confinement = privileges::confine(&settings)?;
+    Ok(Prepared { overrides, settings, sockets, confinement })
+}
+
+/// Serves until told to stop.
 ///
 /// # Errors
 /// Something the configuration names cannot be used; nothing was served then.
-pub async fn run(
-    overrides: &Overrides,
-    control: Control,
-    ready: impl FnOnce(&str) + Send,
-) -> Result<(), GateError> {
-    let settings = overrides.settings()?;
+pub async fn run(prepared: Prepared, control: Control) -> Result<(), GateError> {
+    let Prepared { overrides, settings, sockets, confinement } = prepared;
     let (first, warnings) = snapshot::read(&settings, overrides.policy.as_deref())?;
-    for warning in &warnings {
-        tracing::warn!("{}: {}", warning.location(), warning.message);
-    }
+    reload::show(&warnings);
     let counters = Arc::new(Counters::default());
     let recorder = open_records(&settings, Arc::clone(&counters)).await?;
-    let listener = listen(&settings).await?;
-    let address = bound_address(&settings, &listener);
-    serve_metrics(&settings, &recorder).await?;
+    let Sockets { milter, address, metrics } = sockets;
+    serve_metrics(metrics, &recorder)?;
+    let failed = |error| GateError::Socket { address: address.clone(), error };
+    let listener = milter.attach().map_err(failed)?;
     let summary = first.policy.summary();
-    record_policy(&recorder, &first, "start").await;
-    let snapshots = Snapshots::new(first, overrides.config.clone(), overrides.policy.clone());
-    let reloads = tokio::spawn(reload_on_demand(Arc::clone(&snapshots), recorder.clone(), control.reload));
+    reload::record_policy(&recorder, &first, "start").await;
+    let snapshots = Snapshots::new(first, overrides.config, overrides.policy);
+    let reloads = tokio::spawn(reload::on_demand(Arc::clone(&snapshots), recorder.clone(), control.reload));
     let floods = tokio::spawn(watch_floods(recorder.clone()));
     let making = recorder.clone();
     let server = Server::new(listener, wanted_or_configuration()?, move |_: &PeerAddress| {
-        Conversation::new(snapshots.current(), making.clone())
+        Conversation::new(Arc::clone(&snapshots), making.clone())
     })
     .with_options(options(&settings))
     .with_counters(counters)
     .with_events(Arc::new(Log));
-    tracing::info!(address, policy = summary, "the gate is open");
-    ready(&address);
+    tracing::info!(address, policy = summary, confinement, "the gate is open");
+    service_manager::ready(&reload::in_force(&summary));
     let drained = server.run(control.stop).await;
     reloads.abort();
     floods.abort();
@@ -161,6 +176,14 @@ async fn watch_floods(recorder: Recorder) {
     }
 }
 
+fn serve_metrics(listener: Option<std::net::TcpListener>, recorder: &Recorder) -> Result<(), GateError> {
+    let Some(listener) = listener else { return Ok(()) };
+    let failed = |error| GateError::Socket { address: "the metrics address".to_owned(), error };
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+    metrics::serve(listener, Arc::clone(&recorder.metrics));
+    Ok(())
+}
+
 async fn close_records(recorder: &Recorder) {
     let stopped = Event::new(EventKind::GateStopped, Utc::now(), actor(), "gate");
     if let Err(error) = recorder.ledger.append(stopped).await {
@@ -175,113 +198,6 @@ async fn close_records(recorder: &Recorder) {
     if let Err(error) = recorder.ledger.close().await {
         tracing::error!(%error, "the last refusals could not be written to the ledger");
     }
-}
-
-async fn listen(settings: &Settings) -> Result<Listener, GateError> {
-    let address: ListenAddress = settings.gate.listen.parse()?;
-    let access = SocketAccess { mode: socket_mode(settings)?, group: socket_group(settings)? };
-    address.bind(access).await.map_err(|source| GateError::Bind { address: address.to_string(), source })
-}
-
-fn bound_address(settings: &Settings, listener: &Listener) -> String {
-    listener.tcp_address().map_or_else(|| settings.gate.listen.clone(), |address| format!("inet:{address}"))
-}
-
-fn socket_mode(settings: &Settings) -> Result<u32, GateError> {
-    let written = &settings.gate.socket_mode;
-    u32::from_str_radix(written, 8).ok().filter(|mode| *mode <= 0o777).ok_or_else(|| {
-        GateError::Configuration(format!(
-            "`socket_mode = \"{written}\"` is not an octal mode such as \"0660\""
-        ))
-    })
-}
-
-/// Groups are looked up in /etc/group: the group of a mail server is a local one.
-fn socket_group(settings: &Settings) -> Result<Option<u32>, GateError> {
-    let wanted = settings.gate.socket_group.as_str();
-    if wanted.is_empty() {
-        return Ok(None);
-    }
-    let groups = std::fs::read_to_string("/etc/group")
-        .map_err(|error| GateError::Configuration(format!("cannot read /etc/group: {error}")))?;
-    let id = groups.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        let id = fields.nth(1)?;
-        (name == wanted).then(|| id.parse().ok()).flatten()
-    });
-    id.map(Some).ok_or_else(|| {
-        GateError::Configuration(format!("`socket_group = \"{wanted}\"`: /etc/group has no such group"))
-    })
-}
-
-async fn serve_metrics(settings: &Settings, recorder: &Recorder) -> Result<(), GateError> {
-    let address = &settings.metrics.listen;
-    if address.is_empty() {
-        return Ok(());
-    }
-    let listener = tokio::net::TcpListener::bind(address)
-        .await
-        .map_err(|source| GateError::Metrics { address: address.clone(), source })?;
-    metrics::serve(listener, Arc::clone(&recorder.metrics));
-    Ok(())
-}
-
-/// Reads the policy again whenever it is asked to: the new one whole, or the old one and a clear complaint.
-async fn reload_on_demand(snapshots: Arc<Snapshots>, recorder: Recorder, mut demands: watch::Receiver<u64>) {
-    while demands.changed().await.is_ok() {
-        let reading = Arc::clone(&snapshots);
-        // Compiling a million addresses takes a second; sessions go on meanwhile.
-        match tokio::task::spawn_blocking(move || reading.read_again()).await {
-            Ok(Ok((snapshot, warnings))) => {
-                for warning in &warnings {
-                    tracing::warn!("{}: {}", warning.location(), warning.message);
-                }
-                record_policy(&recorder, &snapshot, "reload").await;
-                tracing::info!(policy = snapshot.policy.summary(), "the new policy is in force");
-                snapshots.replace(snapshot);
-            }
-            Ok(Err(error)) => refuse_policy(&recorder, &error).await,
-            Err(error) => tracing::error!(%error, "the policy reader failed; the old policy stays in force"),
-        }
-    }
-}
-
-async fn record_policy(recorder: &Recorder, snapshot: &snapshot::Snapshot, why: &str) {
-    let now = Utc::now();
-    recorder.metrics.policy_loaded(now.timestamp());
-    let policy = &snapshot.policy;
-    let event = Event::new(EventKind::PolicyLoaded, now, actor(), "policy")
-        .because(why)
-        .with(json!({ "digest": policy.digest(), "summary": policy.summary() }));
-    if let Err(error) = recorder.ledger.append(event).await {
-        tracing::error!(%error, "the policy load could not be recorded in the ledger");
-    }
-}
-
-async fn refuse_policy(recorder: &Recorder, error: &SettingsError) {
-    tracing::error!("the new policy is refused and the old one stays in force:\n{}", error.render(false));
-    recorder.metrics.policy_rejected();
-    let first_line = match error {
-        SettingsError::Invalid(diagnostics) => diagnostics
-            .first()
-            .map_or_else(String::new, |first| format!("{}: {}", first.location(), first.message)),
-        other => render_line(&other.render(false)),
-    };
-    let event = Event::new(EventKind::PolicyRejected, Utc::now(), actor(), "policy")
-        .because("reload")
-        .with(json!({ "error": first_line }));
-    if let Err(error) = recorder.ledger.append(event).await {
-        tracing::error!(%error, "the refused policy could not be recorded in the ledger");
-    }
-}
-
-fn render_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
-}
-
-fn actor() -> String {
-    format!("mailwarden-milter uid={}", rustix::process::getuid().as_raw())
 }
 
 /// What concerns the server rather than one message, for the log. Strangers on the port are worth a debug line
@@ -309,8 +225,7 @@ impl ServerEvents for Log {
 pub fn check(overrides: &Overrides) -> Result<String, GateError> {
     let settings = overrides.settings()?;
     let (snapshot, warnings) = snapshot::read(&settings, overrides.policy.as_deref())?;
-    settings.gate.listen.parse::<ListenAddress>()?;
-    socket_mode(&settings)?;
-    socket_group(&settings)?;
+    sockets::check(&settings)?;
+    accounts::user("user", &settings.gate.user)?;
     Ok(format!("{}ok: {}", render(&warnings, false), snapshot.policy.summary()))
 }

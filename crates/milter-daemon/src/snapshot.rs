@@ -1,4 +1,4 @@
-//! The policy in force. A reload swaps it whole or leaves it; a session keeps the one it began with.
+//! The policy in force. A reload swaps it whole or leaves it; a message keeps the one it began with.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

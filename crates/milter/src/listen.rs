@@ -6,7 +6,7 @@
 //! | `inet6:[::1]:PORT`, `inet6:PORT@::1` | TCP over IPv6 |
 //! | `unix:PATH`, `local:PATH`, `/PATH` | a Unix-domain socket |
 //!
-//! A Unix socket appears under its name with mode and group already set, and replaces a stale one in the same
+//! A Unix socket appears under its name with mode, owner and group already set, and replaces a stale one in the same
 //! instant. One that answers is left alone.
 
 use std::fmt;
@@ -123,6 +123,8 @@ fn parse_path(path: &str) -> Result<ListenAddress, AddressError> {
 pub struct SocketAccess {
     /// Permission bits. Connecting needs the right to write.
     pub mode: u32,
+    /// The user who owns the socket, where it is not the process's own. Giving it away takes root.
+    pub owner: Option<u32>,
     /// The group that owns the socket, where it is not the process's own.
     pub group: Option<u32>,
 }
@@ -130,7 +132,7 @@ pub struct SocketAccess {
 impl Default for SocketAccess {
     /// Owner and group, nobody else.
     fn default() -> Self {
-        Self { mode: 0o660, group: None }
+        Self { mode: 0o660, owner: None, group: None }
     }
 }
 
@@ -230,7 +232,7 @@ const fn is_stale(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
 }
 
-/// A folder that only we can enter. A socket made in it can be given its mode and group before anybody
+/// A folder that only we can enter. A socket made in it can be given its mode and owners before anybody
 /// reaches it, without touching the umask, which belongs to the whole process.
 struct Staging(PathBuf);
 
@@ -256,8 +258,8 @@ impl Staging {
     fn listen(&self, access: SocketAccess) -> io::Result<UnixListener> {
         let socket = self.socket();
         let listener = std::os::unix::net::UnixListener::bind(&socket)?;
-        if access.group.is_some() {
-            chown(&socket, None, access.group)?;
+        if access.owner.is_some() || access.group.is_some() {
+            chown(&socket, access.owner, access.group)?;
         }
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(access.mode & 0o777))?;
         listener.set_nonblocking(true)?;
@@ -331,8 +333,21 @@ impl Listener {
     /// # Errors
     /// The system refuses to make it non-blocking.
     pub fn from_std_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        UnixListener::from_std(listener).map(|listener| Self::Unix { listener, file: None })
+        DetachedListener::Unix { listener, file: None }.attach()
+    }
+
+    /// Takes the socket out of its runtime. A process that gives up rights once its sockets are open has to do
+    /// so while it has one thread only, and ends the runtime it bound them with before.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn detach(self) -> io::Result<DetachedListener> {
+        match self {
+            Self::Tcp(listener) => listener.into_std().map(DetachedListener::Tcp),
+            Self::Unix { listener, file } => {
+                listener.into_std().map(|listener| DetachedListener::Unix { listener, file })
+            }
+        }
     }
 
     /// The TCP address, with the port the system chose where 0 was asked for.
@@ -353,6 +368,36 @@ impl Listener {
                 Ok(Accepted::Tcp(stream, peer))
             }
             Self::Unix { listener, .. } => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+        }
+    }
+}
+
+/// An open socket that waits for a runtime. The name of a Unix socket goes with it, as with [`Listener`].
+#[derive(Debug)]
+pub enum DetachedListener {
+    /// TCP.
+    Tcp(std::net::TcpListener),
+    /// A Unix-domain socket.
+    Unix {
+        /// The socket.
+        listener: std::os::unix::net::UnixListener,
+        /// Its name, where it is ours to remove.
+        file: Option<SocketFile>,
+    },
+}
+
+impl DetachedListener {
+    /// Gives the socket to the runtime at hand.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn attach(self) -> io::Result<Listener> {
+        match self {
+            Self::Tcp(listener) => Listener::from_std_tcp(listener),
+            Self::Unix { listener, file } => {
+                listener.set_nonblocking(true)?;
+                UnixListener::from_std(listener).map(|listener| Listener::Unix { listener, file })
+            }
         }
     }
 }

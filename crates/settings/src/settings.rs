@@ -85,8 +85,15 @@ pub struct Gate {
     pub listen: String,
     /// Mode of the unix socket, octal. Postfix connects as user `postfix`.
     pub socket_mode: String,
+    /// Owner of the unix socket; unchanged when empty. Giving a socket away takes root.
+    pub socket_owner: String,
     /// Group of the unix socket; unchanged when empty.
     pub socket_group: String,
+    /// Started as root, the gate becomes this user once its sockets are open; it stays what it is when empty.
+    pub user: String,
+    /// Whether the kernel (Landlock) shall keep the gate from writing anywhere but beside its ledger and from
+    /// running programs.
+    pub confine: bool,
     /// More connections than this wait in the backlog.
     pub max_connections: usize,
     /// An idle connection is closed after this time. It has to be longer than Postfix's `smtpd_timeout` (300 s).
@@ -109,7 +116,10 @@ impl Default for Gate {
         Self {
             listen: "unix:/run/mailwarden/gate.sock".to_owned(),
             socket_mode: "0660".to_owned(),
+            socket_owner: String::new(),
             socket_group: String::new(),
+            user: String::new(),
+            confine: true,
             max_connections: 4000,
             idle_timeout: Duration::from_secs(7210),
             drain_timeout: Duration::from_secs(30),

@@ -1,5 +1,6 @@
 //! A running gate.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -32,6 +33,23 @@ impl Gate {
         let gate = Gate { child };
         gate.wait_until_says("the gate is open")?;
         Ok(gate)
+    }
+
+    /// Starts a gate by a command of the caller's own, without a lab, and waits until it is open.
+    ///
+    /// # Errors
+    /// When it does not open.
+    pub fn start_alone(command: &mut Command, log: &Path) -> Result<Gate> {
+        let child = Child::spawn_command(command, log).context("starting the gate")?;
+        let gate = Gate { child };
+        gate.wait_until_says("the gate is open")?;
+        Ok(gate)
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
     }
 
     /// Waits until it has logged `text`.

@@ -5,18 +5,22 @@
 //! named by `MAILWARDEN_BIN` and `MAILWARDEN_MILTER_BIN`, or else are built when the first test asks for
 //! them.
 
+mod chance;
 mod gate;
 mod installation;
 mod letters;
+mod load;
 mod programs;
 mod refusal;
 mod scrape;
 mod sweeping;
 mod world;
 
+pub use chance::Chance;
 pub use gate::Gate;
 pub use installation::{EXAMPLE_POLICY, Installation};
 pub use letters::letter;
+pub use load::{Load, Sent, Told};
 pub use programs::{Output, mailwarden, mailwarden_milter, milter_program};
 pub use refusal::{reference_of, without_reference};
 pub use scrape::Scrape;

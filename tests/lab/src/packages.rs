@@ -14,11 +14,13 @@ use crate::process::{exists, last_lines, run};
 
 /// The `openssl` command.
 pub(crate) const OPENSSL: &str = "/usr/bin/openssl";
+/// The scripted MTA of OpenDKIM's authors.
+pub const MILTERTEST: &str = "/usr/bin/miltertest";
 /// Where Debian puts Postfix's daemons, `master` among them.
 pub(crate) const POSTFIX_DAEMONS: &str = "/usr/lib/postfix/sbin";
 
 /// One file that proves each package; `dovecot-core` comes with any of the others but is named for clarity.
-const REQUIRED: [(&str, &str); 10] = [
+const REQUIRED: [(&str, &str); 13] = [
     ("/usr/sbin/postfix", "postfix"),
     ("/usr/lib/postfix/sbin/master", "postfix"),
     ("/usr/lib/postfix/postfix-pcre.so", "postfix-pcre"),
@@ -29,6 +31,10 @@ const REQUIRED: [(&str, &str); 10] = [
     ("/usr/lib/dovecot/managesieve", "dovecot-managesieved"),
     ("/usr/lib/dovecot/modules/lib90_sieve_plugin.so", "dovecot-sieve"),
     (OPENSSL, "openssl"),
+    // The milter library is compared with the reference implementation, and driven by its test tool.
+    (MILTERTEST, "miltertest"),
+    ("/usr/include/libmilter/mfapi.h", "libmilter-dev"),
+    ("/usr/bin/cc", "gcc"),
 ];
 
 /// Keeps Debian's maintainer scripts from starting daemons (exit 101 of invoke-rc.d's policy layer:

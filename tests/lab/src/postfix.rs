@@ -416,6 +416,11 @@ impl Postfix {
         self.pid_file.stop()
     }
 
+    /// Ends it and every process of it as a power cut would; queue and pid file stay as they are.
+    pub fn crash(&self) -> Result<()> {
+        self.pid_file.crash()
+    }
+
     /// The master process, if it runs.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {

@@ -237,6 +237,15 @@ impl PidFile {
     }
 }
 
+impl PidFile {
+    /// Ends the server and its whole process group by SIGKILL and cleans nothing up.
+    pub fn crash(&self) -> Result<()> {
+        let Some(pid) = self.pid() else { return Ok(()) };
+        kill_group(pid);
+        end_group(pid, &self.path.display().to_string())
+    }
+}
+
 /// SIGTERM to every member, because Dovecot's master leaves sessions in progress alone for a second, but not
 /// to Dovecot's logger, so that the others' last words are written.
 fn terminate(group: u32) {

@@ -27,7 +27,7 @@ struct Room {
 const RUNTIMES: [&str; 9] =
     ["tokio", "async-std", "smol", "async-imap", "io-managesieve", "sqlx", "reqwest", "hyper", "axum"];
 
-const HOUSE: [Room; 16] = [
+const HOUSE: [Room; 18] = [
     Room {
         name: "milter-proto",
         world: World::ByFeature,
@@ -63,6 +63,12 @@ const HOUSE: [Room; 16] = [
         world: World::Never,
         builds_on: &["mailwarden-address", "mailwarden-policy"],
         because: "a decision is a function of policy, facts and time",
+    },
+    Room {
+        name: "mailwarden-postfix",
+        world: World::Never,
+        builds_on: &["mailwarden-address", "mailwarden-policy"],
+        because: "what Postfix needs is a function of the policy; whoever asks a live instance hands in the answers",
     },
     Room {
         name: "mailwarden-judge",
@@ -118,6 +124,7 @@ const HOUSE: [Room; 16] = [
             "mailwarden-judge",
             "mailwarden-ledger",
             "mailwarden-policy",
+            "mailwarden-postfix",
             "mailwarden-report",
             "mailwarden-settings",
             "sieve-analysis",
@@ -135,6 +142,12 @@ const HOUSE: [Room; 16] = [
         world: World::Yes,
         builds_on: &["mailwarden-lab"],
         because: "end-to-end tests see the programs from outside, as an admin does",
+    },
+    Room {
+        name: "mailwarden-fuzz",
+        world: World::Never,
+        builds_on: &["mailwarden-address", "milter-proto"],
+        because: "a fuzz target is a function of octets",
     },
     Room {
         name: "xtask",

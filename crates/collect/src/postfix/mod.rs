@@ -1,5 +1,6 @@
 //! Postfix tables in force, read on the mail host with Postfix's own programs.
 
+pub mod instance;
 mod source;
 mod tables;
 
