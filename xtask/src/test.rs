@@ -1,17 +1,22 @@
 //! `cargo xtask test`: everything a change has to pass, cheapest first, the test runner's own summary last.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use mailwarden_lab::packages;
+use mailwarden_lab::{elsewhere, packages, postfix};
 
 use crate::cargo::{PROGRAM_VARIABLES, Profile, Programs, cargo, workspace};
 use crate::check_house;
 use crate::talk::{Steps, note};
 
 const STEPS: usize = 7;
+/// The slow tier repeats what a mail server other than the machine's own may see differently.
+const SLOW_STEPS: usize = STEPS + 2;
+/// The suites that have Postfix in them.
+const SUITES_OF_THE_GATE: &str = "binary(scope_mail) | binary(receive_only) | binary(gate_down) | binary(garbage) | \
+     binary(crashes) | binary(reloads) | binary(postfix_check) | binary(bad_policy)";
 
 /// Arguments of `cargo xtask test`.
 #[derive(Args)]
@@ -22,7 +27,8 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let mut steps = Steps::of(STEPS);
+    let total = if options.slow { SLOW_STEPS } else { STEPS };
+    let mut steps = Steps::of(total);
     steps.step("what the tests need", install)?;
     steps.step("the formatter", || execute(cargo().args(["fmt", "--all", "--check"])))?;
     steps.step("clippy, every warning an error", || execute(&mut clippy()))?;
@@ -31,8 +37,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     steps.step("examples in the documentation", || {
         execute(cargo().args(["test", "--locked", "--workspace", "--doc", "--all-features", "--quiet"]))
     })?;
+    if options.slow {
+        let root = steps.step("a Debian 13 for its Postfix", debian_13)?;
+        steps.step("the gate behind Postfix 3.10", || execute(&mut other_postfix(&programs, &root)))?;
+    }
     // Last, and without a word after it: the run ends with the runner's own summary.
-    crate::talk::say(&format!("[ {STEPS}/{STEPS}] unit, property and end-to-end tests ..."));
+    crate::talk::say(&format!("[ {total}/{total}] unit, property and end-to-end tests ..."));
     execute(&mut nextest(&programs, options.slow))
 }
 
@@ -61,6 +71,18 @@ fn clippy() -> Command {
         "-D",
         "warnings",
     ]);
+    command
+}
+
+fn debian_13() -> anyhow::Result<PathBuf> {
+    Ok(elsewhere::debian_13(&mut |line| note(line))?)
+}
+
+/// The suites of the gate once more, in front of the Postfix of another tree.
+fn other_postfix(programs: &Programs, root: &Path) -> Command {
+    let mut command = nextest(programs, false);
+    command.args(["-E", &format!("package(mailwarden-e2e) & ({SUITES_OF_THE_GATE})")]);
+    command.env(postfix::ROOT_VARIABLE, root);
     command
 }
 
@@ -99,8 +121,6 @@ fn shown(command: &Command) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     #[test]

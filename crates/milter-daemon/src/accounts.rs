@@ -1,4 +1,5 @@
-//! Users and groups by name. A mail host's own are local ones: /etc/passwd and /etc/group are all that is asked.
+//! Users and groups by name. A mail host's own are local ones: /etc/passwd and /etc/group are all that is
+//! asked.
 
 use crate::GateError;
 

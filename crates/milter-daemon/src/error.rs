@@ -40,8 +40,8 @@ pub enum GateError {
         /// Why.
         error: std::io::Error,
     },
-    /// The ledger or the journal cannot be opened. Without them nothing can be proved, so nothing is served; the
-    /// MTA defers mail meanwhile.
+    /// The ledger or the journal cannot be opened. Without them nothing can be proved, so nothing is served;
+    /// the MTA defers mail meanwhile.
     #[error("error: cannot open the {what} {url}: {source}")]
     Ledger {
         /// Which.

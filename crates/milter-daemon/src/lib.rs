@@ -27,8 +27,8 @@ pub use service_manager::stopping as announce_stop;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// One thread serves: on the two cores of a mail host it is faster than several, and the databases have threads of
-/// their own.
+/// One thread serves: on the two cores of a mail host it is faster than several, and the databases have
+/// threads of their own.
 ///
 /// # Errors
 /// The system has no descriptors left.

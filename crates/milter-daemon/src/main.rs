@@ -12,8 +12,8 @@ use tracing_subscriber::EnvFilter;
 
 /// The gate: a milter that enforces the address architecture inline.
 ///
-/// SIGHUP reads the policy again; a broken one is refused and the old one stays in force. SIGTERM finishes the
-/// messages under way and ends.
+/// SIGHUP reads the policy again; a broken one is refused and the old one stays in force. SIGTERM finishes
+/// the messages under way and ends.
 #[derive(Parser)]
 #[command(name = "mailwarden-milter", version, after_help = EXAMPLES)]
 struct Arguments {

@@ -29,7 +29,8 @@ pub(crate) fn drop_root(settings: &Settings) -> Result<(), GateError> {
     require_single_thread()?;
     become_user(&user).map_err(|error| {
         GateError::Configuration(format!(
-            "cannot become `user = {name:?}`: {error}; start as root, or leave `user` empty and let the service \
+            "cannot become `user = {name:?}`: {error}; start as root, or leave `user` empty and let the \
+            service \
              manager choose the user"
         ))
     })
@@ -54,8 +55,8 @@ fn require_single_thread() -> Result<(), GateError> {
     }
 }
 
-/// Keeps this process from writing anywhere but beside its databases, and from running programs. Says what the
-/// kernel enforces.
+/// Keeps this process from writing anywhere but beside its databases, and from running programs. Says what
+/// the kernel enforces.
 ///
 /// Reading stays as the user's rights allow: a policy is kept in git by its owners and may be reached through
 /// symbolic links that change between two reloads.

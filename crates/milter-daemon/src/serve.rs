@@ -200,8 +200,8 @@ async fn close_records(recorder: &Recorder) {
     }
 }
 
-/// What concerns the server rather than one message, for the log. Strangers on the port are worth a debug line
-/// only: they are counted.
+/// What concerns the server rather than one message, for the log. Strangers on the port are worth a debug
+/// line only: they are counted.
 struct Log;
 
 impl ServerEvents for Log {

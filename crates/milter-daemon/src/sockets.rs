@@ -1,7 +1,7 @@
 //! Where mail and metrics come in: sockets handed over by the service manager, or opened here.
 //!
-//! They are opened while the process still has the rights it was started with, and before it has more than one
-//! thread; see `privileges`.
+//! They are opened while the process still has the rights it was started with, and before it has more than
+//! one thread; see `privileges`.
 
 use std::net::TcpListener;
 

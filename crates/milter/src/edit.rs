@@ -113,7 +113,8 @@ impl Edit {
         Ok(Self(Step::AddRecipient { recipient, arguments: None }))
     }
 
-    /// Adds a recipient with ESMTP arguments, separated by blanks. Postfix keeps NOTIFY and ORCPT.
+    /// Adds a recipient with ESMTP arguments, separated by blanks. Postfix keeps NOTIFY and ORCPT. An MTA that takes
+    /// none (before version 6) gets the recipient without them.
     ///
     /// # Errors
     /// The address or the arguments are empty, too long, or hold a NUL or a line end.
@@ -179,12 +180,21 @@ impl Edit {
         }
     }
 
+    /// The action this edit takes from those that were agreed: a recipient goes without its arguments where the
+    /// MTA takes none.
+    pub(crate) const fn action_of(&self, agreed: Actions) -> Actions {
+        match self.action() {
+            Actions::ADD_RCPT_ARGS if !agreed.contains(Actions::ADD_RCPT_ARGS) => Actions::ADD_RCPT,
+            action => action,
+        }
+    }
+
     pub(crate) const fn is_body(&self) -> bool {
         matches!(self.0, Step::ReplaceBody(_))
     }
 
     /// Writes the edit. Where leading blanks are part of a value, the one after the colon is ours to give.
-    pub(crate) fn encode(&self, leading_space: bool, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, agreed: Actions, leading_space: bool, out: &mut Vec<u8>) {
         match &self.0 {
             Step::AddHeader { name, value } => {
                 Reply::AddHeader { name, value: &spaced_value(value, leading_space) }.encode(out);
@@ -197,7 +207,9 @@ impl Edit {
                 Reply::ChangeHeader { index: *index, name, value: &spaced_value(value, leading_space) }
                     .encode(out);
             }
-            Step::AddRecipient { recipient, arguments: None } => Reply::AddRecipient(recipient).encode(out),
+            Step::AddRecipient { recipient, .. } if self.action_of(agreed) == Actions::ADD_RCPT => {
+                Reply::AddRecipient(recipient).encode(out);
+            }
             Step::AddRecipient { recipient, arguments } => {
                 Reply::AddRecipientWith { recipient, arguments: arguments.as_deref() }.encode(out);
             }
@@ -277,7 +289,7 @@ mod tests {
 
     fn wire(edit: &Edit, leading_space: bool) -> Vec<u8> {
         let mut out = Vec::new();
-        edit.encode(leading_space, &mut out);
+        edit.encode(Actions::from_bits(u32::MAX), leading_space, &mut out);
         out
     }
 

@@ -398,11 +398,12 @@ fn write_end(end: &EndOfMessage, agreed: &Negotiated, out: &mut Vec<u8>) -> Resu
         FinalVerdict::Refuse(reply) => write_refusal(reply, out),
         FinalVerdict::Discard => Reply::Discard.encode(out),
         FinalVerdict::Accept => {
-            if let Some(edit) = end.edits.iter().find(|edit| !agreed.actions.contains(edit.action())) {
+            let may = |edit: &&Edit| agreed.actions.contains(edit.action_of(agreed.actions));
+            if let Some(edit) = end.edits.iter().find(|edit| !may(edit)) {
                 write_refusal(&SmtpReply::local_trouble(), out);
                 return Err(AnswerError::EditNotNegotiated(edit.action()));
             }
-            write_edits(&end.edits, agreed.protocol.contains(Protocol::HEADER_LEADING_SPACE), out);
+            write_edits(&end.edits, agreed, out);
             Reply::Continue.encode(out);
         }
     }
@@ -410,9 +411,10 @@ fn write_end(end: &EndOfMessage, agreed: &Negotiated, out: &mut Vec<u8>) -> Resu
 }
 
 /// The pieces of a body come last and together: Postfix takes anything between them for a broken protocol.
-fn write_edits(edits: &[Edit], leading_space: bool, out: &mut Vec<u8>) {
+fn write_edits(edits: &[Edit], agreed: &Negotiated, out: &mut Vec<u8>) {
+    let leading_space = agreed.protocol.contains(Protocol::HEADER_LEADING_SPACE);
     let bodies = edits.iter().filter(|edit| edit.is_body());
     for edit in edits.iter().filter(|edit| !edit.is_body()).chain(bodies) {
-        edit.encode(leading_space, out);
+        edit.encode(agreed.actions, leading_space, out);
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use milter_proto::{
     Actions, Arguments, ClientAddress, Command, Connect, ContentVerdict, DEFAULT_FRAME_CAP, EndOfMessage,
     Event, EventVerdict, Frame, FrameDecoder, Header, MacroLimits, MacroList, Mail, NegotiationAnswer, Offer,
-    Protocol, Rcpt, Reply, Session, SmtpReply, Wanted,
+    Protocol, Rcpt, Reply, Session, SmtpReply, Stage, Wanted,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -65,6 +65,7 @@ fn run(pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>) {
             }
         }
         decoder.release();
+        assert!(decoder.buffered().len() <= DEFAULT_FRAME_CAP as usize + 4, "an incomplete frame, no more");
     }
     (trace, out)
 }
@@ -74,7 +75,36 @@ fn with(mut trace: Vec<String>, last: String) -> Vec<String> {
     trace
 }
 
+/// Whatever is said, each command is answered once, or not at all where it must not be.
 fn step(session: &mut Session, frame: Frame<'_>, out: &mut Vec<u8>) -> Result<String, String> {
+    let (code, before) = (frame.code, out.len());
+    let seen = answer(session, frame, out);
+    let owed = usize::from(seen.is_ok()) * replies_owed(session, code);
+    assert_eq!(final_replies(&out[before..]), owed, "replies to {:?}", char::from(code));
+    seen
+}
+
+fn replies_owed(session: &Session, code: u8) -> usize {
+    let Some(agreed) = session.negotiated() else { return 0 };
+    match Stage::from_code(code) {
+        Some(stage) => usize::from(!agreed.protocol.contains(stage.no_reply_flag())),
+        None => usize::from(code == b'O'),
+    }
+}
+
+/// Replies that an MTA takes for the answer, edits and progress not counted.
+fn final_replies(out: &[u8]) -> usize {
+    let mut decoder = FrameDecoder::new(u32::MAX);
+    decoder.feed(out);
+    let mut found = 0;
+    while let Some(frame) = decoder.next_frame().unwrap() {
+        assert!(!b"a4f".contains(&frame.code), "a reply that must never be sent");
+        found += usize::from(b"Ocdrtsy".contains(&frame.code));
+    }
+    found
+}
+
+fn answer(session: &mut Session, frame: Frame<'_>, out: &mut Vec<u8>) -> Result<String, String> {
     let received = session.receive(frame, out).map_err(|error| error.to_string())?;
     let context =
         session.context().map(|context| (context.macro_value("i").map(<[u8]>::to_vec), context.stage()));

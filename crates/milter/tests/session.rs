@@ -325,6 +325,18 @@ fn a_message_that_cannot_be_edited_is_not_let_through_unedited() {
 }
 
 #[test]
+fn a_recipient_goes_without_arguments_where_the_mta_takes_none() {
+    let offer = Offer { version: 2, actions: Actions::from_bits(0x3f), protocol: Protocol::from_bits(0x7f) };
+    let wanted = Wanted::new().require_actions(Actions::ADD_RCPT).prefer_actions(Actions::ADD_RCPT_ARGS);
+    let edits = vec![Edit::add_recipient_with(b"a@b", b"ORCPT=rfc822;c@d").unwrap()];
+    let (mut old, _) = Dialogue::new(wanted.clone(), offer);
+    assert_eq!(old.finish(&EndOfMessage::accept_with(edits.clone())).unwrap(), ["+ a@b", "c"]);
+    let mut current = Dialogue::postfix(wanted);
+    let written = current.finish(&EndOfMessage::accept_with(edits)).unwrap();
+    assert!(written[0].starts_with('2') && written[0].contains("ORCPT"), "{written:?}");
+}
+
+#[test]
 fn nothing_is_taken_before_the_negotiation_and_no_second_one() {
     let mut session = Session::new(Arc::default(), MacroLimits::default());
     let mut dialogue = Dialogue { session, out: Vec::new() };

@@ -77,7 +77,8 @@ pub(crate) fn lookup(table: &str, key: &str) -> Question {
     Question::Lookup { table: table.to_owned(), key: key.to_owned() }
 }
 
-/// The first value that one of the tables of a list has for one of the keys, in Postfix's order: table by table.
+/// The first value that one of the tables of a list has for one of the keys, in Postfix's order: table by
+/// table.
 pub(crate) fn first_value(list: &str, keys: &[String], answers: &Answers) -> Answer {
     let mut found = Answer::Missing(String::new());
     for table in split(list) {

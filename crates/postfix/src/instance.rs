@@ -131,7 +131,8 @@ fn override_of(line: &str) -> Option<(&str, &str, &str)> {
     Some((owner, name, value))
 }
 
-/// name, type, private, unprivileged, chroot, wakeup, maxproc, command. An unset chroot is `n` since Postfix 3.0.
+/// name, type, private, unprivileged, chroot, wakeup, maxproc, command. An unset chroot is `n` since Postfix
+/// 3.0.
 fn service(line: &str) -> Option<Service> {
     let columns: Vec<&str> = line.split_ascii_whitespace().collect();
     let [name, kind, _, _, chroot, _, _, command, ..] = columns[..] else { return None };

@@ -1,8 +1,8 @@
-//! What Postfix needs so that the gate can do its work: [`render`] writes it from the policy, [`check`] compares a
-//! live instance with it.
+//! What Postfix needs so that the gate can do its work: [`render`] writes it from the policy, [`check`]
+//! compares a live instance with it.
 //!
-//! Nothing here runs a program or opens a file. Whoever checks a live instance first asks [`questions`] what has to
-//! be looked up in tables and in the file system, answers them, and hands everything to [`check`].
+//! Nothing here runs a program or opens a file. Whoever checks a live instance first asks [`questions`] what
+//! has to be looked up in tables and in the file system, answers them, and hands everything to [`check`].
 
 mod answers;
 mod check;

@@ -37,7 +37,8 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// Reads `unix:PATH`, `inet:HOST:PORT` and, as the gate's own configuration allows, `local:PATH`, `/PATH` and
+    /// Reads `unix:PATH`, `inet:HOST:PORT` and, as the gate's own configuration allows, `local:PATH`, `/PATH`
+    /// and
     /// `inet:PORT@HOST`.
     pub(crate) fn read(address: &str) -> Option<Self> {
         match address.split_once(':') {
@@ -48,8 +49,8 @@ impl Place {
         }
     }
 
-    /// The place as a process sees it that lives in `queue` where it is chrooted. Postfix takes a relative path to
-    /// begin there in any case.
+    /// The place as a process sees it that lives in `queue` where it is chrooted. Postfix takes a relative
+    /// path to begin there in any case.
     pub(crate) fn seen_from(&self, chroot: bool, queue: &Path) -> Self {
         match self {
             Self::Unix(path) if chroot || path.is_relative() => {

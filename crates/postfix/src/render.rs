@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use mailwarden_policy::Policy;
 
-/// Where mail waits that the gate did not route: a socket that nobody ever listens on. `error:` and `retry:` would
-/// be refused at RCPT, before the gate is asked.
+/// Where mail waits that the gate did not route: a socket that nobody ever listens on. `error:` and `retry:`
+/// would be refused at RCPT, before the gate is asked.
 pub const NOWHERE: &str = "lmtp:unix:/nonexistent/mailwarden-gate-did-not-route-this";
 
 /// How Postfix comes to take a scope's recipients.
@@ -15,7 +15,8 @@ pub enum Recipe {
     /// `relay_domains` with a transport that leads nowhere: without the gate mail waits.
     #[default]
     Relay,
-    /// `virtual_alias_domains` with entries from the policy: without the gate mail reaches the mailbox unjudged.
+    /// `virtual_alias_domains` with entries from the policy: without the gate mail reaches the mailbox
+    /// unjudged.
     VirtualAlias,
 }
 
@@ -32,7 +33,8 @@ pub fn main_cf(policy: &Policy, milter: &str, recipe: Recipe) -> String {
     let _ = writeln!(out, "smtpd_milters = {milter}\nnon_smtpd_milters = $smtpd_milters");
     out.push_str(
         "milter_default_action = tempfail\nmilter_protocol = 6\n\n\
-         # The gate deletes recipients by the spelling the client used; with `no` two merged recipients are lost.\n\
+         # The gate deletes recipients by the spelling the client used; with `no` two merged recipients \
+         are lost.\n\
          enable_original_recipient = yes\n\n\
          # Against smuggled messages, which would reach the gate as messages of their own.\n\
          smtpd_forbid_bare_newline = yes\nsmtpd_forbid_unauth_pipelining = yes\n",
@@ -48,7 +50,8 @@ fn scope_names(policy: &Policy) -> String {
 
 fn relay(policy: &Policy) -> String {
     format!(
-        "# Written by `mailwarden postfix render`. Fails closed: what the gate did not route is deferred, never\n\
+        "# Written by `mailwarden postfix render`. Fails closed: what the gate did not route is deferred, \
+        never\n\
          # bounced and never lost. No map per address is needed.\n\n\
          # Scopes: any local part is taken, and the gate sends it to the scope's mailbox.\n\
          # If relay_domains already has a value, add these to it.\n\
@@ -63,8 +66,10 @@ fn virtual_alias(policy: &Policy) -> String {
         let _ = writeln!(entries, "    {{ {from} = {to} }}");
     }
     format!(
-        "# Written by `mailwarden postfix render --recipe virtual-alias`. Fails open: mail that passes without the\n\
-         # gate still reaches the mailbox, unjudged; burned and paused vendors included. The other recipe fails \
+        "# Written by `mailwarden postfix render --recipe virtual-alias`. Fails open: mail that passes \
+        without the\n\
+         # gate still reaches the mailbox, unjudged; burned and paused vendors included. The other recipe \
+         fails \
          closed.\n\n\
          # Scopes: any local part is taken. If a parameter already has a value, add these to it.\n\
          virtual_alias_domains = {}\nvirtual_alias_maps = inline:{{\n{entries}  }}\n\n",

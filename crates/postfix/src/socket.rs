@@ -47,8 +47,8 @@ pub(crate) fn obstacle(wanted: &str, steps: &[PathStep], user: &Account) -> Opti
 }
 
 impl PathStep {
-    /// The first class that fits decides, as in the kernel: an owner without the right does not get it from the
-    /// others.
+    /// The first class that fits decides, as in the kernel: an owner without the right does not get it from
+    /// the others.
     fn allows(&self, user: &Account, right: u32) -> bool {
         let shift = match () {
             () if user.uid == 0 => return true,

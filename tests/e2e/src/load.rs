@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use mailwarden_lab::smtp::Smtp;
+use mailwarden_lab::wait::wait_until;
 use mailwarden_lab::{LabError, OUTSIDE_ADDRESS, OUTSIDE_NAME};
 
 use crate::letters::letter;
 
 const SENDER: &str = "news@vendor.test";
+/// No outage of a test lasts longer.
+const OUTAGE: Duration = Duration::from_secs(120);
 /// Messages of one session, as a mail server with a queue would send them.
 const PER_SESSION: usize = 5;
 
@@ -101,11 +104,7 @@ impl Sender {
     fn send_until(mut self, stop: &AtomicBool, accepted: &AtomicUsize, sent: &Mutex<Vec<Sent>>) {
         while !stop.load(Ordering::Relaxed) {
             let begin = Instant::now();
-            let Ok(mut session) = Smtp::from_outside(self.port, OUTSIDE_ADDRESS, OUTSIDE_NAME) else {
-                // Nobody listens for a moment: try again, as a client with a queue does.
-                std::thread::yield_now();
-                continue;
-            };
+            let Some(mut session) = self.connect(stop) else { return };
             let mut begin = Some(begin);
             for _ in 0..PER_SESSION {
                 let message = self.write(&mut session, begin.take().unwrap_or_else(Instant::now));
@@ -118,6 +117,16 @@ impl Sender {
                 }
             }
         }
+    }
+
+    /// Tries until somebody listens, as a client with a queue does; nothing when it is told to stop
+    /// meanwhile.
+    fn connect(&self, stop: &AtomicBool) -> Option<Smtp> {
+        let attempt = || match Smtp::from_outside(self.port, OUTSIDE_ADDRESS, OUTSIDE_NAME) {
+            Ok(session) => Some(Some(session)),
+            Err(_) => stop.load(Ordering::Relaxed).then_some(None),
+        };
+        wait_until(OUTAGE, "somebody who takes mail", attempt).ok().flatten()
     }
 
     fn write(&mut self, session: &mut Smtp, begin: Instant) -> Sent {

@@ -97,8 +97,9 @@ fn account(world: &World, sent: &[Sent]) {
         if let Told::Accepted(id) = &one.told {
             assert!(route.is_some(), "{one:?} should have been refused");
             assert!(!copies.is_empty(), "{one:?} is lost: {}", world.lab.postfix.log());
-            // A Postfix that dies between handing a message over and noting so hands it over again, under the same
-            // queue id (RFC 5321 §6.1). Two ids would be two messages, which is what a client sent twice.
+            // A Postfix that dies between handing a message over and noting so hands it over again, under the
+            // same queue id (RFC 5321 §6.1). Two ids would be two messages, which is what a client sent
+            // twice.
             assert!(
                 copies.iter().all(|(_, copy)| copy.raw.contains(&format!("id {id}"))),
                 "{one:?}: {copies:?}"
@@ -117,8 +118,8 @@ fn is_routed(copy: &Message) -> bool {
     copy.header_all("Mailwarden-Route").len() <= 1
 }
 
-/// Nothing acknowledged may be missing: the tree still proves itself, and each containment that an accepted message
-/// stands for is an event.
+/// Nothing acknowledged may be missing: the tree still proves itself, and each containment that an accepted
+/// message stands for is an event.
 fn the_ledger_is_whole(world: &World, sent: &[Sent]) {
     let url = world.installation.ledger_url();
     let verified = mailwarden(&["ledger", "verify", "--ledger", &url]).unwrap();

@@ -1,5 +1,5 @@
-//! `mailwarden postfix check` on a real instance: everything good, then each thing broken once, and mended by the
-//! command it prints.
+//! `mailwarden postfix check` on a real instance: everything good, then each thing broken once, and mended by
+//! the command it prints.
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
@@ -28,7 +28,8 @@ impl<'w> Instance<'w> {
     fn check(&self, format: &str) -> Output {
         let directory = self.directory.display().to_string();
         let config = self.world.installation.config();
-        mailwarden(&["postfix", "check", "--config", &config, "--instance", &directory, "--format", format]).unwrap()
+        mailwarden(&["postfix", "check", "--config", &config, "--instance", &directory, "--format", format])
+            .unwrap()
     }
 
     /// The items that are not as they should be.
@@ -154,7 +155,8 @@ fn socket(world: &World, instance: &Instance<'_>) {
     fs::set_permissions(&folder, open).unwrap();
     let config = world.installation.config();
     let directory = instance.directory.display().to_string();
-    let nobody = ["postfix", "check", "--config", &config, "--instance", &directory, "--milter", "inet:127.0.0.1:1"];
+    let nobody =
+        ["postfix", "check", "--config", &config, "--instance", &directory, "--milter", "inet:127.0.0.1:1"];
     let output = mailwarden(&nobody).unwrap();
     assert_eq!(output.code, 1, "{output:?}");
     assert!(output.stdout.contains("nobody answers"), "{}", output.stdout);
@@ -167,10 +169,15 @@ fn what_cannot_be_looked_at_is_never_good_and_no_instance_is_a_wrong_configurati
     instance.with("relay_domains = saas.example.test\ntransport_maps = hash:/nonexistent/table");
     let output = instance.check("text");
     assert_eq!(output.code, 3, "{output:?}");
-    assert!(output.stdout.contains("unknown") && output.stdout.contains("/nonexistent/table"), "{}", output.stdout);
+    assert!(
+        output.stdout.contains("unknown") && output.stdout.contains("/nonexistent/table"),
+        "{}",
+        output.stdout
+    );
     instance.restore();
     let config = world.installation.config();
-    let nowhere = mailwarden(&["postfix", "check", "--config", &config, "--instance", "/nonexistent"]).unwrap();
+    let nowhere =
+        mailwarden(&["postfix", "check", "--config", &config, "--instance", "/nonexistent"]).unwrap();
     assert_eq!(nowhere.code, 2, "{nowhere:?}");
     assert!(nowhere.stderr.contains("/nonexistent"), "{}", nowhere.stderr);
 }
@@ -179,7 +186,8 @@ fn what_cannot_be_looked_at_is_never_good_and_no_instance_is_a_wrong_configurati
 fn the_virtual_alias_recipe_is_good_too_and_mail_takes_the_gates_way() {
     let world = World::start().unwrap();
     let config = world.installation.config();
-    let rendered = mailwarden(&["postfix", "render", "--config", &config, "--recipe", "virtual-alias"]).unwrap();
+    let rendered =
+        mailwarden(&["postfix", "render", "--config", &config, "--recipe", "virtual-alias"]).unwrap();
     assert_eq!(rendered.code, 0, "{rendered:?}");
     world.lab.postfix.append_main_cf(&format!("relay_domains =\n{}", rendered.stdout)).unwrap();
     world.lab.postfix.reload().unwrap();

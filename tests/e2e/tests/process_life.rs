@@ -1,5 +1,5 @@
-//! The gate as a process: its socket, the user it becomes, what the service manager hands over and hears, and what
-//! it shows to whoever watches it.
+//! The gate as a process: its socket, the user it becomes, what the service manager hands over and hears, and
+//! what it shows to whoever watches it.
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 

@@ -5,19 +5,20 @@ use std::path::Path;
 use crate::error::{LabError, Result};
 use crate::process::read_lossy;
 
-/// The numeric id of a system user.
-pub(crate) fn user_id(name: &str) -> Result<u32> {
-    find("/etc/passwd", name)
+/// The numeric id of a system user, in the tree that begins at `root`.
+pub(crate) fn user_id(root: &Path, name: &str) -> Result<u32> {
+    find(&root.join("etc/passwd"), name)
 }
 
-/// The numeric id of a system group.
-pub(crate) fn group_id(name: &str) -> Result<u32> {
-    find("/etc/group", name)
+/// The numeric id of a system group, in the tree that begins at `root`.
+pub(crate) fn group_id(root: &Path, name: &str) -> Result<u32> {
+    find(&root.join("etc/group"), name)
 }
 
-fn find(file: &str, name: &str) -> Result<u32> {
-    id_in(&read_lossy(Path::new(file)), name).ok_or_else(|| {
-        LabError::configuration(format!("{name} in {file}"), "not there; install the Debian package")
+fn find(file: &Path, name: &str) -> Result<u32> {
+    id_in(&read_lossy(file), name).ok_or_else(|| {
+        let place = format!("{name} in {}", file.display());
+        LabError::configuration(place, "not there; install the Debian package")
     })
 }
 

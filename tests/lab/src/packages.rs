@@ -37,12 +37,15 @@ const REQUIRED: [(&str, &str); 13] = [
     ("/usr/bin/cc", "gcc"),
 ];
 
+/// What the slow tier needs besides.
+const REQUIRED_SLOW: [(&str, &str); 2] = [("/usr/sbin/debootstrap", "debootstrap"), ("/usr/bin/m4", "m4")];
+
 /// Keeps Debian's maintainer scripts from starting daemons (exit 101 of invoke-rc.d's policy layer:
 /// forbidden).
 const POLICY: &str = "#!/bin/sh\nexit 101\n";
 /// "No configuration" leaves no /etc/postfix/main.cf behind, so that nothing on the machine begins to take
 /// mail.
-const PRESET: &str = "postfix postfix/main_mailer_type select No configuration\n";
+pub(crate) const POSTFIX_PRESET: &str = "postfix postfix/main_mailer_type select No configuration\n";
 /// Slow mirrors and another apt that holds dpkg's lock included.
 const APT_LIMIT: Duration = Duration::from_secs(900);
 /// Test programs that start together install once.
@@ -59,12 +62,21 @@ pub struct Installed {
 ///
 /// `progress` gets one line per step that takes a while; nothing when all is there.
 pub fn ensure_installed(progress: &mut dyn FnMut(&str)) -> Result<Installed> {
-    if missing(exists).is_empty() {
+    ensure(&REQUIRED, progress)
+}
+
+/// The same for what builds the servers of the slow tier.
+pub fn ensure_slow_installed(progress: &mut dyn FnMut(&str)) -> Result<Installed> {
+    ensure(&REQUIRED_SLOW, progress)
+}
+
+fn ensure(required: &[(&str, &'static str)], progress: &mut dyn FnMut(&str)) -> Result<Installed> {
+    if missing(required, exists).is_empty() {
         return Ok(Installed { added: Vec::new() });
     }
     require_root("installing packages")?;
     let _turn = take_turn()?;
-    let missing = missing(exists);
+    let missing = missing(required, exists);
     if missing.is_empty() {
         return Ok(Installed { added: Vec::new() });
     }
@@ -84,9 +96,9 @@ fn take_turn() -> Result<File> {
 }
 
 /// The packages whose proof is absent, each once, in the order of the table.
-fn missing(present: impl Fn(&Path) -> bool) -> Vec<&'static str> {
+fn missing(required: &[(&str, &'static str)], present: impl Fn(&Path) -> bool) -> Vec<&'static str> {
     let mut packages = Vec::new();
-    for (proof, package) in REQUIRED {
+    for &(proof, package) in required {
         if !present(Path::new(proof)) && !packages.contains(&package) {
             packages.push(package);
         }
@@ -138,7 +150,7 @@ impl Installer {
     }
 
     fn preset(&self) -> Result<()> {
-        let output = run(&mut Command::new(&self.debconf), PRESET.as_bytes(), APT_LIMIT)?;
+        let output = run(&mut Command::new(&self.debconf), POSTFIX_PRESET.as_bytes(), APT_LIMIT)?;
         succeeded("debconf-set-selections", &output)
     }
 
@@ -228,11 +240,11 @@ mod tests {
 
     #[test]
     fn each_missing_package_is_named_once() {
-        assert_eq!(missing(|_| true), Vec::<&str>::new());
+        assert_eq!(missing(&REQUIRED, |_| true), Vec::<&str>::new());
         let without_postfix =
-            missing(|path| !path.starts_with("/usr/sbin/postfix") && !path.ends_with("master"));
+            missing(&REQUIRED, |path| !path.starts_with("/usr/sbin/postfix") && !path.ends_with("master"));
         assert_eq!(without_postfix, ["postfix"]);
-        let nothing = missing(|_| false);
+        let nothing = missing(&REQUIRED, |_| false);
         assert_eq!(nothing.iter().filter(|package| **package == "dovecot-core").count(), 1);
         assert!(nothing.contains(&"openssl"));
     }

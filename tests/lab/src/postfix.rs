@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::accounts::{group_id, user_id};
 use crate::directory::postfix_pid_file;
+use crate::elsewhere::inside;
 use crate::error::{LabError, Result, make_directory, write_file};
 use crate::packages::{POSTFIX_DAEMONS, require_root};
 use crate::ports::Port;
@@ -23,11 +24,34 @@ use crate::process::{
 use crate::wait::wait_for;
 
 const NAME: &str = "Postfix";
+/// Names the root of another system whose Postfix all labs of a test run shall use, see
+/// [`elsewhere`](crate::elsewhere).
+pub const ROOT_VARIABLE: &str = "MAILWARDEN_LAB_POSTFIX_ROOT";
 const MASTER_TEMPLATE: &str = include_str!("../templates/master.cf");
 const RELOAD_LIMIT: Duration = Duration::from_secs(5);
 /// How long a reload waits for old processes that may be busy with a session of the test itself.
 const OLD_PROCESSES_LIMIT: Duration = Duration::from_millis(300);
 const SETTLED_AGE: Duration = Duration::from_secs(10);
+
+/// The Postfix that labs run: the machine's own, or that of another directory tree.
+#[derive(Debug, Clone)]
+struct Programs {
+    root: PathBuf,
+}
+
+impl Programs {
+    fn chosen() -> Programs {
+        Programs { root: std::env::var_os(ROOT_VARIABLE).map_or_else(|| "/".into(), PathBuf::from) }
+    }
+
+    /// A program of Postfix. From another tree it sees the labs at their own place.
+    fn command(&self, program: &str) -> Command {
+        if self.root == Path::new("/") {
+            return Command::new(program);
+        }
+        inside(&self.root, &std::env::temp_dir(), program)
+    }
+}
 
 /// What happens to mail for domains that are not ours. None of it ever leaves loopback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,10 +181,11 @@ impl PostfixBuilder {
     /// Writes everything down; [`Postfix::start`] brings it up.
     pub fn build(self) -> Result<Postfix> {
         require_root("making a Postfix queue")?;
-        make_queue(&self.root)?;
+        let programs = Programs::chosen();
+        make_queue(&self.root, &programs.root)?;
         let etc = make_directory(&self.root.join("etc"))?;
         make_directory(&etc.join("maps"))?;
-        copy_dynamic_maps(&etc)?;
+        copy_dynamic_maps(&etc, &programs.root)?;
         let ports = [("@smtp@", &self.smtp), ("@submission@", &self.submission)];
         let master = ports.iter().fold(MASTER_TEMPLATE.to_owned(), |text, (mark, port)| {
             text.replace(mark, &port.number().to_string())
@@ -171,6 +196,7 @@ impl PostfixBuilder {
             extra: Mutex::new(self.main_cf),
             pid_file: PidFile::new(postfix_pid_file(&self.lab), &self.lab),
             root: self.root,
+            programs,
             smtp: self.smtp,
             submission: self.submission,
         };
@@ -290,8 +316,8 @@ fn parameter(line: &str) -> Option<&str> {
 }
 
 /// The queue as `postfix start` would make it; doing it here lets `master` start at once.
-fn make_queue(root: &Path) -> Result<()> {
-    let (postfix, postdrop) = (user_id("postfix")?, group_id("postdrop")?);
+fn make_queue(root: &Path, system: &Path) -> Result<()> {
+    let (postfix, postdrop) = (user_id(system, "postfix")?, group_id(system, "postdrop")?);
     let spool = make_directory(&root.join("spool"))?;
     make_owned(&spool.join("pid"), None, None, 0o755)?;
     make_owned(&root.join("data"), Some(postfix), None, 0o700)?;
@@ -314,18 +340,19 @@ fn make_owned(path: &Path, user: Option<u32>, group: Option<u32>, mode: u32) -> 
 }
 
 /// Debian loads pcre and its like through this table, which Postfix looks for in its configuration directory.
-fn copy_dynamic_maps(etc: &Path) -> Result<()> {
-    let system = Path::new("/etc/postfix/dynamicmaps.cf");
-    if !exists(system) {
+fn copy_dynamic_maps(etc: &Path, system: &Path) -> Result<()> {
+    let table = system.join("etc/postfix/dynamicmaps.cf");
+    if !exists(&table) {
         return Ok(());
     }
-    fs::copy(system, etc.join("dynamicmaps.cf")).map(drop).map_err(LabError::io("copying", system))
+    fs::copy(&table, etc.join("dynamicmaps.cf")).map(drop).map_err(LabError::io("copying", &table))
 }
 
 /// A Postfix that ends when this is dropped.
 #[derive(Debug)]
 pub struct Postfix {
     root: PathBuf,
+    programs: Programs,
     smtp: Port,
     submission: Port,
     base: Vec<(&'static str, String)>,
@@ -402,9 +429,9 @@ impl Postfix {
     /// Starts it; when this returns, the ports are open.
     pub fn start(&self) -> Result<()> {
         let log = self.root.join("start.log");
-        let master = Path::new(POSTFIX_DAEMONS).join("master");
+        let mut master = self.command(&format!("{POSTFIX_DAEMONS}/master"));
         // `-w` returns when the master has opened its sockets, or failed to.
-        let status = launch(Command::new(master).arg("-c").arg(self.config_dir()).arg("-w"), &log)?;
+        let status = launch(master.arg("-w"), &log)?;
         if status.success() {
             return Ok(());
         }
@@ -474,7 +501,7 @@ impl Postfix {
 
     /// Hands a message to `sendmail(1)`, as a program on the host would.
     pub fn sendmail(&self, args: &[&str], message: impl AsRef<[u8]>) -> Result<Ran> {
-        let mut command = Command::new("/usr/sbin/sendmail");
+        let mut command = self.programs.command("/usr/sbin/sendmail");
         Ok(run(command.arg("-C").arg(self.config_dir()).args(args), message.as_ref(), COMMAND_LIMIT)?.into())
     }
 
@@ -530,7 +557,7 @@ impl Postfix {
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+        let mut command = self.programs.command(program);
         command.arg("-c").arg(self.config_dir());
         command
     }

@@ -41,15 +41,22 @@ pub async fn settings(plan: &PostfixPlan) -> Result<Settings, CollectError> {
 /// postmap cannot be run, or complains.
 pub async fn lookup(plan: &PostfixPlan, table: &str, key: &str) -> Result<Option<String>, CollectError> {
     let ran = command::run(&plan.argv("postmap", &["-q", key, table]), plan.timeout, MAX_PARAMETER).await?;
-    match (ran.success, ran.complaint()) {
+    match (ran.success, complains(&ran.stderr)) {
         (true, _) => Ok(Some(String::from_utf8_lossy(&ran.stdout).trim_end().to_owned())),
-        (false, complaint) if complaint.is_empty() => Ok(None),
-        (false, complaint) => {
+        (false, false) => Ok(None),
+        (false, true) => {
             let doing = format!("looking up {key} in {table}");
             let next = "run postmap -q by hand and correct what it complains about";
-            Err(CollectError::configuration(&plan.source(), &doing, complaint, next))
+            Err(CollectError::configuration(&plan.source(), &doing, ran.complaint(), next))
         }
     }
+}
+
+/// A key that is not there and a table that cannot be read both end with 1; only the latter says something. A
+/// parameter that stands twice in main.cf is worth a warning on every run and concerns no table.
+fn complains(stderr: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(stderr);
+    text.lines().any(|line| !line.trim().is_empty() && !line.contains("overriding earlier entry"))
 }
 
 /// Whether a file of patterns, as `relay_domains = /path` names one, holds a line.
@@ -62,4 +69,17 @@ pub async fn has_line(plan: &PostfixPlan, path: &Path, line: &str) -> Result<boo
         CollectError::configuration(&plan.source(), &doing, error, "run as a user who may read it")
     })?;
     Ok(String::from_utf8_lossy(&read).split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case(line)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_that_stands_twice_is_no_complaint_about_a_table() {
+        let twice =
+            "postmap: warning: /etc/postfix/main.cf, line 28: overriding earlier entry: relay_domains=\n";
+        assert!(!complains(twice.as_bytes()) && !complains(b""));
+        assert!(complains(format!("{twice}postmap: fatal: open database /x.db: No such file\n").as_bytes()));
+    }
 }

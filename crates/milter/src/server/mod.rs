@@ -9,6 +9,7 @@ mod counters;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,12 +192,14 @@ where
     let mut connections = JoinSet::new();
     let limit = shared.options.max_connections.max(1);
     let signal = stop.clone();
+    // Waited for once: to register anew for every connection costs as much as accepting it.
+    let mut told = pin!(told_to_stop(stop));
     loop {
         reap(&mut connections);
         let has_room = connections.len() < limit;
         tokio::select! {
             biased;
-            () = told_to_stop(stop) => break,
+            () = &mut told => break,
             accepted = listener.accept(), if has_room => match accepted {
                 Ok(Accepted::Tcp(stream, peer)) => {
                     spawn(&mut connections, stream, PeerAddress::Tcp(peer), shared, &signal);

@@ -26,7 +26,8 @@ fn default_action(instance: &Instance) -> Item {
     Item::new(
         "milter-default-action",
         "milter_default_action",
-        "When the gate is down, mail has to wait at its sender: `accept` lets it pass unjudged, `reject` bounces it, \
+        "When the gate is down, mail has to wait at its sender: `accept` lets it pass unjudged, `reject` \
+        bounces it, \
          and the default differs between versions of Postfix.",
     )
     .is(is)
@@ -59,7 +60,8 @@ fn original_recipient(instance: &Instance) -> Item {
     Item::new(
         "original-recipient",
         "enable_original_recipient",
-        "The gate deletes recipients by the spelling the client used. Without it Postfix merges two recipients that \
+        "The gate deletes recipients by the spelling the client used. Without it Postfix merges two \
+        recipients that \
          reach the same mailbox, and deleting one loses the other's mail.",
     )
     .is(shown(value))
@@ -73,8 +75,10 @@ fn internal_mail(instance: &Instance) -> Item {
     Item::new(
         "internal-mail",
         "internal_mail_filter_classes",
-        "What Postfix writes itself has no sender who could try again: a notice that the gate refuses would be \
-         retried until it is lost. Addressed to a scope it waits, and can be sent through the gate by postsuper -r.",
+        "What Postfix writes itself has no sender who could try again: a notice that the gate refuses \
+        would be \
+         retried until it is lost. Addressed to a scope it waits, and can be sent through the gate by \
+         postsuper -r.",
     )
     .is(shown(value))
     .should("(empty)")
@@ -114,7 +118,8 @@ fn protocol(instance: &Instance) -> Item {
     Item::new(
         "milter-protocol",
         "milter_protocol",
-        "The gate asks Postfix to leave out what it does not need and to keep vendor addresses in ORCPT: both came \
+        "The gate asks Postfix to leave out what it does not need and to keep vendor addresses in ORCPT: \
+        both came \
          with version 6.",
     )
     .is(shown(value))

@@ -1,5 +1,5 @@
-//! Scopes: in which address class they are, who takes their recipients, and where mail goes that the gate did not
-//! route.
+//! Scopes: in which address class they are, who takes their recipients, and where mail goes that the gate did
+//! not route.
 
 use std::collections::BTreeSet;
 
@@ -14,20 +14,23 @@ use crate::lists::split;
 use crate::render::NOWHERE;
 
 const CLASS: &str = "domain-class";
-const ONE_CLASS: &str = "Postfix must take every local part of a scope itself, before it asks the gate. relay_domains does, and mail that \
-     the gate did not route leads nowhere; any other class bounces or delivers it.";
+const ONE_CLASS: &str = "\
+    Postfix must take every local part of a scope itself, before it asks the gate. relay_domains does, and \
+    mail that the gate did not route leads nowhere; any other class bounces or delivers it.";
 const ANY_RECIPIENT: &str =
     "A table of recipients would refuse vendor addresses as unknown users before the gate sees them.";
-const LEADS_NOWHERE: &str = "Mail that reaches the queue without the gate's routing must wait, not leave and not bounce. `error:` and \
-     `retry:` refuse recipients before the gate is asked.";
-const ALIASED: &str = "In virtual_alias_domains a recipient exists only with an entry in virtual_alias_maps; the gate deletes it by the \
-     spelling the client used and routes the mail itself.";
+const LEADS_NOWHERE: &str = "\
+    Mail that reaches the queue without the gate's routing must wait, not leave and not bounce. `error:` and \
+    `retry:` refuse recipients before the gate is asked.";
+const ALIASED: &str = "\
+    In virtual_alias_domains a recipient exists only with an entry in virtual_alias_maps; the gate deletes it \
+    by the spelling the client used and routes the mail itself.";
 
 pub(crate) fn questions(policy: &Policy, instance: &Instance) -> Vec<Question> {
     let mut asked = Vec::new();
     for scope in names(policy) {
         asked.extend(CLASSES.iter().flat_map(|list| domains::questions(instance, list, &scope)));
-        asked.extend(lookups(instance.value("transport_maps"), &transport_keys(&scope)));
+        asked.extend(lookups(instance.value("transport_maps"), &transport_keys(instance, &scope)));
         for list in ["relay_recipient_maps", "virtual_alias_maps"] {
             asked.extend(lookups(instance.value(list), &[any(&scope)]));
         }
@@ -116,12 +119,13 @@ fn any_recipient(instance: &Instance, answers: &Answers, scope: &str) -> Item {
     }
 }
 
-/// transport_maps stands before relay_transport. Postfix asks for the domain, then, where parents match, for those.
+/// transport_maps stands before relay_transport. Postfix asks for the domain, then, where parents match, for
+/// those.
 fn leads_nowhere(instance: &Instance, answers: &Answers, scope: &str) -> Item {
     let item = Item::new("relay-transport", format!("transport of {scope}"), LEADS_NOWHERE)
         .should("lmtp:unix: and a path where nothing is");
     let (transport, from_table) =
-        match first_value(instance.value("transport_maps"), &transport_keys(scope), answers) {
+        match first_value(instance.value("transport_maps"), &transport_keys(instance, scope), answers) {
             Answer::Unknown(why) => return item.unknown(&format!("transport_maps: {why}")),
             Answer::Found(value) => (value, true),
             _ => (instance.value("relay_transport").to_owned(), false),
@@ -142,8 +146,12 @@ fn leads_nowhere(instance: &Instance, answers: &Answers, scope: &str) -> Item {
     }
 }
 
-fn transport_keys(scope: &str) -> [String; 1] {
-    [scope.to_owned()]
+/// transport(5): the domain, its parents from near to far, everything. A parent is written with a dot in front
+/// unless `parent_domain_matches_subdomains` names the parameter.
+fn transport_keys(instance: &Instance, scope: &str) -> Vec<String> {
+    let plain = split(instance.value("parent_domain_matches_subdomains")).contains(&"transport_maps");
+    let parents = scope.match_indices('.').map(|(at, _)| scope[at + usize::from(plain)..].to_owned());
+    std::iter::once(scope.to_owned()).chain(parents).chain(["*".to_owned()]).collect()
 }
 
 fn nexthop_path(transport: &str) -> Option<String> {

@@ -8,10 +8,12 @@ use crate::instance::{Instance, Service};
 use crate::lists::split;
 use crate::milters::{Place, milters};
 
-const LAST: &str = "The gate has to be asked on every way in, and last: it should judge only recipients that every other filter took, \
-     and what it routed must not be changed again.";
-const TOLD_APART: &str = "Filters tell mail that users hand in from mail of strangers by this name; both the same, a stranger's mail may \
-     be taken for a user's, or a user's for a stranger's.";
+const LAST: &str = "\
+    The gate has to be asked on every way in, and last: it should judge only recipients that every other \
+    filter took, and what it routed must not be changed again.";
+const TOLD_APART: &str = "\
+    Filters tell mail that users hand in from mail of strangers by this name; both the same, a stranger's mail \
+    may be taken for a user's, or a user's for a stranger's.";
 
 pub(crate) fn items(instance: &Instance, gate: &str) -> Vec<Item> {
     let mut found: Vec<Item> = Vec::new();
@@ -90,7 +92,8 @@ fn local_asks_gate(instance: &Instance, gate: &str) -> Item {
     Item::new(
         "gate-asked-locally",
         "non_smtpd_milters",
-        "What programs on this host hand to sendmail(1) passes no smtpd. Without this it is neither judged nor routed.",
+        "What programs on this host hand to sendmail(1) passes no smtpd. Without this it is neither judged \
+        nor routed.",
     )
     .is(shown(list))
     .should(format!("{gate}, last"))

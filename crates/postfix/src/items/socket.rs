@@ -1,4 +1,5 @@
-//! Whether Postfix reaches the gate: the socket as its user sees it, and from inside a chroot where it has one.
+//! Whether Postfix reaches the gate: the socket as its user sees it, and from inside a chroot where it has
+//! one.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +9,9 @@ use crate::instance::Instance;
 use crate::milters::{Milter, Place, milters};
 use crate::socket::obstacle;
 
-const REACHABLE: &str = "Postfix connects as its own user, and a service with `y` in the chroot column of master.cf sees the queue \
-     directory as its root.";
+const REACHABLE: &str = "\
+    Postfix connects as its own user, and a service with `y` in the chroot column of master.cf sees the queue \
+    directory as its root.";
 const ANSWERS: &str = "A gate that does not run defers all mail.";
 
 /// Who connects, and where to.
@@ -75,8 +77,10 @@ fn reachable(instance: &Instance, way: &Way, answers: &Answers) -> Option<Item> 
             _ => return Some(item.unknown("the path could not be looked at")),
         };
     let obstacle = obstacle(&path, &steps, &user);
-    let command = "# give the socket a group that user postfix is in (socket_group and socket_mode under [gate]); \
-                   for a chrooted service let the gate listen below the queue directory, or write n in its chroot \
+    let command = "# give the socket a group that user postfix is in (socket_group and socket_mode under \
+    [gate]); \
+                   for a chrooted service let the gate listen below the queue directory, or write n in its \
+                   chroot \
                    column: postconf -F 'SERVICE/chroot=n'";
     let command = command.replace("SERVICE", &way.service);
     Some(item.is(obstacle.as_deref().unwrap_or("it may")).good_if(obstacle.is_none(), command))
