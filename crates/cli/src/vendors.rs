@@ -8,7 +8,7 @@ use std::path::Path;
 
 use chrono::Utc;
 use mailwarden_address::Address;
-use mailwarden_ledger::{Event, EventKind, Ledger, VendorRecord};
+use mailwarden_ledger::{Event, EventKind, Ledger, VendorRecord, VendorRegister};
 use mailwarden_policy::{Policy, Recipient, Source, TextEdit, VendorState, add_vendor, set_vendor_state};
 use mailwarden_settings::{Settings, SettingsError, load_policy, policy_sources};
 use serde::Serialize;
@@ -72,7 +72,7 @@ pub(crate) async fn list(common: &Common, list: &VendorsList) -> Result<Outcome,
         .iter()
         .map(|vendor| Entry::of(&policy, &vendor.address, heard(&register, &vendor.address)))
         .collect();
-    let records = register.0.as_ref().map(|register| register.vendors()).unwrap_or_default();
+    let records = register.0.as_ref().map(VendorRegister::vendors).unwrap_or_default();
     for record in records {
         let Ok(address) = record.address.parse::<Address>() else { continue };
         if policy.vendor(&address).is_none() {

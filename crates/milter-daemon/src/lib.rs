@@ -1,10 +1,10 @@
 //! The gate daemon: milter events in, one decision out.
 //!
-//! [`prepare`] opens the sockets and gives up what only they needed; [`run`] opens the rest and serves until
-//! it is told to stop. `conversation` turns milter events into facts and decides nothing; `render` turns a
-//! decision into the milter answer; `record` turns the same decision into log line, metric, journal entry and
-//! ledger sum; `notices` makes durable what the MTA must not hear of before; `memory` holds what earlier mail
-//! taught; `snapshot` holds the policy in force.
+//! [`prepare`] opens the sockets and gives up what only they needed; [`run`] opens the rest and serves until it
+//! is told to stop. `conversation` turns milter events into facts and decides nothing; `render` turns a decision
+//! into the milter answer; `record` turns the same decision into log line, metric, journal entry and ledger sum;
+//! `notices` makes durable what the MTA must not hear of before; `memory` holds what earlier mail taught;
+//! `snapshot` holds the policy in force.
 
 mod accounts;
 mod conversation;

@@ -90,7 +90,8 @@ fn restrict(writable: &[PathBuf]) -> Result<RulesetStatus, landlock::RulesetErro
 /// which SQLite wants for large sorts.
 fn writable(settings: &Settings) -> Vec<PathBuf> {
     let mut directories = vec![std::env::temp_dir(), PathBuf::from("/var/tmp"), PathBuf::from("/tmp")];
-    let databases = [settings.ledger.url.as_str(), &settings.journal_url()].map(database_directory);
+    let databases = [settings.ledger.url.clone(), settings.journal_url(), settings.vendors_url()];
+    let databases = databases.map(|url| database_directory(&url));
     directories.extend(databases.into_iter().flatten());
     if let Ok(ListenAddress::Unix(socket)) = settings.gate.listen.parse() {
         directories.extend(socket.parent().map(Path::to_owned));

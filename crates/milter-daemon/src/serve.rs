@@ -99,7 +99,7 @@ pub async fn run(prepared: Prepared, control: Control) -> Result<(), GateError> 
     let listener = milter.attach().map_err(failed)?;
     let summary = first.policy.summary();
     reload::record_policy(&recorder, &first, "start").await;
-    let snapshots = Snapshots::new(first, overrides.config.clone(), overrides.policy.clone());
+    let snapshots = Snapshots::new(first, overrides.config, overrides.policy);
     let reloads = tokio::spawn(reload::on_demand(Arc::clone(&snapshots), recorder.clone(), control.reload));
     let floods = tokio::spawn(watch_floods(recorder.clone()));
     let making = recorder.clone();

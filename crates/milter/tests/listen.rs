@@ -21,7 +21,7 @@ async fn a_socket_gets_its_mode_and_leaves_nothing_else_behind() {
     let path = folder.path().join("m.sock");
     for mode in [0o660, 0o600, 0o666] {
         let own_group = std::fs::metadata(folder.path()).unwrap().gid();
-        let listener = bind(&path, SocketAccess { mode, group: Some(own_group) }).await.unwrap();
+        let listener = bind(&path, SocketAccess { mode, owner: None, group: Some(own_group) }).await.unwrap();
         let found = std::fs::metadata(&path).unwrap();
         assert_eq!(found.permissions().mode() & 0o777, mode);
         assert_eq!(names_in(folder.path()), ["m.sock"]);

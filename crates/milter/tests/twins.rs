@@ -399,7 +399,7 @@ impl Mta {
         if code == "broken" {
             // This library closes at once, libmilter waits for more of some: neither may answer.
             let _ = self.stream.shutdown(Shutdown::Write);
-            return self.to_the_end();
+            return self.read_to_the_end();
         }
         if matches!(first, b'D' | b'A' | b'Q' | b'K') || self.is_silent(first) {
             return "-".to_owned();
@@ -467,7 +467,7 @@ impl Mta {
     }
 
     /// Whatever comes until the other side closes: nothing, or a reply too many.
-    fn to_the_end(&mut self) -> String {
+    fn read_to_the_end(&mut self) -> String {
         let mut heard = Vec::new();
         loop {
             match self.frame() {
@@ -499,7 +499,7 @@ fn transcript(path: &Path, conversation: &Conversation) -> Vec<String> {
         }
     }
     let _ = mta.stream.write_all(&wire(&Command::Quit));
-    lines.push(format!("Q {}", mta.to_the_end()));
+    lines.push(format!("Q {}", mta.read_to_the_end()));
     lines
 }
 

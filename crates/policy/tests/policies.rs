@@ -199,7 +199,8 @@ fn a_wildcard_scope_is_every_name_below_that_nobody_else_has() {
                     [[domain]]\nname = \"mail.example.test\"\nprofile = \"sending\"\n\
                     admin_queue = \"ops@example.test\"\n";
     let (policy, _) = compile(&example_with(wildcard)).expect("valid");
-    let scope = |name: &str| policy.scope(&Domain::parse(name).expect("domain")).map(|scope| scope.name());
+    let scope =
+        |name: &str| policy.scope(&Domain::parse(name).expect("domain")).map(mailwarden_policy::Scope::name);
     for name in ["acme.example.test", "deep.acme.example.test"] {
         assert_eq!(scope(name).as_deref(), Some("*.example.test"), "{name}");
         assert!(policy.receive_only(&address(&format!("x@{name}"))).is_some(), "{name}");

@@ -2,17 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mailwarden_e2e::{EXAMPLE_POLICY, Load, SOON, Told, World};
+use mailwarden_e2e::{EXAMPLE_POLICY, Load, SOON, Sent, Told, World};
 use mailwarden_lab::wait::wait_for;
 
 const SCOPED: &str = "anything@saas.example.test";
 const PLAIN: &str = "alice@example.test";
 const ALICE: &str = "\n[[mailbox]]\naddress = \"alice@example.test\"\nkind = \"human\"\n\
                      business_owner = \"jane@example.test\"\n";
-/// What a message takes behind a busy Postfix is milliseconds; a reload that held one up would show.
+/// A reload that held messages up would show in the slowest. On a busy machine even one that nobody holds up takes
+/// its time, so the slowest of those before the first reload counts too.
 const LONGEST: Duration = Duration::from_secs(5);
+/// A busy machine included.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Messages before the first reload.
+const UNDISTURBED: usize = 30;
 
 /// One policy after the other; every third is broken.
 fn policy(number: usize) -> (String, &'static str) {
@@ -29,26 +35,32 @@ fn policy(number: usize) -> (String, &'static str) {
 
 fn run(reloads: usize) {
     let world = World::start().unwrap();
-    let outcomes = |outcome: &str| {
+    // The policy of the start counts as loaded.
+    let mut expected = BTreeMap::from([("loaded", 1), ("rejected", 0)]);
+    let counted = |outcome: &str| {
         let series = format!("mailwarden_gate_policy_reloads_total{{outcome=\"{outcome}\"}}");
         world.metrics().unwrap().value(&series)
     };
     let load = Load::start(world.lab.postfix.smtp_port(), 2, &[SCOPED, PLAIN]);
-    let before = load.accepted();
+    wait_for(PATIENCE, "mail before the first reload", || load.accepted() >= UNDISTURBED).unwrap();
     for number in 0..reloads {
         let (text, outcome) = policy(number);
-        let expected = outcomes(outcome) + 1;
+        let count = expected.get_mut(outcome).unwrap();
+        *count += 1;
         world.installation.write_policy(text).unwrap();
         world.gate().hang_up();
-        let heard = wait_for(SOON, outcome, || outcomes(outcome) == expected);
+        let heard = wait_for(SOON, outcome, || counted(outcome) == *count);
         heard.unwrap_or_else(|error| panic!("reload {number}: {error}: {}", world.gate().log()));
     }
-    wait_for(SOON, "mail after the last reload", || load.accepted() > before).unwrap();
+    let after = load.accepted();
+    wait_for(PATIENCE, "mail after the last reload", || load.accepted() > after).unwrap();
     let sent = load.stop().unwrap();
     let failed: Vec<_> = sent.iter().filter(|one| !matches!(one.told, Told::Accepted(_))).collect();
     assert!(failed.is_empty(), "{failed:?}: {}", world.gate().log());
-    let slowest = sent.iter().map(|one| one.took).max().unwrap();
-    assert!(slowest < LONGEST, "a message took {slowest:?}");
+    let slowest = |part: &[Sent]| part.iter().map(|one| one.took).max().unwrap();
+    let (undisturbed, disturbed) = sent.split_at(UNDISTURBED);
+    let limit = LONGEST.max(slowest(undisturbed) * 4);
+    assert!(slowest(disturbed) < limit, "a message took {:?}, more than {limit:?}", slowest(disturbed));
     assert_eq!(world.metrics().unwrap().value("mailwarden_gate_panics_total"), 0);
     world.lab.postfix.wait_until_queue_empty(Duration::from_secs(60)).unwrap();
     assert!(!world.anything_bounced());

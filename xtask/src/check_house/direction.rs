@@ -145,7 +145,7 @@ const HOUSE: [Room; 18] = [
     },
     Room {
         name: "mailwarden-fuzz",
-        world: World::Never,
+        world: World::ByFeature,
         builds_on: &["mailwarden-address", "milter-proto"],
         because: "a fuzz target is a function of octets",
     },

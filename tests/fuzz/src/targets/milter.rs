@@ -75,7 +75,7 @@ fn wanted(choice: u8) -> Wanted {
     .enumerate()
     {
         if choice & (1 << bit) != 0 {
-            steps = steps | step;
+            steps |= step;
         }
     }
     Wanted::new().protocol(steps)
