@@ -17,7 +17,27 @@ pub fn bare_address(raw: &str) -> Option<String> {
     let sound = !local.is_empty() && !domain.is_empty() && !domain.contains([',', ';', ':', '<', '>']);
     let literal = domain.starts_with('[') && domain.ends_with(']');
     let lonely = !local.starts_with('"') && local.contains(['@', ',', ';', '<', '>', ':']);
-    ((sound || literal) && !lonely).then(|| format!("{local}@{domain}"))
+    ((sound || literal) && !lonely).then(|| format!("{}@{domain}", local_part(local)))
+}
+
+/// RFC 5322 §3.4.1: quotes are no part of the name. They stay only where it could not be written without.
+fn local_part(written: &str) -> String {
+    let quoted = written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let (mut name, mut escaped) = (String::with_capacity(written.len()), false);
+    for character in quoted.unwrap_or(written).chars() {
+        escaped = quoted.is_some() && character == '\\' && !escaped;
+        if !escaped {
+            name.push(character);
+        }
+    }
+    let is_atom = |part: &str| {
+        let special = |character: char| " \t\r\n()<>[]:;@\\,\"".contains(character) || character.is_control();
+        !part.is_empty() && !part.contains(special)
+    };
+    if name.split('.').all(is_atom) {
+        return name;
+    }
+    format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// RFC 5322 §3.2.2: comments nest and count as white space. None when one is not closed.
@@ -175,6 +195,9 @@ mod tests {
         ] {
             assert_eq!(bare_address(raw).as_deref(), Some("a@x.example"), "{raw}");
         }
+        assert_eq!(bare_address("\"a\\b\"@x").as_deref(), Some("ab@x"));
+        assert_eq!(bare_address(".a@x").as_deref(), Some("\".a\"@x"));
+        assert_eq!(bare_address(r#""a\"b"@x"#).as_deref(), Some(r#""a\"b"@x"#));
         assert_eq!(bare_address("\"a b\"@x").as_deref(), Some("\"a b\"@x"));
         assert_eq!(bare_address("\"a@b\"@[1.2.3.4]").as_deref(), Some("\"a@b\"@[1.2.3.4]"));
         for raw in ["", "a", "a@", "@x", "a@x, b@y", "a@x (", "<a@x> b", "<@r:a@x>"] {

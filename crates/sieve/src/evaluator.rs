@@ -6,6 +6,7 @@
 use crate::Dialect;
 use crate::arguments::{Bound, Reading};
 use crate::conditions::{Step, path_text, test_text};
+use crate::constant::{Fixed, fixed_tests};
 use crate::destination::bare_address;
 use crate::effects::{Diagnostic, Effect, EffectKind, LocalCopy, Reach, Role, Severity, Target};
 use crate::keep::{Fates, Trace, Transfer, anything_in, settle};
@@ -37,13 +38,19 @@ pub(crate) struct Prepared<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) tree: Tree,
     marks: Vec<RuleMark>,
+    /// What the engine knows of each test before it runs; empty where it does not look.
+    fixed: Vec<Fixed>,
 }
 
 impl<'a> Prepared<'a> {
     pub(crate) fn new(name: &'a str, global: bool, bytes: &'a [u8], dialect: Dialect) -> Self {
         let tree = crate::parser::parse(bytes, dialect);
         let marks = rule_marks(bytes, &tree);
-        Self { name, global, bytes, tree, marks }
+        let fixed = match dialect {
+            Dialect::Pigeonhole => fixed_tests(Reading { script: bytes, tree: &tree, dialect }),
+            Dialect::Cyrus | Dialect::Stalwart => Vec::new(),
+        };
+        Self { name, global, bytes, tree, marks, fixed }
     }
 }
 
@@ -72,7 +79,15 @@ pub(crate) fn evaluate(
     let mut run = Run::new(world, dialect, entered_elsewhere);
     run.script(entry);
     let mut findings = run.findings;
-    settle(&run.trace, &mut |effect, copy| findings.effects[effect].local_copy = copy);
+    settle(&run.trace, &mut |effect, settled| {
+        let effect = &mut findings.effects[effect];
+        effect.local_copy = settled.copy;
+        effect.reach = match effect.reach {
+            _ if settled.undone => Reach::Dead,
+            Reach::Always if settled.perhaps_undone => Reach::Conditional,
+            reach => reach,
+        };
+    });
     findings.effects.sort_by(|a, b| (&a.via, a.span).cmp(&(&b.via, b.span)));
     findings.effects.dedup();
     findings
@@ -94,6 +109,26 @@ pub(crate) struct State {
     may_have_left: bool,
     fates: Fates,
     pub(crate) matches: MatchState,
+    /// What every way here has surely done, as far as later actions may conflict with it.
+    pub(crate) done: Done,
+}
+
+/// Actions that exclude others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Done {
+    pub(crate) delivered: bool,
+    pub(crate) rejected: bool,
+    pub(crate) answered: bool,
+}
+
+impl Done {
+    fn and(self, other: Self) -> Self {
+        Self {
+            delivered: self.delivered && other.delivered,
+            rejected: self.rejected && other.rejected,
+            answered: self.answered && other.answered,
+        }
+    }
 }
 
 /// A script being run.
@@ -157,6 +192,7 @@ impl<'w, 'a> Run<'w, 'a> {
                 may_have_left: false,
                 fates: Fates::START,
                 matches: MatchState::Empty,
+                done: Done::default(),
             },
             frames: Vec::new(),
             findings: Findings::default(),
@@ -259,7 +295,8 @@ impl<'w, 'a> Run<'w, 'a> {
             "if" => return self.conditional_chain(id),
             "elsif" | "else" => self.perhaps(command.block),
             "require" => self.require(&bound),
-            "stop" | "error" => self.leave(Gone::Stopped, Trace::Stop),
+            "stop" => self.leave(Gone::Stopped, Trace::Stop),
+            "error" => self.abort(command.start, command.end, "ends with an error here"),
             "return" => self.leave_included(),
             "break" => self.leave(Gone::Returned, Trace::Break),
             "foreverypart" => self.every_part(command.block),
@@ -313,8 +350,8 @@ impl<'w, 'a> Run<'w, 'a> {
         let reading = self.reading();
         let Some(argument) = bound.last() else { return };
         for token in reading.tree.strings_of(argument) {
-            if let Some(capability) = self.string(*token).as_constant() {
-                self.enable(capability);
+            if let Some(capability) = self.name(*token) {
+                self.enable(&capability);
             }
         }
     }
@@ -343,6 +380,30 @@ impl<'w, 'a> Run<'w, 'a> {
             frame.stopped |= gone == Gone::Stopped;
         }
         self.trace.push(trace);
+    }
+
+    /// The engine stops with an error: nothing of what this way did before is carried out, and the message
+    /// is kept.
+    pub(crate) fn abort(&mut self, start: usize, end: usize, why: &str) {
+        if self.state.gone == Gone::No {
+            self.diagnose(start, end, Severity::Warning, &format!("{why}: nothing on the way here is done"));
+        }
+        self.leave(Gone::Stopped, Trace::Abort);
+    }
+
+    /// What is known of a test before anything runs.
+    pub(crate) fn fixed(&self, test: u32) -> Fixed {
+        let fixed = &self.world.scripts[self.frame().script].fixed;
+        fixed.get(test as usize).copied().unwrap_or(Fixed::Open)
+    }
+
+    /// Runs something that the engine knows to be dead, so that its effects are named as such.
+    pub(crate) fn as_dead<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.state.clone();
+        self.state.gone = Gone::Stopped;
+        let result = run(self);
+        self.state = before;
+        result
     }
 
     /// RFC 6609 §3.3: outside an included script, `return` is `stop`.
@@ -415,15 +476,8 @@ impl<'w, 'a> Run<'w, 'a> {
 
     /// A test behind one that always holds is never run; it still has effects to name as dead.
     fn chain_test(&mut self, test: u32, listed: bool, closed: bool) -> Outcome {
-        let before = self.state.clone();
-        if closed {
-            self.state.gone = Gone::Stopped;
-        }
-        let outcome = if listed { self.bare_list(test) } else { self.outcome(test) };
-        if closed {
-            self.state = before;
-        }
-        outcome
+        let run = |run: &mut Self| if listed { run.bare_list(test) } else { run.outcome(test) };
+        if closed { self.as_dead(run) } else { run(self) }
     }
 
     /// Runs branches of which one is taken, and joins what they leave behind.
@@ -482,6 +536,7 @@ impl<'w, 'a> Run<'w, 'a> {
             may_have_left: a.may_have_left || b.may_have_left,
             fates: a.fates.or(b.fates),
             matches: a.matches.or(&b.matches),
+            done: a.done.and(b.done),
         });
         self.state = joined.unwrap_or(before.clone());
         self.state.may_have_left |= any_left || before.may_have_left;
@@ -556,6 +611,11 @@ impl<'w, 'a> Run<'w, 'a> {
     /// The value a variable has when nothing in view has set it.
     pub(crate) fn unset_variable(&self, key: &Key) -> Value {
         unset(key, self.globals_unknown)
+    }
+
+    /// Whether nothing gets to this place.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.state.gone != Gone::No
     }
 
     /// Whether a change of variables counts: not behind a `return`.
@@ -651,6 +711,7 @@ impl<'w, 'a> Run<'w, 'a> {
         if let (Gone::No, Some(fates)) = (before.gone, ended.and_then(|frame| frame.returned)) {
             let others = if self.state.gone == Gone::Stopped { fates } else { self.state.fates };
             self.state.fates = others.or(fates);
+            self.state.done = before.done;
             self.state.gone = Gone::No;
         }
         self.come_back(&before);
@@ -757,6 +818,12 @@ impl<'w, 'a> Run<'w, 'a> {
     }
 }
 
+/// Where the flags for the next delivery are kept. What they are at the beginning is not known: a script
+/// run on IMAP events begins with those of the message (RFC 6785 §4.4).
+pub(crate) fn flags_key() -> Key {
+    (GLOBAL, b"\0flags".to_vec())
+}
+
 /// The address as Pigeonhole compares it with others: its domain in lower case, its local part as it is
 /// (measured). None where quoting or letters beyond ASCII might make two spellings equal.
 fn plain_address(raw: &[u8]) -> Option<String> {
@@ -766,6 +833,9 @@ fn plain_address(raw: &[u8]) -> Option<String> {
 
 /// RFC 5229 §3: an unknown variable is empty; a global one may have been set by an includer.
 fn unset(key: &Key, globals_unknown: bool) -> Value {
+    if key.1.first() == Some(&0) {
+        return Value::Unbounded { sender_controlled: false };
+    }
     if key.0 == GLOBAL && globals_unknown {
         return Value::source(&String::from_utf8_lossy(&key.1), true);
     }

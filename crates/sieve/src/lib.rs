@@ -30,14 +30,17 @@ mod arguments;
 mod audit;
 mod check;
 mod conditions;
+mod constant;
 mod dialect;
 mod evaluator;
 mod expressions;
+mod flags;
 mod keep;
 mod matching;
 mod modifiers;
 mod outcomes;
 mod pigeonhole_address;
+mod relation;
 #[cfg(feature = "serde")]
 mod serialise;
 mod store;

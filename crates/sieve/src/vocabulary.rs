@@ -97,7 +97,8 @@ const MIME: &[TagRow] = &[
     ("contenttype", "mime", Nothing),
     ("param", "mime", Strings),
 ];
-const ZONE: &[TagRow] = &[("zone", "", Text), ("originalzone", "", Nothing)];
+const ZONE: &[TagRow] = &[("zone", "", Text)];
+const ORIGINAL_ZONE: &[TagRow] = &[("originalzone", "", Nothing)];
 const VACATION: &[TagRow] = &[
     ("days", "", Number),
     ("seconds", "vacation-seconds", Number),
@@ -118,7 +119,15 @@ const NOTIFY: &[TagRow] = &[
     ("normal", "notify", Nothing),
     ("high", "notify", Nothing),
 ];
-const DENOTIFY: &[TagRow] = &[("low", "", Nothing), ("normal", "", Nothing), ("high", "", Nothing)];
+/// The draft lets a match type and its key name the notification.
+const DENOTIFY: &[TagRow] = &[
+    ("is", "", Text),
+    ("contains", "", Text),
+    ("matches", "", Text),
+    ("low", "", Nothing),
+    ("normal", "", Nothing),
+    ("high", "", Nothing),
+];
 const SET: &[TagRow] = &[
     ("lower", "", Nothing),
     ("upper", "", Nothing),
@@ -168,7 +177,7 @@ static COMMANDS: &[Signature] = &[
     plain("convert", &["convert"], &[], &[Text, Text, Strings]),
     plain("debug_log", &["vnd.dovecot.debug"], &[], &[Text]),
     optional(plain("deleteheader", &["editheader"], &[HEADER_INDEX, MATCH], &[Text, Strings]), 1),
-    plain("denotify", &["notify"], &[DENOTIFY, MATCH], &[]),
+    plain("denotify", &["notify"], &[DENOTIFY], &[]),
     plain("discard", &[], &[], &[]),
     control("else", Inner::None),
     control("elsif", Inner::One),
@@ -224,7 +233,7 @@ static TESTS: &[Signature] = &[
         &[Strings],
     ),
     plain("currentdate", &["date"], &[MATCH, ZONE], &[Text, Strings]),
-    plain("date", &["date"], &[MATCH, ZONE, INDEX], &[Text, Text, Strings]),
+    plain("date", &["date"], &[MATCH, ZONE, ORIGINAL_ZONE, INDEX], &[Text, Text, Strings]),
     plain("duplicate", &["duplicate", "vnd.dovecot.duplicate"], &[DUPLICATE], &[]),
     plain("envelope", &["envelope"], &[MATCH, PART], &[Strings, Strings]),
     plain("environment", &["environment"], &[MATCH], &[Text, Strings]),

@@ -165,11 +165,11 @@ fn inbox_named_once(folder: String) -> String {
 
 fn lowered_domain(address: &str) -> String {
     match address.rsplit_once('@') {
-        // The tool quotes a local part such as `a..b`.
-        Some((local, domain)) if !local.contains(' ') => {
-            format!("{}@{}", local.trim_matches('"'), domain.to_lowercase())
+        // The library writes the full stops of other scripts as RFC 5890 compares them.
+        Some((local, domain)) => {
+            let domain = domain.to_lowercase().replace(['\u{3002}', '\u{ff0e}'], ".");
+            format!("{local}@{domain}")
         }
-        Some((local, domain)) => format!("{local}@{}", domain.to_lowercase()),
         None => address.to_owned(),
     }
 }

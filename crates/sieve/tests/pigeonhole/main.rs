@@ -40,7 +40,7 @@ fn differing(verdicts: &[(bool, &Measured)]) -> Vec<String> {
 
 #[test]
 fn the_recorded_verdicts_are_ours() {
-    let rows = measured();
+    let rows = measured_and_more();
     let verdicts: Vec<_> = rows.iter().map(|row| (row.accepted, row)).collect();
     let wrong = differing(&verdicts);
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
