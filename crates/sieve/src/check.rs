@@ -59,6 +59,7 @@ pub(crate) fn check(reading: Reading<'_>) -> Checked {
     let mut check = Check {
         reading,
         declared: HashSet::new(),
+        required: HashSet::new(),
         fixed,
         locals: HashSet::new(),
         problems: Vec::new(),
@@ -75,6 +76,8 @@ pub(crate) fn check(reading: Reading<'_>) -> Checked {
 struct Check<'t> {
     reading: Reading<'t>,
     declared: HashSet<Vec<u8>>,
+    /// Those of them that `require` names.
+    required: HashSet<Vec<u8>>,
     /// What is known of each test; empty where the engine does not look.
     fixed: Vec<Fixed>,
     /// Variables used so far that were not declared global.
@@ -184,6 +187,7 @@ impl<'t> Check<'t> {
             }
         }
         self.block(first, &mut previous);
+        self.dependencies();
     }
 
     fn misplaced_require(&mut self, id: CommandId, header: bool) {
@@ -498,6 +502,7 @@ impl<'t> Check<'t> {
                 let message = "a capability that only some installations switch on";
                 self.problem(Severity::Warning, at.start, at.end, message);
             }
+            self.required.insert(name.to_vec());
             self.declare(token, name.into_owned());
         }
     }
@@ -519,9 +524,6 @@ impl<'t> Check<'t> {
             }
             "global" if !self.declared.contains(b"variables".as_slice()) => {
                 self.refuse_strictly(command.start, command.end, "`global` without the variables capability");
-            }
-            "extracttext" if !self.declared.contains(b"foreverypart".as_slice()) => {
-                self.refuse_strictly(command.start, command.end, "`extracttext` without foreverypart");
             }
             _ => {}
         }
@@ -607,10 +609,17 @@ impl<'t> Check<'t> {
 
     fn is_assignable(&self, name: &[u8]) -> bool {
         let namespaced = name.contains(&b'.');
-        let global = name.to_ascii_lowercase().starts_with(b"global.")
-            && self.declared.contains(b"include".as_slice());
+        let global = name.get(..7).is_some_and(|space| space.eq_ignore_ascii_case(b"global."))
+            && self.declared.contains(b"include".as_slice())
+            && self.is_plain_variable(&name[7..]);
         let dialect = self.reading.dialect;
         is_variable_name(name, dialect) && match_number(name, dialect).is_none() && (!namespaced || global)
+    }
+
+    /// A name without dots that is no number.
+    fn is_plain_variable(&self, name: &[u8]) -> bool {
+        let dialect = self.reading.dialect;
+        is_variable_name(name, dialect) && match_number(name, dialect).is_none() && !name.contains(&b'.')
     }
 
     fn particular_test(&mut self, name: &str, bound: &Bound<'_>, test: &Test) {

@@ -219,7 +219,7 @@ static COMMANDS: &[Signature] = &[
     plain("stop", &[], &[], &[]),
     plain("unexpire", &["vnd.proton.expire"], &[], &[]),
     plain("unmark", &["imapflags"], &[], &[]),
-    plain("vacation", &["vacation"], &[VACATION, FCC, FOLDER, FLAGS], &[Text]),
+    plain("vacation", &["vacation", "vacation-seconds"], &[VACATION, FCC, FOLDER, FLAGS], &[Text]),
 ];
 
 static TESTS: &[Signature] = &[

@@ -25,6 +25,14 @@ impl<'t> Check<'t> {
         }
     }
 
+    /// Extensions that others must stand beside, wherever those are required.
+    pub(super) fn dependencies(&mut self) {
+        let has = |name: &str| self.required.contains(name.as_bytes());
+        if self.is_pigeonhole() && has("extracttext") && !(has("variables") && has("foreverypart")) {
+            self.refuse(0, 0, "`extracttext` is required without `variables` and `foreverypart`");
+        }
+    }
+
     fn numbers(&mut self, bound: &Bound<'_>, start: usize, end: usize) {
         let values = bound.tags.iter().filter_map(|tag| tag.value);
         let tokens = bound.positional.iter().copied().chain(values).filter_map(|argument| match argument {
@@ -80,10 +88,10 @@ impl<'t> Check<'t> {
 
     fn objection(&mut self, name: &str, bound: &Bound<'t>) -> Option<&'static str> {
         match name {
+            "setflag" | "addflag" | "removeflag" if bound.positional.len() == 2 => self.use_locally(bound),
+            "extracttext" => self.use_locally(bound),
             "set" => {
-                for (_, name) in self.names(bound.at(0)) {
-                    self.locals.insert(name.to_ascii_lowercase());
-                }
+                self.use_locally(bound);
                 bound.has("quoteregex").then_some("a tag that does not belong here")
             }
             "global" => self.late_global(bound),
@@ -107,9 +115,19 @@ impl<'t> Check<'t> {
         }
     }
 
+    fn use_locally(&mut self, bound: &Bound<'t>) -> Option<&'static str> {
+        for (_, name) in self.names(bound.at(0)) {
+            self.locals.insert(name.to_ascii_lowercase());
+        }
+        None
+    }
+
     fn late_global(&self, bound: &Bound<'t>) -> Option<&'static str> {
         let names = self.names(bound.last());
         let used = names.iter().any(|(_, name)| self.locals.contains(&name.to_ascii_lowercase()));
+        if !names.iter().all(|(_, name)| self.is_plain_variable(name)) {
+            return Some("not the name of a variable that can be global");
+        }
         used.then_some("declared global after its use as a local variable")
     }
 

@@ -27,6 +27,10 @@ impl Message {
         format!("{}\r\n{}", lines.collect::<String>(), self.body)
     }
 
+    pub(crate) fn has_parts(&self) -> bool {
+        self.header("MIME-Version").is_some()
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&'static str> {
         let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| *value)
@@ -118,6 +122,8 @@ impl Laboratory {
 pub(crate) struct Actions {
     /// The script compiled, and ran to its end without an error.
     pub(crate) finished: bool,
+    /// It ended with an error of its own, so nothing was done.
+    pub(crate) failed: bool,
     pub(crate) redirects: BTreeSet<String>,
     /// Folders that an action, not the implicit keep, stores into.
     pub(crate) folders: BTreeSet<String>,
@@ -141,6 +147,7 @@ impl Actions {
         let addresses = |mark: &str| all(mark, ">").iter().map(|one| lowered_domain(one)).collect();
         Self {
             finished: output.status.success(),
+            failed: output.status.code() == Some(1),
             redirects: addresses(" * redirect message to: <"),
             folders: all(" * store message in folder: ", "").into_iter().map(inbox_named_once).collect(),
             implicitly_kept: implicit.contains("store message in folder"),
