@@ -7,7 +7,7 @@ use crate::effects::{EffectKind, Form, Role, Target};
 use crate::evaluator::{Done, Draft, Run};
 use crate::keep::Transfer;
 use crate::pigeonhole_address::is_pigeonhole_address;
-use crate::tree::CommandId;
+use crate::tree::{Argument, CommandId};
 use crate::value::{Part, Template, Value};
 use crate::vocabulary::Signature;
 
@@ -33,7 +33,10 @@ impl Run<'_, '_> {
             transfer = self.redirect_transfer(address, bound.has("copy"), transfer);
         }
         let list = kind == EffectKind::Redirect && bound.has("list");
-        let draft = Draft { kind, targets, list, transfer };
+        let arguments: Vec<&Argument> =
+            bound.positional.iter().copied().chain(bound.tags.iter().filter_map(|tag| tag.value)).collect();
+        let (content, steps) = (self.content(kind, bound), self.steps(&arguments));
+        let draft = Draft { kind, targets, list, transfer, content, steps };
         let refusal = self.refused_at_run_time(&draft, bound);
         self.record(draft, start, end);
         if let Some(why) = refusal {
@@ -109,7 +112,7 @@ impl Run<'_, '_> {
         }
     }
 
-    fn each(&self, argument: Option<&crate::tree::Argument>, role: Role) -> Vec<(Value, Role)> {
+    fn each(&self, argument: Option<&Argument>, role: Role) -> Vec<(Value, Role)> {
         argument
             .map(|argument| self.members(argument))
             .unwrap_or_default()
@@ -177,6 +180,11 @@ pub(crate) fn form_of(draft: &Draft) -> Form {
     let folders = draft.targets.iter().filter(|(_, role)| *role == Role::Mailbox).count();
     let least = if folders > 1 { Form::Set } else { Form::Exact };
     draft.targets.iter().map(|(value, role)| value_form(value, *role)).max().unwrap_or(Form::Exact).max(least)
+}
+
+/// How well a text is known.
+pub(crate) fn form_of_text(value: &Value) -> Form {
+    value_form(value, Role::Code)
 }
 
 fn value_form(value: &Value, role: Role) -> Form {

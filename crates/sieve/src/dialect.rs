@@ -128,7 +128,6 @@ impl Dialect {
         }
     }
 
-    #[allow(dead_code, reason = "x")]
     /// How many redirects one run may make before the engine gives up, where it is known to count; what a
     /// server is told otherwise is not in the script.
     pub(crate) fn redirect_limit(self) -> Option<usize> {

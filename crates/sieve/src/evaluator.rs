@@ -5,16 +5,20 @@
 
 use crate::Dialect;
 use crate::arguments::{Bound, Reading};
+use crate::classes::{Classes, classes_of, window_of};
 use crate::conditions::{Step, path_text, test_text};
 use crate::constant::{Fixed, fixed_tests};
 use crate::destination::bare_address;
-use crate::effects::{Diagnostic, Effect, EffectKind, LocalCopy, Reach, Role, Severity, Target};
+use crate::effects::{
+    self, Content, Diagnostic, Effect, EffectKind, LocalCopy, Reach, Role, Severity, Target, TimeWindow,
+};
 use crate::keep::{Fates, Trace, Transfer, anything_in, settle};
 use crate::outcomes::Outcome;
+use crate::provenance::Origins;
 use crate::store::{Changes, GLOBAL, Key, MatchState, Store};
 use crate::strings::Expansion;
 use crate::tree::{CommandId, Tree};
-use crate::ui::{RuleMark, rule_at, rule_marks};
+use crate::ui::Ui;
 use crate::value::Value;
 use crate::vocabulary;
 use std::collections::{HashMap, HashSet};
@@ -25,6 +29,8 @@ const MAX_STEPS: usize = 2_000_000;
 const MAX_INCLUDE_DEPTH: usize = 10;
 /// How deep blocks may nest over all included scripts together.
 const MAX_DEPTH: usize = 400;
+/// How many steps on the way to an effect are searched for dates.
+const MAX_WINDOW_STEPS: usize = 64;
 /// How much of unknown code is shown.
 const MAX_CODE_EXCERPT: usize = 80;
 /// Loops inside more loops than this are not run twice to find what a variable may become.
@@ -37,7 +43,7 @@ pub(crate) struct Prepared<'a> {
     pub(crate) global: bool,
     pub(crate) bytes: &'a [u8],
     pub(crate) tree: Tree,
-    marks: Vec<RuleMark>,
+    ui: Ui,
     /// What the engine knows of each test before it runs; empty where it does not look.
     fixed: Vec<Fixed>,
 }
@@ -45,12 +51,12 @@ pub(crate) struct Prepared<'a> {
 impl<'a> Prepared<'a> {
     pub(crate) fn new(name: &'a str, global: bool, bytes: &'a [u8], dialect: Dialect) -> Self {
         let tree = crate::parser::parse(bytes, dialect);
-        let marks = rule_marks(bytes, &tree);
+        let ui = Ui::of(name, bytes, &tree);
         let fixed = match dialect {
             Dialect::Pigeonhole => fixed_tests(Reading { script: bytes, tree: &tree, dialect }),
             Dialect::Cyrus | Dialect::Stalwart => Vec::new(),
         };
-        Self { name, global, bytes, tree, marks, fixed }
+        Self { name, global, bytes, tree, ui, fixed }
     }
 }
 
@@ -90,6 +96,7 @@ pub(crate) fn evaluate(
     });
     findings.effects.sort_by(|a, b| (&a.via, a.span).cmp(&(&b.via, b.span)));
     findings.effects.dedup();
+    crate::identity::name_all(&mut findings.effects);
     findings
 }
 
@@ -154,6 +161,8 @@ pub(crate) struct Draft {
     pub(crate) targets: Vec<(Value, Role)>,
     pub(crate) list: bool,
     pub(crate) transfer: Transfer,
+    pub(crate) content: Option<Content>,
+    pub(crate) steps: Vec<effects::Step>,
 }
 
 pub(crate) struct Run<'w, 'a> {
@@ -169,6 +178,7 @@ pub(crate) struct Run<'w, 'a> {
     rehearsing: usize,
     globals_unknown: bool,
     path: Vec<Step>,
+    pub(crate) origins: Origins,
     trace: Vec<Trace>,
     included: HashSet<usize>,
     /// Where `redirect :copy` has sent the message, and whether it surely has.
@@ -200,6 +210,7 @@ impl<'w, 'a> Run<'w, 'a> {
             rehearsing: 0,
             globals_unknown,
             path: Vec::new(),
+            origins: Origins::default(),
             trace: Vec::new(),
             included: HashSet::new(),
             copied_to: HashMap::new(),
@@ -300,9 +311,15 @@ impl<'w, 'a> Run<'w, 'a> {
             "return" => self.leave_included(),
             "break" => self.leave(Gone::Returned, Trace::Break),
             "foreverypart" => self.every_part(command.block),
-            "set" => self.set(&bound),
+            // Zimbra keeps rules that are switched off so.
+            "disabled_if" => self.as_dead(|run| run.block(command.block)),
+            "let" => {
+                self.action(id, signature, &bound);
+                self.assign_expression(&bound);
+            }
+            "set" => self.set(&bound, (command.start, command.end)),
             "global" => self.declare_globals(&bound),
-            "extracttext" => self.extract_text(&bound),
+            "extracttext" => self.extract_text(&bound, (command.start, command.end)),
             "include" => self.include(id, &bound),
             _ => self.action(id, signature, &bound),
         }
@@ -336,8 +353,14 @@ impl<'w, 'a> Run<'w, 'a> {
     fn opaque(&mut self, start: usize, end: usize, transfer: Transfer) {
         let bytes = self.reading().script.get(start..end.min(start + MAX_CODE_EXCERPT)).unwrap_or_default();
         let code = Value::constant(bytes);
-        let draft =
-            Draft { kind: EffectKind::Unknown, targets: vec![(code, Role::Code)], list: false, transfer };
+        let draft = Draft {
+            kind: EffectKind::Unknown,
+            targets: vec![(code, Role::Code)],
+            list: false,
+            transfer,
+            content: None,
+            steps: Vec::new(),
+        };
         self.record(draft, start, end);
     }
 
@@ -459,9 +482,9 @@ impl<'w, 'a> Run<'w, 'a> {
         };
         let mut steps = chain.failed.clone();
         if let (Outcome::Maybe(_), Some(test)) = (&outcome, command.test) {
-            let test = &self.reading().tree.tests[test as usize];
-            steps.push(Step { script: chain.script, start: test.start, end: test.end, negated: false });
-            chain.fail(test.start, test.end);
+            let step = self.step(chain.script, test);
+            steps.push(step);
+            chain.fail(step);
         }
         let open = !closed && outcome != Outcome::False;
         match &outcome {
@@ -472,6 +495,13 @@ impl<'w, 'a> Run<'w, 'a> {
         let matched = if let Outcome::Maybe(matched) = outcome { matched } else { None };
         let matches = Some(matched.unwrap_or_else(|| self.state.matches.clone()));
         Branch { open, steps, block: command.block, matches }
+    }
+
+    fn step(&self, script: usize, test: u32) -> Step {
+        let reading = self.reading();
+        let place = &reading.tree.tests[test as usize];
+        let classes = classes_of(reading, test);
+        Step { script, test, start: place.start, end: place.end, negated: false, classes, so_far: classes }
     }
 
     /// A test behind one that always holds is never run; it still has effects to name as dead.
@@ -512,7 +542,7 @@ impl<'w, 'a> Run<'w, 'a> {
         } else if !certain {
             self.conditional += 1;
         }
-        self.path.extend(&branch.steps);
+        branch.steps.iter().for_each(|step| self.walk(*step));
         self.block(branch.block);
         self.path.truncate(path);
         self.conditional -= usize::from(branch.open && !certain);
@@ -555,9 +585,14 @@ impl<'w, 'a> Run<'w, 'a> {
     fn note_leavers(&mut self, left: &[Vec<Step>]) {
         for steps in left {
             if let [step] = steps.as_slice() {
-                self.path.push(Step { negated: !step.negated, ..*step });
+                self.walk(Step { negated: !step.negated, ..*step });
             }
         }
+    }
+
+    fn walk(&mut self, step: Step) {
+        let before = self.path.last().map(|last| last.so_far).unwrap_or_default();
+        self.path.push(Step { so_far: before.or(step.classes), ..step });
     }
 
     /// RFC 5703 §3: the block runs once for each MIME part, so what a round changes the next one sees.
@@ -613,6 +648,11 @@ impl<'w, 'a> Run<'w, 'a> {
         unset(key, self.globals_unknown)
     }
 
+    /// Whether a round of a loop is only tried out.
+    pub(crate) fn is_rehearsing(&self) -> bool {
+        self.rehearsing > 0
+    }
+
     /// Whether nothing gets to this place.
     pub(crate) fn is_gone(&self) -> bool {
         self.state.gone != Gone::No
@@ -638,6 +678,8 @@ impl<'w, 'a> Run<'w, 'a> {
             targets: vec![(name.clone(), Role::Script)],
             list: false,
             transfer: Transfer::default(),
+            content: None,
+            steps: bound.last().map(|argument| self.steps(&[argument])).unwrap_or_default(),
         };
         self.record(draft, command.start, command.end);
         match found {
@@ -765,16 +807,23 @@ impl<'w, 'a> Run<'w, 'a> {
     fn push_effect(&mut self, draft: Draft, start: usize, end: usize) -> usize {
         let script = &self.world.scripts[self.frame().script];
         let form = crate::actions::form_of(&draft);
+        let targets = self.targets(&draft);
         let effect = Effect {
+            id: String::new(),
             kind: draft.kind,
             form,
             sender_controlled: draft.targets.iter().any(|(value, _)| value.sender_controlled()),
-            targets: self.targets(&draft),
+            ui: script.ui.view(start, &targets),
+            targets,
             reach: self.reach(),
             local_copy: LocalCopy::Depends,
             span: script.tree.lines.span(start, end),
             conditions: self.conditions(),
-            rule_name: rule_at(&script.marks, start),
+            classes: self.path.last().map(|step| step.so_far.list()).unwrap_or_default(),
+            window: self.window(),
+            content: draft.content,
+            steps: draft.steps,
+            rule_name: script.ui.rule_at(start),
             via: self.frames[1..]
                 .iter()
                 .map(|frame| self.world.scripts[frame.script].name.to_owned())
@@ -801,6 +850,22 @@ impl<'w, 'a> Run<'w, 'a> {
         } else {
             Reach::Always
         }
+    }
+
+    /// The latest beginning and the earliest end on the way; dates as RFC 5260 writes them compare as texts.
+    fn window(&self) -> TimeWindow {
+        let mut window = TimeWindow::default();
+        for step in self.path.iter().take(MAX_WINDOW_STEPS).filter(|step| step.classes == Classes::TIME) {
+            let script = &self.world.scripts[step.script];
+            let reading = Reading { script: script.bytes, tree: &script.tree, dialect: self.dialect };
+            let one = window_of(reading, step.test, step.negated);
+            window.not_before = window.not_before.max(one.not_before);
+            window.not_after = match (window.not_after, one.not_after) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        }
+        window
     }
 
     fn conditions(&self) -> String {
@@ -854,9 +919,9 @@ struct Chain {
 const MAX_FAILED_STEPS: usize = 4;
 
 impl Chain {
-    fn fail(&mut self, start: usize, end: usize) {
+    fn fail(&mut self, step: Step) {
         if self.failed.len() < MAX_FAILED_STEPS {
-            self.failed.push(Step { script: self.script, start, end, negated: true });
+            self.failed.push(Step { negated: true, ..step });
         }
     }
 }

@@ -126,20 +126,22 @@ impl Run<'_, '_> {
     }
 
     /// RFC 5229 §4.
-    pub(crate) fn set(&mut self, bound: &Bound<'_>) {
-        let (Some(name), Some(value)) = (bound.at(0), bound.at(1)) else { return };
-        let value = self.argument(value);
+    pub(crate) fn set(&mut self, bound: &Bound<'_>, place: (usize, usize)) {
+        let (Some(name), Some(given)) = (bound.at(0), bound.at(1)) else { return };
+        let value = self.argument(given);
         let mut modifiers = modifiers(bound);
         let value = apply_all(&mut modifiers, &value);
         if let Some(name) = self.first_name(name) {
+            self.note_origin(self.key(&name), Some(given), place, "a variable set here");
             self.assign(&name, value);
         }
     }
 
     /// RFC 5703 §7: text of the message becomes the value of a variable.
-    pub(crate) fn extract_text(&mut self, bound: &Bound<'_>) {
+    pub(crate) fn extract_text(&mut self, bound: &Bound<'_>, place: (usize, usize)) {
         let Some(name) = bound.last() else { return };
         if let Some(name) = self.first_name(name) {
+            self.note_origin(self.key(&name), None, place, "text of the message taken here");
             let value = Value::source(&String::from_utf8_lossy(&name), true);
             self.assign(&name, value);
         }
@@ -150,6 +152,13 @@ impl Run<'_, '_> {
         if let Some(name) = self.first_name(name) {
             let value = Value::source(&String::from_utf8_lossy(&name), true);
             self.assign(&name, value);
+        }
+    }
+
+    /// The result of an expression of Stalwart's, which may hold any part of the message.
+    pub(crate) fn assign_expression(&mut self, bound: &Bound<'_>) {
+        if let Some(name) = bound.at(0).and_then(|name| self.first_name(name)) {
+            self.assign(&name, Value::Unbounded { sender_controlled: true });
         }
     }
 

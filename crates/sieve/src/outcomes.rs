@@ -42,6 +42,10 @@ impl Run<'_, '_> {
             return Outcome::Maybe(None);
         };
         let bound = reading.bind(signature, &test.arguments);
+        if bound.has("matches") || bound.has("regex") {
+            let last = bound.at(bound.positional.len().saturating_sub(2));
+            self.note_match(last, (test.start, test.end));
+        }
         if let Some(known) = self.known_before(id) {
             return known;
         }

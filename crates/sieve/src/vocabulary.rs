@@ -178,24 +178,28 @@ static COMMANDS: &[Signature] = &[
     plain("debug_log", &["vnd.dovecot.debug"], &[], &[Text]),
     optional(plain("deleteheader", &["editheader"], &[HEADER_INDEX, MATCH], &[Text, Strings]), 1),
     plain("denotify", &["notify"], &[DENOTIFY], &[]),
+    Signature { capabilities: &["zimbra"], ..control("disabled_if", Inner::One) },
     plain("discard", &[], &[], &[]),
     control("else", Inner::None),
     control("elsif", Inner::One),
     plain("enclose", &["enclose"], &[&[("subject", "", Text), ("headers", "", Strings)]], &[Text]),
     plain("ereject", &["ereject"], &[], &[Text]),
     plain("error", &["ihave"], &[], &[Text]),
+    plain("eval", &["vnd.stalwart.expressions"], &[], &[Text]),
     optional(plain("execute", &["vnd.dovecot.execute"], &[EXECUTE], &[Text, Strings]), 1),
     plain("expire", &["vnd.proton.expire"], &[], &[Text, Text]),
     plain("extracttext", &["extracttext"], &[SET, &[("first", "", Number)]], &[Text]),
     plain("fileinto", &["fileinto"], &[COPY, FLAGS, FOLDER], &[Text]),
     optional(plain("filter", &["vnd.dovecot.filter"], &[], &[Text, Strings]), 1),
+    plain("flag", &["flag"], &[], &[Text]),
     Signature { block: true, ..plain("foreverypart", &["foreverypart"], &[&[("name", "", Text)]], &[]) },
     plain("global", &["include"], &[], &[Strings]),
     control("if", Inner::One),
     plain("implicit_keep_target", &["vnd.cyrus.implicit_keep_target"], &[FLAGS, FOLDER], &[Text]),
     plain("include", &["include"], &[INCLUDE], &[Text]),
     plain("keep", &[], &[FLAGS], &[]),
-    plain("log", &["vnd.cyrus.log"], &[], &[Text]),
+    plain("let", &["vnd.stalwart.expressions"], &[], &[Text, Text]),
+    plain("log", &["vnd.cyrus.log", "log"], &[], &[Text]),
     plain("mark", &["imapflags"], &[], &[]),
     optional(plain("notify", &["enotify", "notify"], &[NOTIFY, FCC, FOLDER, FLAGS], &[Text]), 1),
     optional(plain("pipe", &["vnd.dovecot.pipe"], &[COPY, &[("try", "", Nothing)]], &[Text, Strings]), 1),
@@ -210,6 +214,13 @@ static COMMANDS: &[Signature] = &[
         &[&[("mime", "", Nothing), ("subject", "", Text), ("from", "", Text)]],
         &[Text],
     ),
+    plain(
+        "replaceheader",
+        &["editheader", "replaceheader"],
+        &[&[("newname", "", Text), ("newvalue", "", Text)], HEADER_INDEX, MATCH],
+        &[Text, Strings],
+    ),
+    plain("reply", &["reply"], &[], &[Text]),
     plain("report", &["vnd.dovecot.report"], &[&[("headers_only", "", Nothing)]], &[Text, Text, Text]),
     plain("require", &[], &[], &[Strings]),
     plain("return", &["include"], &[], &[]),
@@ -217,6 +228,7 @@ static COMMANDS: &[Signature] = &[
     optional(plain("setflag", &["imap4flags", "imapflags"], &[], &[Text, Strings]), 1),
     plain("snooze", &["snooze", "vnd.cyrus.snooze"], &[SNOOZE, FOLDER], &[Strings]),
     plain("stop", &[], &[], &[]),
+    plain("tag", &["tag"], &[], &[Text]),
     plain("unexpire", &["vnd.proton.expire"], &[], &[]),
     plain("unmark", &["imapflags"], &[], &[]),
     plain("vacation", &["vacation", "vacation-seconds"], &[VACATION, FCC, FOLDER, FLAGS], &[Text]),
@@ -342,6 +354,16 @@ pub(crate) fn pigeonhole_enables(capability: &[u8]) -> bool {
 pub(crate) fn differs_only_in_case(capability: &[u8]) -> bool {
     !pigeonhole_knows(capability)
         && pigeonhole().any(|known| known.as_bytes().eq_ignore_ascii_case(capability))
+}
+
+/// Every command, by name.
+pub(crate) fn commands() -> &'static [Signature] {
+    COMMANDS
+}
+
+/// Every test, by name.
+pub(crate) fn tests() -> &'static [Signature] {
+    TESTS
 }
 
 pub(crate) fn command(name: &[u8], fold: bool) -> Option<&'static Signature> {

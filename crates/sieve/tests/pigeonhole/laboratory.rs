@@ -103,6 +103,19 @@ impl Laboratory {
         }
     }
 
+    /// Whether every one of the scripts compiles, asked at once.
+    pub(crate) fn compiles_all(&self, scripts: &[&[u8]]) -> bool {
+        let folder = self.path("all");
+        fs::create_dir_all(&folder).unwrap();
+        self.share(&folder);
+        for (number, script) in scripts.iter().enumerate() {
+            fs::write(folder.join(format!("{number}.sieve")), script).unwrap();
+        }
+        let succeeded = self.run(SIEVEC, &[folder.to_str().unwrap()]).status.success();
+        let made = |number: usize| folder.join(format!("{number}.svbin")).exists();
+        succeeded && (0..scripts.len()).all(made)
+    }
+
     pub(crate) fn compiles(&self, script: &[u8]) -> bool {
         let source = self.write("compiled.sieve", script);
         let binary = self.path("compiled.svbin");

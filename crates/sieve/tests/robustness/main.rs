@@ -1,16 +1,17 @@
 //! Any bytes: nothing is lost, nothing panics, nothing takes long.
 
+#![allow(clippy::unwrap_used, reason = "test code outside `#[test]` functions")]
+
+mod corpus;
+mod promises;
+
+use promises::holds;
 use proptest::prelude::*;
-use sieve_analysis::lexer::tokenize;
-use sieve_analysis::{Dialect, EffectKind, LineIndex, audit};
+use sieve_analysis::{Dialect, audit};
 use std::time::{Duration, Instant};
 
 /// Debug builds on a busy machine included; a quadratic step would take minutes.
 const LONG: Duration = Duration::from_secs(20);
-
-fn joined(script: &[u8], dialect: Dialect) -> Vec<u8> {
-    tokenize(script, dialect).iter().flat_map(|token| token.bytes(script).iter().copied()).collect()
-}
 
 /// Words and marks of the language in any order, with some noise.
 fn scriptlike() -> impl Strategy<Value = Vec<u8>> {
@@ -69,21 +70,6 @@ fn scriptlike() -> impl Strategy<Value = Vec<u8>> {
         "header ",
     ]);
     prop::collection::vec(words, 0..60).prop_map(|words| words.concat().into_bytes())
-}
-
-fn holds(script: &[u8]) {
-    let result = audit(script, &Dialect::ALL, true);
-    for (dialect, analysis) in &result.dialects {
-        assert_eq!(joined(script, *dialect), script, "{dialect}");
-        assert!(analysis.covered_bytes <= script.len());
-        let unknown = analysis.effects.iter().any(|effect| effect.kind == EffectKind::Unknown);
-        assert_eq!(analysis.covered_bytes < script.len(), unknown, "{dialect}: uncovered bytes are reported");
-        for effect in &analysis.effects {
-            assert!(effect.span.start <= effect.span.end && effect.span.end <= script.len());
-            let place = LineIndex::new(script).position(effect.span.start);
-            assert_eq!(place, (effect.span.line, effect.span.column));
-        }
-    }
 }
 
 proptest! {
