@@ -10,6 +10,8 @@ mod output;
 mod postfix;
 mod rerender;
 mod sieve_audit;
+mod sieve_disable;
+mod sieve_text;
 mod sweep;
 mod who;
 
@@ -41,6 +43,9 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Explain(explain) => explain::run(&common, &explain),
         Command::Postfix(PostfixCommand::Render(render)) => postfix::run(&common, &render),
         Command::Sieve(SieveCommand::Audit(audit)) => sieve_audit::run(&audit),
+        Command::Sieve(SieveCommand::Explain(explain)) => sieve_audit::explain(&explain),
+        Command::Sieve(SieveCommand::Disable(disable)) => sieve_disable::run(&disable),
+        Command::Sieve(SieveCommand::Undo(undo)) => sieve_disable::undo(&undo),
         Command::Sweep(sweep) => on_runtime(sweep::run(&common, &sweep)),
         Command::Ledger(LedgerCommand::Show(show)) => on_runtime(ledger::show(&common, &show)),
         Command::Ledger(LedgerCommand::Verify(verify)) => on_runtime(ledger::verify(&common, &verify)),

@@ -8,6 +8,9 @@ use crate::effects::Role;
 /// all mean the same mailbox.
 #[must_use]
 pub fn bare_address(raw: &str) -> Option<String> {
+    if let Some((local, domain)) = plain_parts(raw.trim()) {
+        return Some(format!("{local}@{}", domain.to_ascii_lowercase()));
+    }
     let plain = without_comments(raw)?;
     let inner = angle_part(&plain)?;
     let compact = without_blanks(&inner);
@@ -18,6 +21,17 @@ pub fn bare_address(raw: &str) -> Option<String> {
     let literal = domain.starts_with('[') && domain.ends_with(']');
     let lonely = !local.starts_with('"') && local.contains(['@', ',', ';', '<', '>', ':']);
     ((sound || literal) && !lonely).then(|| format!("{}@{domain}", local_part(local)))
+}
+
+/// The parts of an address that needs no second look: dot-atoms of ASCII letters, digits and few marks.
+fn plain_parts(raw: &str) -> Option<(&str, &str)> {
+    let (local, domain) = raw.split_once('@')?;
+    let atoms = |text: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_+.".contains(&byte);
+        let dotted = text.starts_with('.') || text.ends_with('.') || text.contains("..");
+        !text.is_empty() && !dotted && text.bytes().all(plain)
+    };
+    (atoms(local) && atoms(domain)).then_some((local, domain))
 }
 
 /// RFC 5322 §3.4.1: quotes are no part of the name. They stay only where it could not be written without.

@@ -27,6 +27,11 @@ use std::collections::{HashMap, HashSet};
 const MAX_STEPS: usize = 2_000_000;
 /// Pigeonhole refuses deeper includes, Stalwart far shallower ones.
 const MAX_INCLUDE_DEPTH: usize = 10;
+/// How many effects one analysis lists. What a person writes has some hundreds; a script made to have more is
+/// reported as unknown from there on.
+const MAX_EFFECTS: usize = 16_384;
+/// How many bytes all targets together may have, for the same reason.
+const MAX_TARGET_BYTES: usize = 4 << 20;
 /// How deep blocks may nest over all included scripts together.
 const MAX_DEPTH: usize = 400;
 /// How many steps on the way to an effect are searched for dates.
@@ -187,6 +192,8 @@ pub(crate) struct Run<'w, 'a> {
     copied_anywhere: bool,
     scopes: u32,
     steps: usize,
+    target_bytes: usize,
+    given_up: bool,
     depth: usize,
     loops: usize,
 }
@@ -217,6 +224,8 @@ impl<'w, 'a> Run<'w, 'a> {
             copied_anywhere: false,
             scopes: GLOBAL,
             steps: 0,
+            target_bytes: 0,
+            given_up: false,
             depth: 0,
             loops: 0,
         }
@@ -253,7 +262,7 @@ impl<'w, 'a> Run<'w, 'a> {
         let tree = &self.world.scripts[number].tree;
         if self.frames.len() == 1 {
             // In the largest scripts nearly every command is an effect; growing step by step costs more.
-            self.findings.effects.reserve(tree.commands.len());
+            self.findings.effects.reserve(tree.commands.len().min(MAX_EFFECTS));
             self.trace.reserve(tree.block(tree.first).count());
         }
         self.block(tree.first);
@@ -289,9 +298,13 @@ impl<'w, 'a> Run<'w, 'a> {
         let reading = self.reading();
         let command = &reading.tree.commands[id as usize];
         self.steps += 1;
-        if self.steps > MAX_STEPS || self.depth > MAX_DEPTH {
+        if self.is_exhausted() {
+            self.give_up(command.start);
+            return None;
+        }
+        if self.depth > MAX_DEPTH {
             self.gave_up(command.start, command.end);
-            return if self.steps > MAX_STEPS { None } else { command.next };
+            return command.next;
         }
         let Some(signature) = vocabulary::command(reading.text(command.name), self.dialect.folds_keywords())
         else {
@@ -324,6 +337,22 @@ impl<'w, 'a> Run<'w, 'a> {
             _ => self.action(id, signature, &bound),
         }
         command.next
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.steps > MAX_STEPS
+            || self.findings.effects.len() >= MAX_EFFECTS
+            || self.target_bytes > MAX_TARGET_BYTES
+    }
+
+    /// From here to the end of the script nothing is known. Told once: the blocks around end here too.
+    fn give_up(&mut self, start: usize) {
+        if !std::mem::replace(&mut self.given_up, true) {
+            let end = self.reading().script.len();
+            self.gave_up(start, end);
+        }
+        self.state.may_have_left = true;
+        self.frame_mut().stopped = true;
     }
 
     fn gave_up(&mut self, start: usize, end: usize) {
@@ -808,6 +837,7 @@ impl<'w, 'a> Run<'w, 'a> {
         let script = &self.world.scripts[self.frame().script];
         let form = crate::actions::form_of(&draft);
         let targets = self.targets(&draft);
+        self.target_bytes += targets.iter().map(|target| target.raw.len()).sum::<usize>();
         let effect = Effect {
             id: String::new(),
             kind: draft.kind,

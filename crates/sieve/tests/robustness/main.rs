@@ -128,6 +128,16 @@ fn bombs_end_soon() {
 }
 
 #[test]
+fn more_effects_than_are_listed_are_unknown() {
+    let script = "keep;".repeat(20_000);
+    let result = audit(script.as_bytes(), &[Dialect::Pigeonhole], true);
+    let analysis = &result.dialects[&Dialect::Pigeonhole];
+    assert!(analysis.effects.len() < 17_000);
+    assert_eq!(analysis.effects.last().map(|effect| effect.kind.name()), Some("unknown"));
+    assert!(analysis.covered_bytes < script.len());
+}
+
+#[test]
 fn one_string_full_of_openings_is_read_once() {
     for inside in ["${", "${hex:", "${hex:40 ", "${a", "\\\\", "${${hex:24}{"] {
         let script = format!(

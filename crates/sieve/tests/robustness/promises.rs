@@ -5,7 +5,7 @@ use sieve_analysis::{Dialect, EffectKind, LineIndex, audit};
 
 /// Tokens joined are the script, every dialect answers, what is not understood is reported, and every place
 /// lies in the script.
-pub fn holds(script: &[u8]) {
+pub(crate) fn holds(script: &[u8]) {
     let result = audit(script, &Dialect::ALL, true);
     for (dialect, analysis) in &result.dialects {
         assert_eq!(joined(script, *dialect), script, "{dialect}");
