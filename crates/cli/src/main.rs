@@ -12,6 +12,8 @@ mod postfix_check;
 mod postfix_render;
 mod rerender;
 mod sieve_audit;
+mod sieve_disable;
+mod sieve_text;
 mod sweep;
 mod vendors;
 mod who;
@@ -48,6 +50,9 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Postfix(PostfixCommand::Render(render)) => postfix_render::run(&common, &render),
         Command::Postfix(PostfixCommand::Check(check)) => on_runtime(postfix_check::run(&common, &check)),
         Command::Sieve(SieveCommand::Audit(audit)) => sieve_audit::run(&audit),
+        Command::Sieve(SieveCommand::Explain(explain)) => sieve_audit::explain(&explain),
+        Command::Sieve(SieveCommand::Disable(disable)) => sieve_disable::run(&disable),
+        Command::Sieve(SieveCommand::Undo(undo)) => sieve_disable::undo(&undo),
         Command::Sweep(sweep) => on_runtime(sweep::run(&common, &sweep)),
         Command::Ledger(LedgerCommand::Show(show)) => on_runtime(ledger::show(&common, &show)),
         Command::Ledger(LedgerCommand::Verify(verify)) => on_runtime(ledger::verify(&common, &verify)),

@@ -11,22 +11,61 @@ if anyof (header :contains \"list-id\" \"dev.example\", address :is \"to\" \"dev
 if header :matches \"subject\" [\"*invoice*\", \"*payment*\"]\r\n{\r\n\
 \tredirect :copy \"${who}@x.example\";\r\n}\r\nif size :over 10M\r\n{\r\n\tdiscard;\r\n}\r\n";
 
+/// Time this thread had a processor, which other programs do not lengthen; the clock where that is not told.
+fn used(begun: Instant) -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = told.and_then(|text| text.split(' ').next()?.parse().ok());
+    nanoseconds.map_or_else(|| begun.elapsed(), Duration::from_nanos)
+}
+
 fn rate(work: impl Fn()) -> f64 {
     let begun = Instant::now();
+    let before = used(begun);
     let mut rounds = 0_u32;
     while begun.elapsed() < Duration::from_secs(2) {
         (0..100).for_each(|_| work());
         rounds += 100;
     }
-    f64::from(rounds) / begun.elapsed().as_secs_f64()
+    f64::from(rounds) / (used(begun) - before).as_secs_f64()
 }
+
+/// What a hostile script of the largest size may repeat.
+const PIECES: [&str; 24] = [
+    "keep;",
+    "redirect \"a@x\";",
+    "if exists \"a\" { keep; }\n",
+    "if header :contains \"a\" \"b\" { stop; } keep;",
+    "if header :matches \"a\" \"*\" { set \"a\" \"${1}\"; }",
+    "set \"a\" \"${a}${a}x\"; redirect \"${a}@x\";",
+    "if true { if true { ",
+    "foreverypart { ",
+    "not ",
+    "(",
+    "{",
+    "}",
+    "\"",
+    "/***/",
+    "${hex:",
+    "a",
+    ":a ",
+    "# c\r",
+    "# rule:[x]\nif true { keep; }\n",
+    "if string \"a\" \"a\" { } elsif false { }",
+    "include \"a\";",
+    "global \"a\";",
+    "setflag \"a\"; addflag \"b\";",
+    "vacation \"a@b.c d@e.f\";",
+];
 
 fn main() {
     let parsed = rate(|| drop(black_box(parse(black_box(SCRIPT), Dialect::Pigeonhole))));
     let analysed = rate(|| drop(black_box(analyse(black_box(SCRIPT), Dialect::Pigeonhole, true))));
     println!("{} bytes: {parsed:.0} parsed/s, {analysed:.0} analysed/s", SCRIPT.len());
-    for piece in ["keep;", "redirect \"a@x\";", "if exists \"a\" { keep; }\n"] {
-        let large = piece.repeat((1 << 20) / piece.len());
+    for piece in PIECES {
+        let large = format!(
+            "require [\"variables\",\"include\",\"vacation\",\"imap4flags\",\"foreverypart\"];{}",
+            piece.repeat((1 << 20) / piece.len())
+        );
         println!("1 MiB of {piece:?}: {:?}", shortest(large.as_bytes()));
     }
 }
@@ -35,8 +74,9 @@ fn main() {
 fn shortest(script: &[u8]) -> Duration {
     let round = |_| {
         let begun = Instant::now();
+        let before = used(begun);
         black_box(analyse(black_box(script), Dialect::Pigeonhole, true));
-        begun.elapsed()
+        used(begun) - before
     };
-    (0..15).map(round).min().unwrap_or_default()
+    (0..3).map(round).min().unwrap_or_default()
 }

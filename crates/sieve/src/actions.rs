@@ -4,9 +4,10 @@ use crate::Dialect;
 use crate::arguments::Bound;
 use crate::destination::{bare_address, mailto_recipients};
 use crate::effects::{EffectKind, Form, Role, Target};
-use crate::evaluator::{Draft, Run};
+use crate::evaluator::{Done, Draft, Run};
 use crate::keep::Transfer;
-use crate::tree::CommandId;
+use crate::pigeonhole_address::is_pigeonhole_address;
+use crate::tree::{Argument, CommandId};
 use crate::value::{Part, Template, Value};
 use crate::vocabulary::Signature;
 
@@ -32,11 +33,62 @@ impl Run<'_, '_> {
             transfer = self.redirect_transfer(address, bound.has("copy"), transfer);
         }
         let list = kind == EffectKind::Redirect && bound.has("list");
-        let draft = Draft { kind, targets, list, transfer };
+        let arguments: Vec<&Argument> =
+            bound.positional.iter().copied().chain(bound.tags.iter().filter_map(|tag| tag.value)).collect();
+        let (content, steps) = (self.content(kind, bound), self.steps(&arguments));
+        let draft = Draft { kind, targets, list, transfer, content, steps };
+        let refusal = self.refused_at_run_time(&draft, bound);
         self.record(draft, start, end);
+        if let Some(why) = refusal {
+            self.abort(start, end, why);
+        }
+        if matches!(kind, EffectKind::Setflag | EffectKind::Addflag | EffectKind::Removeflag) {
+            self.change_flags(kind, bound);
+        }
         if let Some(variable) = bound.value("output") {
             self.assign_output(variable);
         }
+    }
+
+    /// What makes Pigeonhole end the run with an error when it gets here (measured).
+    fn refused_at_run_time(&mut self, draft: &Draft, bound: &Bound<'_>) -> Option<&'static str> {
+        if self.dialect != Dialect::Pigeonhole || self.is_gone() {
+            return None;
+        }
+        let first = draft.targets.first().map(|(value, _)| value);
+        let constant = first.and_then(Value::as_constant);
+        match (draft.kind, constant) {
+            (EffectKind::Redirect | EffectKind::Report, Some(address)) if !is_pigeonhole_address(address) => {
+                return Some("the address is invalid when the engine gets here");
+            }
+            (EffectKind::Notify, Some(uri)) if bound.last().is_some() && is_no_mailto(uri) => {
+                return Some("the method of notification is unknown when the engine gets here");
+            }
+            _ => {}
+        }
+        self.conflict(draft.kind)
+    }
+
+    /// A message is either refused or delivered, and answered once.
+    fn conflict(&mut self, kind: EffectKind) -> Option<&'static str> {
+        let done = &mut self.state.done;
+        let before = *done;
+        let conflicts = match kind {
+            EffectKind::Redirect | EffectKind::Keep | EffectKind::Fileinto | EffectKind::Pipe => {
+                done.delivered = true;
+                before.rejected
+            }
+            EffectKind::Reject => {
+                done.rejected = true;
+                before != Done::default()
+            }
+            EffectKind::Vacation => {
+                done.answered = true;
+                before.rejected || before.answered
+            }
+            _ => false,
+        };
+        conflicts.then_some("this action conflicts with one before it")
     }
 
     fn concerned(&self, kind: EffectKind, bound: &Bound<'_>) -> Vec<(Value, Role)> {
@@ -60,7 +112,7 @@ impl Run<'_, '_> {
         }
     }
 
-    fn each(&self, argument: Option<&crate::tree::Argument>, role: Role) -> Vec<(Value, Role)> {
+    fn each(&self, argument: Option<&Argument>, role: Role) -> Vec<(Value, Role)> {
         argument
             .map(|argument| self.members(argument))
             .unwrap_or_default()
@@ -96,6 +148,10 @@ impl Run<'_, '_> {
     }
 }
 
+fn is_no_mailto(uri: &[u8]) -> bool {
+    mailto_recipients(&String::from_utf8_lossy(uri)).is_none()
+}
+
 /// RFC 5228 §2.10.2 and RFC 3894: what each action does to the implicit keep.
 fn transfer(kind: EffectKind, bound: &Bound<'_>) -> Transfer {
     let copy = bound.has("copy");
@@ -121,7 +177,14 @@ pub(crate) fn form_of(draft: &Draft) -> Form {
     if draft.list {
         return Form::List;
     }
-    draft.targets.iter().map(|(value, role)| value_form(value, *role)).max().unwrap_or(Form::Exact)
+    let folders = draft.targets.iter().filter(|(_, role)| *role == Role::Mailbox).count();
+    let least = if folders > 1 { Form::Set } else { Form::Exact };
+    draft.targets.iter().map(|(value, role)| value_form(value, *role)).max().unwrap_or(Form::Exact).max(least)
+}
+
+/// How well a text is known.
+pub(crate) fn form_of_text(value: &Value) -> Form {
+    value_form(value, Role::Code)
 }
 
 fn value_form(value: &Value, role: Role) -> Form {
@@ -196,7 +259,10 @@ fn template_targets(template: &Template, role: Role, dialect: Dialect) -> Vec<Ta
             vec![address_target(&raw, role, dialect, true)]
         }
         // Blanks around the name of a folder belong to it.
-        Role::Mailbox => vec![Target { raw, address: None, role }],
+        Role::Mailbox => {
+            let seen = raw.split('\0').next().filter(|_| dialect.nul_ends_targets()).unwrap_or(&raw);
+            vec![Target { raw: seen.to_owned(), address: None, role }]
+        }
         _ => vec![Target { raw: raw.trim().to_owned(), address: None, role }],
     }
 }

@@ -3,9 +3,10 @@
 use crate::Dialect;
 use crate::arguments::Reading;
 use crate::check::{Checked, Included, check};
-use crate::effects::{Diagnostic, Effect, EffectKind, Reach, Severity};
+use crate::differences::{Difference, carriage_return_comments, differences};
+use crate::effects::{Diagnostic, Effect, EffectKind, Reach, Severity, Target};
 use crate::evaluator::{Findings, Prepared, World, evaluate};
-use crate::lexer::TokenKind;
+use crate::span::Span;
 use crate::tree::Tree;
 use std::collections::BTreeMap;
 
@@ -22,6 +23,13 @@ pub struct Analysis {
     pub covered_bytes: usize,
 }
 
+impl Analysis {
+    /// The place of a remark about the whole script.
+    pub(crate) fn start(&self) -> Span {
+        Span { start: 0, end: 0, line: 1, column: 1 }
+    }
+}
+
 /// What several engines make of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audit {
@@ -33,6 +41,8 @@ pub struct Audit {
     pub dialects: BTreeMap<Dialect, Analysis>,
     /// Whether the engines differ in whether they take it or in what it does.
     pub disagreement: bool,
+    /// Where they differ, and how.
+    pub differences: Vec<Difference>,
 }
 
 /// A script of a mailbox, or one that all mailboxes share.
@@ -61,12 +71,29 @@ pub struct Mailbox<'a> {
 pub fn audit(script: &[u8], dialects: &[Dialect], active: bool) -> Audit {
     let analyses: BTreeMap<Dialect, Analysis> =
         dialects.iter().map(|dialect| (*dialect, analyse(script, *dialect, active))).collect();
+    concluded(script.len(), analyses)
+}
+
+fn concluded(bytes: usize, analyses: BTreeMap<Dialect, Analysis>) -> Audit {
+    let differences = differences(&analyses);
     Audit {
-        bytes: script.len(),
+        bytes,
         covered_bytes: analyses.values().map(|analysis| analysis.covered_bytes).min().unwrap_or(0),
-        disagreement: disagree(&analyses),
+        disagreement: !differences.is_empty(),
+        differences,
         dialects: analyses,
     }
+}
+
+/// Analyses script number `number` of a mailbox as each dialect reads it, with its includes resolved.
+#[must_use]
+pub fn audit_in(mailbox: &Mailbox<'_>, number: usize, dialects: &[Dialect]) -> Audit {
+    let bytes = mailbox.scripts.get(number).map_or(0, |script| script.bytes.len());
+    let of = |dialect: &Dialect| {
+        let analyses = analyse_mailbox(mailbox, *dialect);
+        analyses.into_iter().nth(number).map(|analysis| (*dialect, analysis))
+    };
+    concluded(bytes, dialects.iter().filter_map(of).collect())
 }
 
 /// Analyses one script as one dialect reads it.
@@ -75,7 +102,7 @@ pub fn analyse(script: &[u8], dialect: Dialect, active: bool) -> Analysis {
     let world = World { scripts: vec![Prepared::new("", false, script, dialect)], complete: false };
     let findings = evaluate(&world, 0, dialect, false);
     let problems = checked(&world.scripts[0], dialect).problems;
-    conclude(&world.scripts[0], problems, findings, active)
+    conclude(&world.scripts[0], dialect, problems, findings, active)
 }
 
 /// Analyses every script of a mailbox with its includes resolved, in the order of `scripts`. What an
@@ -91,7 +118,7 @@ pub fn analyse_mailbox(mailbox: &Mailbox<'_>, dialect: Dialect) -> Vec<Analysis>
     let analyse_one = |(number, script): (usize, &Script<'_>)| {
         let findings = evaluate(&world, number, dialect, !script.active);
         let problems = std::mem::take(&mut checks[number].problems);
-        conclude(&world.scripts[number], problems, findings, script.active)
+        conclude(&world.scripts[number], dialect, problems, findings, script.active)
     };
     mailbox.scripts.iter().enumerate().map(analyse_one).collect()
 }
@@ -120,13 +147,20 @@ fn refuse_includers(world: &World<'_>, dialect: Dialect, checks: &mut [Checked])
 
 fn conclude(
     script: &Prepared<'_>,
+    dialect: Dialect,
     mut diagnostics: Vec<Diagnostic>,
     findings: Findings,
     active: bool,
 ) -> Analysis {
     diagnostics.extend(findings.diagnostics);
+    diagnostics.extend(carriage_return_comments(script.bytes, &script.tree).into_iter().map(|span| {
+        let message =
+            "a carriage return ends this comment for jsieve (James, Zimbra), which runs what follows";
+        Diagnostic { severity: Severity::Warning, span, message: message.to_owned() }
+    }));
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     let mut effects = findings.effects;
+    diagnostics.extend(too_many_redirects(&effects, dialect));
     if !active {
         effects.iter_mut().for_each(|effect| effect.reach = Reach::Inactive);
     }
@@ -136,6 +170,24 @@ fn conclude(
         effects,
         diagnostics,
     }
+}
+
+/// Engines stop a run that redirects to too many; how many is the administrator's choice, so that is told
+/// and not counted on.
+fn too_many_redirects(effects: &[Effect], dialect: Dialect) -> Option<Diagnostic> {
+    let limit = dialect.redirect_limit()?;
+    let sure =
+        effects.iter().filter(|effect| effect.kind == EffectKind::Redirect && effect.reach == Reach::Always);
+    let mut targets: Vec<&Target> = Vec::new();
+    for effect in sure {
+        let new = effect.targets.iter().find(|target| !targets.contains(target));
+        targets.extend(new);
+        if targets.len() > limit {
+            let message = format!("more redirects than the {limit} an engine allows unless told otherwise");
+            return Some(Diagnostic { severity: Severity::Warning, span: effect.span, message });
+        }
+    }
+    None
 }
 
 /// Bytes outside every region that is reported as unknown.
@@ -152,20 +204,9 @@ fn covered(script: &Prepared<'_>, effects: &[Effect]) -> usize {
     script.bytes.len() - uncovered
 }
 
-fn disagree(analyses: &BTreeMap<Dialect, Analysis>) -> bool {
-    let mut all = analyses.values();
-    let Some(first) = all.next() else { return false };
-    all.any(|other| other.accepted != first.accepted || other.effects != first.effects)
-}
-
 /// RFC 5228 engines do not end a hash comment at a lone CR, the jsieve of James and Zimbra does: whether
 /// a comment of this script holds text that only such an engine would run.
 #[must_use]
 pub fn hides_code_behind_carriage_return(script: &[u8], tree: &Tree) -> bool {
-    let comments = tree.tokens.iter().filter(|token| token.kind == TokenKind::LineComment);
-    comments.map(|token| token.bytes(script)).any(|comment| {
-        let text = comment.strip_suffix(b"\n").unwrap_or(comment);
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
-        text.contains(&b'\r')
-    })
+    !carriage_return_comments(script, tree).is_empty()
 }

@@ -5,6 +5,7 @@
 
 use crate::Dialect;
 use crate::arguments::{Bound, Reading, fits};
+use crate::constant::{Fixed, fixed_tests};
 use crate::destination::mailto_recipients;
 use crate::effects::{Diagnostic, Severity};
 use crate::lexer::TokenKind;
@@ -18,6 +19,10 @@ use crate::vocabulary::{
 };
 use std::borrow::Cow;
 use std::collections::HashSet;
+
+use pigeonhole::is_script_name;
+
+mod pigeonhole;
 
 /// How many problems are listed; after so many the answer is clear.
 const MAX_PROBLEMS: usize = 100;
@@ -50,8 +55,17 @@ impl Checked {
 }
 
 pub(crate) fn check(reading: Reading<'_>) -> Checked {
-    let mut check =
-        Check { reading, declared: HashSet::new(), problems: Vec::new(), included: Vec::new(), loops: 0 };
+    let fixed = if reading.dialect == Dialect::Pigeonhole { fixed_tests(reading) } else { Vec::new() };
+    let mut check = Check {
+        reading,
+        declared: HashSet::new(),
+        required: HashSet::new(),
+        fixed,
+        locals: HashSet::new(),
+        problems: Vec::new(),
+        included: Vec::new(),
+        loops: 0,
+    };
     check.grammar();
     check.nesting();
     check.tokens();
@@ -62,28 +76,15 @@ pub(crate) fn check(reading: Reading<'_>) -> Checked {
 struct Check<'t> {
     reading: Reading<'t>,
     declared: HashSet<Vec<u8>>,
+    /// Those of them that `require` names.
+    required: HashSet<Vec<u8>>,
+    /// What is known of each test; empty where the engine does not look.
+    fixed: Vec<Fixed>,
+    /// Variables used so far that were not declared global.
+    locals: HashSet<Vec<u8>>,
     problems: Vec<Diagnostic>,
     included: Vec<Included>,
     loops: usize,
-}
-
-/// What a test is known to yield when the script is compiled. Pigeonhole does not look at code that it
-/// thus knows to be dead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fixed {
-    True,
-    False,
-    Open,
-}
-
-impl Fixed {
-    fn inverted(self) -> Self {
-        match self {
-            Self::True => Self::False,
-            Self::False => Self::True,
-            Self::Open => Self::Open,
-        }
-    }
 }
 
 impl<'t> Check<'t> {
@@ -186,6 +187,7 @@ impl<'t> Check<'t> {
             }
         }
         self.block(first, &mut previous);
+        self.dependencies();
     }
 
     fn misplaced_require(&mut self, id: CommandId, header: bool) {
@@ -240,6 +242,9 @@ impl<'t> Check<'t> {
         self.particular(signature.name, &bound, command);
         let looping = usize::from(signature.name == "foreverypart");
         self.loops += looping;
+        if self.loops > self.reading.dialect.loop_limit() {
+            self.refuse(command.start, command.end, "loops nested deeper than the engine allows");
+        }
         if fixed != Fixed::False || !self.is_pigeonhole() || !signature.block {
             self.inner_block(command);
         }
@@ -289,6 +294,9 @@ impl<'t> Check<'t> {
             return;
         }
         self.argument_types(signature, bound, start, end);
+        if self.is_pigeonhole() {
+            self.pigeonhole_arguments(signature, bound, start, end);
+        }
     }
 
     /// The older notify has no positional argument, the newer exactly one.
@@ -389,7 +397,7 @@ impl<'t> Check<'t> {
         let tree = self.reading.tree;
         let mut whole = if first.is_some() { end.inverted() } else { Fixed::Open };
         for id in tree.test_list(first) {
-            let fixed = self.test(&tree.tests[id as usize]);
+            let fixed = self.test(id);
             if fixed == end {
                 whole = end;
                 if self.is_pigeonhole() {
@@ -402,7 +410,9 @@ impl<'t> Check<'t> {
         whole
     }
 
-    fn test(&mut self, test: &'t Test) -> Fixed {
+    fn test(&mut self, id: TestId) -> Fixed {
+        let tree = self.reading.tree;
+        let test = &tree.tests[id as usize];
         let fold = self.reading.dialect.folds_keywords();
         let Some(name) = test.name else { return self.any_or_all(test.first, Fixed::True) };
         let Some(signature) = vocabulary::test(self.reading.text(name), fold) else {
@@ -420,22 +430,39 @@ impl<'t> Check<'t> {
             "true" => Fixed::True,
             "false" => Fixed::False,
             "not" | "anyof" | "allof" => inner,
-            "ihave" => self.ihave(&bound),
+            "ihave" => self.ihave(id, &bound),
             _ => Fixed::Open,
         }
     }
 
-    /// RFC 5463 §4: what is there need not be required any more. Stalwart insists (measured). Pigeonhole
-    /// decides only absence when it compiles: code behind a capability that is there is always looked at.
-    fn ihave(&mut self, bound: &Bound<'_>) -> Fixed {
-        let names = self.strings(bound.last());
-        if self.is_pigeonhole() && names.iter().any(|(_, name)| !pigeonhole_knows(name)) {
-            return Fixed::False;
+    /// RFC 5463 §4: what is there need not be required any more. Stalwart insists (measured).
+    fn ihave(&mut self, id: TestId, bound: &Bound<'_>) -> Fixed {
+        let fixed = self.fixed.get(id as usize).copied().unwrap_or(Fixed::Open);
+        if fixed == Fixed::Open && self.reading.dialect != Dialect::Stalwart {
+            for (token, name) in self.names(bound.last()) {
+                self.declare(token, name.into_owned());
+            }
         }
-        if self.reading.dialect != Dialect::Stalwart {
-            self.declared.extend(names.into_iter().map(|(_, name)| name.into_owned()));
+        fixed
+    }
+
+    fn declare(&mut self, token: u32, name: Vec<u8>) {
+        self.declared.insert(name);
+        const RIVALS: [(&[u8], &[u8]); 2] = [(b"notify", b"enotify"), (b"imapflags", b"imap4flags")];
+        let both = |(old, new): &(&[u8], &[u8])| self.declared.contains(*old) && self.declared.contains(*new);
+        if self.is_pigeonhole() && RIVALS.iter().any(both) {
+            self.refuse_token(token, "the old and the new form of an extension together");
         }
-        Fixed::Open
+    }
+
+    /// Names that the script gives, as the engine reads them.
+    fn names(&self, argument: Option<&Argument>) -> Vec<(u32, Cow<'t, [u8]>)> {
+        if !self.reading.dialect.reads_names_raw() {
+            return self.strings(argument);
+        }
+        let tokens = argument.map(|argument| self.reading.tree.strings_of(argument)).unwrap_or_default();
+        let text = |token: u32| text_of(self.reading.text(token), self.reading.dialect, false);
+        tokens.iter().map(|token| (*token, text(*token))).collect()
     }
 
     fn strings(&self, argument: Option<&Argument>) -> Vec<(u32, Cow<'t, [u8]>)> {
@@ -446,17 +473,27 @@ impl<'t> Check<'t> {
         tokens.iter().map(|token| (*token, text(*token))).collect()
     }
 
+    /// The texts without variables in them.
+    fn constants(&self, argument: Option<&Argument>) -> Vec<Cow<'t, [u8]>> {
+        self.strings(argument).into_iter().filter_map(|(_, text)| self.whole(text)).collect()
+    }
+
     /// The text of a string without variables in it.
-    fn constant(&self, argument: Option<&Argument>) -> Option<Cow<'t, [u8]>> {
+    pub(super) fn constant(&self, argument: Option<&Argument>) -> Option<Cow<'t, [u8]>> {
         let (_, text) = self.strings(argument).into_iter().next()?;
+        self.whole(text)
+    }
+
+    fn whole(&self, text: Cow<'t, [u8]>) -> Option<Cow<'t, [u8]>> {
         let variables =
             self.reading.dialect.expands_without_require() || self.declared.contains(b"variables".as_slice());
-        let whole = !variables || pieces(&text).iter().all(|piece| matches!(piece, Piece::Text(_)));
+        let whole = !variables
+            || pieces(&text, self.reading.dialect).iter().all(|piece| matches!(piece, Piece::Text(_)));
         whole.then_some(text)
     }
 
     fn require(&mut self, bound: &Bound<'_>) {
-        for (token, name) in self.strings(bound.last()) {
+        for (token, name) in self.names(bound.last()) {
             let unknown = self.is_pigeonhole() && !pigeonhole_knows(&name);
             if unknown || differs_only_in_case(&name) {
                 self.refuse_token(token, "a capability the engine does not have");
@@ -465,7 +502,8 @@ impl<'t> Check<'t> {
                 let message = "a capability that only some installations switch on";
                 self.problem(Severity::Warning, at.start, at.end, message);
             }
-            self.declared.insert(name.into_owned());
+            self.required.insert(name.to_vec());
+            self.declare(token, name.into_owned());
         }
     }
 
@@ -482,19 +520,20 @@ impl<'t> Check<'t> {
             }
             "include" if self.is_pigeonhole() => self.include(bound, command),
             "setflag" | "addflag" | "removeflag" if bound.positional.len() == 2 => {
-                self.flag_variable(command);
+                self.flag_variable(bound, command);
             }
             "global" if !self.declared.contains(b"variables".as_slice()) => {
                 self.refuse_strictly(command.start, command.end, "`global` without the variables capability");
-            }
-            "extracttext" if !self.declared.contains(b"foreverypart".as_slice()) => {
-                self.refuse_strictly(command.start, command.end, "`extracttext` without foreverypart");
             }
             _ => {}
         }
     }
 
-    fn flag_variable(&mut self, command: &Command) {
+    fn flag_variable(&mut self, bound: &Bound<'_>, command: &Command) {
+        let name = self.names(bound.at(0)).into_iter().next().map(|(_, name)| name);
+        if self.is_pigeonhole() && name.is_some_and(|name| !self.is_assignable(&name)) {
+            self.refuse(command.start, command.end, "not the name of a variable that can be set");
+        }
         if !self.declared.contains(b"variables".as_slice()) {
             self.refuse_strictly(command.start, command.end, "a variable without the variables capability");
         }
@@ -537,7 +576,10 @@ impl<'t> Check<'t> {
     }
 
     fn include(&mut self, bound: &Bound<'_>, command: &Command) {
-        if bound.has("personal") && bound.has("global") {
+        let name = self.constant(bound.last());
+        if name.is_some_and(|name| !is_script_name(&name)) {
+            self.refuse(command.start, command.end, "not the name of a script");
+        } else if bound.has("personal") && bound.has("global") {
             self.refuse(command.start, command.end, "both `:personal` and `:global`");
         } else if bound.last().is_some() && self.constant(bound.last()).is_none() {
             self.refuse(command.start, command.end, "the name of an included script must be constant");
@@ -559,7 +601,7 @@ impl<'t> Check<'t> {
         if levels.windows(2).any(|pair| pair[0] == pair[1]) {
             self.refuse(command.start, command.end, "two modifiers of the same precedence");
         }
-        let name = self.strings(bound.at(0)).into_iter().next().map(|(_, name)| name);
+        let name = self.names(bound.at(0)).into_iter().next().map(|(_, name)| name);
         if name.is_some_and(|name| !self.is_assignable(&name)) && self.reading.dialect != Dialect::Stalwart {
             self.refuse(command.start, command.end, "not the name of a variable that can be set");
         }
@@ -567,9 +609,17 @@ impl<'t> Check<'t> {
 
     fn is_assignable(&self, name: &[u8]) -> bool {
         let namespaced = name.contains(&b'.');
-        let global = name.to_ascii_lowercase().starts_with(b"global.")
-            && self.declared.contains(b"include".as_slice());
-        is_variable_name(name) && match_number(name).is_none() && (!namespaced || global)
+        let global = name.get(..7).is_some_and(|space| space.eq_ignore_ascii_case(b"global."))
+            && self.declared.contains(b"include".as_slice())
+            && self.is_plain_variable(&name[7..]);
+        let dialect = self.reading.dialect;
+        is_variable_name(name, dialect) && match_number(name, dialect).is_none() && (!namespaced || global)
+    }
+
+    /// A name without dots that is no number.
+    fn is_plain_variable(&self, name: &[u8]) -> bool {
+        let dialect = self.reading.dialect;
+        is_variable_name(name, dialect) && match_number(name, dialect).is_none() && !name.contains(&b'.')
     }
 
     fn particular_test(&mut self, name: &str, bound: &Bound<'_>, test: &Test) {
@@ -593,9 +643,7 @@ impl<'t> Check<'t> {
     fn address_headers(&mut self, bound: &Bound<'_>, test: &Test) {
         let known =
             |name: &[u8]| ADDRESS_HEADERS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name));
-        if let Some(name) = self.constant(bound.at(0))
-            && !known(&name)
-        {
+        if !self.constants(bound.at(0)).iter().all(|name| known(name)) {
             self.refuse(test.start, test.end, "a header field that holds no addresses");
         }
     }
@@ -606,6 +654,11 @@ impl<'t> Check<'t> {
         };
         if self.strings(bound.at(0)).iter().any(|(_, name)| !known(name)) {
             self.refuse(test.start, test.end, "an unknown part of the envelope");
+        }
+        let parts = ["all", "localpart", "domain", "user", "detail"];
+        let login = |(_, name): &(u32, Cow<'_, [u8]>)| name.eq_ignore_ascii_case(b"auth");
+        if parts.iter().any(|part| bound.has(part)) && self.strings(bound.at(0)).iter().any(login) {
+            self.refuse(test.start, test.end, "an address part of what is no address");
         }
     }
 
@@ -637,6 +690,10 @@ fn group(tag: &'static str) -> &'static str {
     match tag {
         "is" | "contains" | "matches" | "regex" | "count" | "value" => "match type",
         "all" | "localpart" | "domain" | "user" | "detail" => "address part",
+        "zone" | "originalzone" => "zone",
+        "days" | "seconds" => "period",
+        "type" | "subtype" | "contenttype" | "param" => "mime option",
+        "header" | "uniqueid" => "what makes a duplicate",
         other => other,
     }
 }

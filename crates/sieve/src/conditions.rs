@@ -1,6 +1,7 @@
 //! The way to an effect, as text.
 
-use crate::tree::Tree;
+use crate::classes::Classes;
+use crate::tree::{TestId, Tree};
 
 /// How long the text of the conditions of one effect may become.
 const MAX_CONDITION_BYTES: usize = 300;
@@ -10,10 +11,16 @@ const MAX_CONDITION_BYTES: usize = 300;
 pub(crate) struct Step {
     /// The script, by number.
     pub(crate) script: usize,
+    /// The test, by number.
+    pub(crate) test: TestId,
     /// The bytes of the test.
     pub(crate) start: usize,
     pub(crate) end: usize,
     pub(crate) negated: bool,
+    /// What it asks about.
+    pub(crate) classes: Classes,
+    /// What it and all steps before it ask about.
+    pub(crate) so_far: Classes,
 }
 
 /// A test as one line: comments dropped, blanks joined, control characters shown as `?`, shortened.

@@ -8,6 +8,9 @@ use crate::effects::Role;
 /// all mean the same mailbox.
 #[must_use]
 pub fn bare_address(raw: &str) -> Option<String> {
+    if let Some((local, domain)) = plain_parts(raw.trim()) {
+        return Some(format!("{local}@{}", domain.to_ascii_lowercase()));
+    }
     let plain = without_comments(raw)?;
     let inner = angle_part(&plain)?;
     let compact = without_blanks(&inner);
@@ -17,7 +20,38 @@ pub fn bare_address(raw: &str) -> Option<String> {
     let sound = !local.is_empty() && !domain.is_empty() && !domain.contains([',', ';', ':', '<', '>']);
     let literal = domain.starts_with('[') && domain.ends_with(']');
     let lonely = !local.starts_with('"') && local.contains(['@', ',', ';', '<', '>', ':']);
-    ((sound || literal) && !lonely).then(|| format!("{local}@{domain}"))
+    ((sound || literal) && !lonely).then(|| format!("{}@{domain}", local_part(local)))
+}
+
+/// The parts of an address that needs no second look: dot-atoms of ASCII letters, digits and few marks.
+fn plain_parts(raw: &str) -> Option<(&str, &str)> {
+    let (local, domain) = raw.split_once('@')?;
+    let atoms = |text: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_+.".contains(&byte);
+        let dotted = text.starts_with('.') || text.ends_with('.') || text.contains("..");
+        !text.is_empty() && !dotted && text.bytes().all(plain)
+    };
+    (atoms(local) && atoms(domain)).then_some((local, domain))
+}
+
+/// RFC 5322 §3.4.1: quotes are no part of the name. They stay only where it could not be written without.
+fn local_part(written: &str) -> String {
+    let quoted = written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let (mut name, mut escaped) = (String::with_capacity(written.len()), false);
+    for character in quoted.unwrap_or(written).chars() {
+        escaped = quoted.is_some() && character == '\\' && !escaped;
+        if !escaped {
+            name.push(character);
+        }
+    }
+    let is_atom = |part: &str| {
+        let special = |character: char| " \t\r\n()<>[]:;@\\,\"".contains(character) || character.is_control();
+        !part.is_empty() && !part.contains(special)
+    };
+    if name.split('.').all(is_atom) {
+        return name;
+    }
+    format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// RFC 5322 §3.2.2: comments nest and count as white space. None when one is not closed.
@@ -175,6 +209,9 @@ mod tests {
         ] {
             assert_eq!(bare_address(raw).as_deref(), Some("a@x.example"), "{raw}");
         }
+        assert_eq!(bare_address("\"a\\b\"@x").as_deref(), Some("ab@x"));
+        assert_eq!(bare_address(".a@x").as_deref(), Some("\".a\"@x"));
+        assert_eq!(bare_address(r#""a\"b"@x"#).as_deref(), Some(r#""a\"b"@x"#));
         assert_eq!(bare_address("\"a b\"@x").as_deref(), Some("\"a b\"@x"));
         assert_eq!(bare_address("\"a@b\"@[1.2.3.4]").as_deref(), Some("\"a@b\"@[1.2.3.4]"));
         for raw in ["", "a", "a@", "@x", "a@x, b@y", "a@x (", "<a@x> b", "<@r:a@x>"] {

@@ -71,6 +71,32 @@ impl Dialect {
         self == Self::Pigeonhole
     }
 
+    /// Pigeonhole reads names of capabilities and variables as they stand: nothing in them is decoded or
+    /// expanded (measured).
+    pub(crate) fn reads_names_raw(self) -> bool {
+        self == Self::Pigeonhole
+    }
+
+    /// How many digits may name a byte in `${hex:...}`.
+    pub(crate) fn hex_digits(self) -> usize {
+        if self == Self::Pigeonhole { 2 } else { usize::MAX }
+    }
+
+    /// The longest name between dots that `${...}` refers to; longer ones stay text.
+    pub(crate) fn variable_name_limit(self) -> usize {
+        if self == Self::Pigeonhole { 64 } else { usize::MAX }
+    }
+
+    /// The highest match variable that ever holds anything.
+    pub(crate) fn match_limit(self) -> usize {
+        if self == Self::Pigeonhole { 31 } else { usize::MAX }
+    }
+
+    /// Pigeonhole looks at a string only up to a NUL when it names a folder or an address.
+    pub(crate) fn nul_ends_targets(self) -> bool {
+        self == Self::Pigeonhole
+    }
+
     /// Stalwart ignores what stands between `text:` and the end of its line.
     pub(crate) fn ignores_text_junk(self) -> bool {
         self == Self::Stalwart
@@ -90,6 +116,25 @@ impl Dialect {
         match self {
             Self::Pigeonhole => 31,
             Self::Cyrus | Self::Stalwart => usize::MAX,
+        }
+    }
+
+    /// How many `foreverypart` may stand inside one another.
+    pub(crate) fn loop_limit(self) -> usize {
+        match self {
+            Self::Pigeonhole => 4,
+            Self::Cyrus => usize::MAX,
+            Self::Stalwart => 3,
+        }
+    }
+
+    /// How many redirects one run may make before the engine gives up, where it is known to count; what a
+    /// server is told otherwise is not in the script.
+    pub(crate) fn redirect_limit(self) -> Option<usize> {
+        match self {
+            Self::Pigeonhole => Some(4),
+            Self::Cyrus => None,
+            Self::Stalwart => Some(1),
         }
     }
 

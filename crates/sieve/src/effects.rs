@@ -86,6 +86,16 @@ kinds! {
     Processimip = "processimip",
     /// vnd.cyrus.implicit_keep_target: unfiled mail goes to another folder.
     ImplicitKeepTarget = "implicit_keep_target",
+    /// Zimbra: the message is tagged.
+    Tag = "tag",
+    /// Zimbra: the message is flagged.
+    Flag = "flag",
+    /// Zimbra: the sender gets an answer.
+    Reply = "reply",
+    /// vnd.stalwart.expressions: a variable gets the value of an expression.
+    Let = "let",
+    /// vnd.stalwart.expressions: an expression is run for its effects.
+    Eval = "eval",
     /// vnd.proton.expire: the message is deleted later.
     Expire = "expire",
     /// vnd.proton.expire: the deletion is called off.
@@ -105,6 +115,9 @@ macro_rules! named {
         pub enum $type { $($(#[$doc])* $variant),+ }
 
         impl $type {
+            /// Every one.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
             /// The name used in reports.
             #[must_use]
             pub fn name(self) -> &'static str {
@@ -189,6 +202,84 @@ named! {
     }
 }
 
+named! {
+    /// What a condition on the way to an effect asks about.
+    ConditionClass {
+        /// Who sent the message.
+        Sender = "sender",
+        /// To whom it was sent.
+        Recipient = "recipient",
+        /// What it says.
+        Keyword = "keyword",
+        /// How large it is.
+        Size = "size",
+        /// What time it is.
+        Time = "time",
+        /// The server, the mailbox, its flags, or what came before.
+        Environment = "environment",
+        /// A test this library does not know.
+        Other = "other",
+    }
+}
+
+named! {
+    /// Whether the program that wrote a script shows an effect to its user.
+    Visible {
+        /// It does.
+        Yes = "yes",
+        /// It does not.
+        No = "no",
+        /// That cannot be told from the script.
+        Unknown = "unknown",
+    }
+}
+
+/// The days between which an effect can happen, as the script writes them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct TimeWindow {
+    /// It sleeps before.
+    pub not_before: Option<String>,
+    /// It is over afterwards.
+    pub not_after: Option<String>,
+}
+
+/// The text that an answer, a refusal or a notification carries.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Content {
+    /// How well the text is known.
+    pub form: Form,
+    /// Whether parts of the message that is answered are in it.
+    pub from_message: bool,
+    /// Addresses and links in it.
+    pub mentions: Vec<String>,
+}
+
+/// A step by which a target came to be what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Step {
+    /// The script that holds it; empty for a single unnamed script.
+    pub script: String,
+    /// Where.
+    pub span: Span,
+    /// What happens there.
+    pub what: &'static str,
+}
+
+/// How the program that wrote a script treats an effect.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UiView {
+    /// The program family.
+    pub ui: &'static str,
+    /// Whether its user sees the effect.
+    pub visible: Visible,
+    /// Why not, or why that is not known; empty when it is shown.
+    pub why: &'static str,
+    /// Whether the rule is switched on there.
+    pub enabled: bool,
+    /// Whether the program writes the script from a database of its own, so that a removed effect comes back.
+    pub rewritten: bool,
+}
+
 /// Whom or what an effect concerns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
@@ -220,6 +311,8 @@ pub struct UiRule {
 /// One thing a script can do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Effect {
+    /// A name that survives a new layout of the script: what it does to whom, and which of several alike it is.
+    pub id: String,
     /// What it does.
     pub kind: EffectKind,
     /// Whom or what it concerns.
@@ -232,10 +325,20 @@ pub struct Effect {
     pub local_copy: LocalCopy,
     /// The command, from its name to its `;`, in the script named by `script`.
     pub span: Span,
+    /// What the tests passed on the way ask about; empty for always.
+    pub classes: Vec<ConditionClass>,
+    /// The days between which it can happen.
+    pub window: TimeWindow,
+    /// The text it sends, where it sends one of its own.
+    pub content: Option<Content>,
+    /// The steps that made its targets what they are.
+    pub steps: Vec<Step>,
     /// When it happens, as normalised text of the tests passed on the way; empty for always.
     pub conditions: String,
     /// The rule as a mail program shows it.
     pub rule_name: Option<UiRule>,
+    /// How the program that wrote the script treats it; none when no such program is known.
+    pub ui: Option<UiView>,
     /// Whether whoever sends a message chooses a target or part of one.
     pub sender_controlled: bool,
     /// The scripts that led here by `include`, outermost first; empty in the script itself.

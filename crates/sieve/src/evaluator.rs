@@ -5,15 +5,20 @@
 
 use crate::Dialect;
 use crate::arguments::{Bound, Reading};
+use crate::classes::{Classes, classes_of, window_of};
 use crate::conditions::{Step, path_text, test_text};
+use crate::constant::{Fixed, fixed_tests};
 use crate::destination::bare_address;
-use crate::effects::{Diagnostic, Effect, EffectKind, LocalCopy, Reach, Role, Severity, Target};
+use crate::effects::{
+    self, Content, Diagnostic, Effect, EffectKind, LocalCopy, Reach, Role, Severity, Target, TimeWindow,
+};
 use crate::keep::{Fates, Trace, Transfer, anything_in, settle};
 use crate::outcomes::Outcome;
+use crate::provenance::Origins;
 use crate::store::{Changes, GLOBAL, Key, MatchState, Store};
 use crate::strings::Expansion;
 use crate::tree::{CommandId, Tree};
-use crate::ui::{RuleMark, rule_at, rule_marks};
+use crate::ui::Ui;
 use crate::value::Value;
 use crate::vocabulary;
 use std::collections::{HashMap, HashSet};
@@ -22,8 +27,15 @@ use std::collections::{HashMap, HashSet};
 const MAX_STEPS: usize = 2_000_000;
 /// Pigeonhole refuses deeper includes, Stalwart far shallower ones.
 const MAX_INCLUDE_DEPTH: usize = 10;
+/// How many effects one analysis lists. What a person writes has some hundreds; a script made to have more is
+/// reported as unknown from there on.
+const MAX_EFFECTS: usize = 16_384;
+/// How many bytes all targets together may have, for the same reason.
+const MAX_TARGET_BYTES: usize = 4 << 20;
 /// How deep blocks may nest over all included scripts together.
 const MAX_DEPTH: usize = 400;
+/// How many steps on the way to an effect are searched for dates.
+const MAX_WINDOW_STEPS: usize = 64;
 /// How much of unknown code is shown.
 const MAX_CODE_EXCERPT: usize = 80;
 /// Loops inside more loops than this are not run twice to find what a variable may become.
@@ -36,14 +48,20 @@ pub(crate) struct Prepared<'a> {
     pub(crate) global: bool,
     pub(crate) bytes: &'a [u8],
     pub(crate) tree: Tree,
-    marks: Vec<RuleMark>,
+    ui: Ui,
+    /// What the engine knows of each test before it runs; empty where it does not look.
+    fixed: Vec<Fixed>,
 }
 
 impl<'a> Prepared<'a> {
     pub(crate) fn new(name: &'a str, global: bool, bytes: &'a [u8], dialect: Dialect) -> Self {
         let tree = crate::parser::parse(bytes, dialect);
-        let marks = rule_marks(bytes, &tree);
-        Self { name, global, bytes, tree, marks }
+        let ui = Ui::of(name, bytes, &tree);
+        let fixed = match dialect {
+            Dialect::Pigeonhole => fixed_tests(Reading { script: bytes, tree: &tree, dialect }),
+            Dialect::Cyrus | Dialect::Stalwart => Vec::new(),
+        };
+        Self { name, global, bytes, tree, ui, fixed }
     }
 }
 
@@ -72,9 +90,18 @@ pub(crate) fn evaluate(
     let mut run = Run::new(world, dialect, entered_elsewhere);
     run.script(entry);
     let mut findings = run.findings;
-    settle(&run.trace, &mut |effect, copy| findings.effects[effect].local_copy = copy);
+    settle(&run.trace, &mut |effect, settled| {
+        let effect = &mut findings.effects[effect];
+        effect.local_copy = settled.copy;
+        effect.reach = match effect.reach {
+            _ if settled.undone => Reach::Dead,
+            Reach::Always if settled.perhaps_undone => Reach::Conditional,
+            reach => reach,
+        };
+    });
     findings.effects.sort_by(|a, b| (&a.via, a.span).cmp(&(&b.via, b.span)));
     findings.effects.dedup();
+    crate::identity::name_all(&mut findings.effects);
     findings
 }
 
@@ -94,6 +121,26 @@ pub(crate) struct State {
     may_have_left: bool,
     fates: Fates,
     pub(crate) matches: MatchState,
+    /// What every way here has surely done, as far as later actions may conflict with it.
+    pub(crate) done: Done,
+}
+
+/// Actions that exclude others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Done {
+    pub(crate) delivered: bool,
+    pub(crate) rejected: bool,
+    pub(crate) answered: bool,
+}
+
+impl Done {
+    fn and(self, other: Self) -> Self {
+        Self {
+            delivered: self.delivered && other.delivered,
+            rejected: self.rejected && other.rejected,
+            answered: self.answered && other.answered,
+        }
+    }
 }
 
 /// A script being run.
@@ -119,6 +166,8 @@ pub(crate) struct Draft {
     pub(crate) targets: Vec<(Value, Role)>,
     pub(crate) list: bool,
     pub(crate) transfer: Transfer,
+    pub(crate) content: Option<Content>,
+    pub(crate) steps: Vec<effects::Step>,
 }
 
 pub(crate) struct Run<'w, 'a> {
@@ -134,6 +183,7 @@ pub(crate) struct Run<'w, 'a> {
     rehearsing: usize,
     globals_unknown: bool,
     path: Vec<Step>,
+    pub(crate) origins: Origins,
     trace: Vec<Trace>,
     included: HashSet<usize>,
     /// Where `redirect :copy` has sent the message, and whether it surely has.
@@ -142,6 +192,8 @@ pub(crate) struct Run<'w, 'a> {
     copied_anywhere: bool,
     scopes: u32,
     steps: usize,
+    target_bytes: usize,
+    given_up: bool,
     depth: usize,
     loops: usize,
 }
@@ -157,6 +209,7 @@ impl<'w, 'a> Run<'w, 'a> {
                 may_have_left: false,
                 fates: Fates::START,
                 matches: MatchState::Empty,
+                done: Done::default(),
             },
             frames: Vec::new(),
             findings: Findings::default(),
@@ -164,12 +217,15 @@ impl<'w, 'a> Run<'w, 'a> {
             rehearsing: 0,
             globals_unknown,
             path: Vec::new(),
+            origins: Origins::default(),
             trace: Vec::new(),
             included: HashSet::new(),
             copied_to: HashMap::new(),
             copied_anywhere: false,
             scopes: GLOBAL,
             steps: 0,
+            target_bytes: 0,
+            given_up: false,
             depth: 0,
             loops: 0,
         }
@@ -206,7 +262,7 @@ impl<'w, 'a> Run<'w, 'a> {
         let tree = &self.world.scripts[number].tree;
         if self.frames.len() == 1 {
             // In the largest scripts nearly every command is an effect; growing step by step costs more.
-            self.findings.effects.reserve(tree.commands.len());
+            self.findings.effects.reserve(tree.commands.len().min(MAX_EFFECTS));
             self.trace.reserve(tree.block(tree.first).count());
         }
         self.block(tree.first);
@@ -242,9 +298,13 @@ impl<'w, 'a> Run<'w, 'a> {
         let reading = self.reading();
         let command = &reading.tree.commands[id as usize];
         self.steps += 1;
-        if self.steps > MAX_STEPS || self.depth > MAX_DEPTH {
+        if self.is_exhausted() {
+            self.give_up(command.start);
+            return None;
+        }
+        if self.depth > MAX_DEPTH {
             self.gave_up(command.start, command.end);
-            return if self.steps > MAX_STEPS { None } else { command.next };
+            return command.next;
         }
         let Some(signature) = vocabulary::command(reading.text(command.name), self.dialect.folds_keywords())
         else {
@@ -259,17 +319,40 @@ impl<'w, 'a> Run<'w, 'a> {
             "if" => return self.conditional_chain(id),
             "elsif" | "else" => self.perhaps(command.block),
             "require" => self.require(&bound),
-            "stop" | "error" => self.leave(Gone::Stopped, Trace::Stop),
+            "stop" => self.leave(Gone::Stopped, Trace::Stop),
+            "error" => self.abort(command.start, command.end, "ends with an error here"),
             "return" => self.leave_included(),
             "break" => self.leave(Gone::Returned, Trace::Break),
             "foreverypart" => self.every_part(command.block),
-            "set" => self.set(&bound),
+            // Zimbra keeps rules that are switched off so.
+            "disabled_if" => self.as_dead(|run| run.block(command.block)),
+            "let" => {
+                self.action(id, signature, &bound);
+                self.assign_expression(&bound);
+            }
+            "set" => self.set(&bound, (command.start, command.end)),
             "global" => self.declare_globals(&bound),
-            "extracttext" => self.extract_text(&bound),
+            "extracttext" => self.extract_text(&bound, (command.start, command.end)),
             "include" => self.include(id, &bound),
             _ => self.action(id, signature, &bound),
         }
         command.next
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.steps > MAX_STEPS
+            || self.findings.effects.len() >= MAX_EFFECTS
+            || self.target_bytes > MAX_TARGET_BYTES
+    }
+
+    /// From here to the end of the script nothing is known. Told once: the blocks around end here too.
+    fn give_up(&mut self, start: usize) {
+        if !std::mem::replace(&mut self.given_up, true) {
+            let end = self.reading().script.len();
+            self.gave_up(start, end);
+        }
+        self.state.may_have_left = true;
+        self.frame_mut().stopped = true;
     }
 
     fn gave_up(&mut self, start: usize, end: usize) {
@@ -299,8 +382,14 @@ impl<'w, 'a> Run<'w, 'a> {
     fn opaque(&mut self, start: usize, end: usize, transfer: Transfer) {
         let bytes = self.reading().script.get(start..end.min(start + MAX_CODE_EXCERPT)).unwrap_or_default();
         let code = Value::constant(bytes);
-        let draft =
-            Draft { kind: EffectKind::Unknown, targets: vec![(code, Role::Code)], list: false, transfer };
+        let draft = Draft {
+            kind: EffectKind::Unknown,
+            targets: vec![(code, Role::Code)],
+            list: false,
+            transfer,
+            content: None,
+            steps: Vec::new(),
+        };
         self.record(draft, start, end);
     }
 
@@ -313,8 +402,8 @@ impl<'w, 'a> Run<'w, 'a> {
         let reading = self.reading();
         let Some(argument) = bound.last() else { return };
         for token in reading.tree.strings_of(argument) {
-            if let Some(capability) = self.string(*token).as_constant() {
-                self.enable(capability);
+            if let Some(capability) = self.name(*token) {
+                self.enable(&capability);
             }
         }
     }
@@ -343,6 +432,30 @@ impl<'w, 'a> Run<'w, 'a> {
             frame.stopped |= gone == Gone::Stopped;
         }
         self.trace.push(trace);
+    }
+
+    /// The engine stops with an error: nothing of what this way did before is carried out, and the message
+    /// is kept.
+    pub(crate) fn abort(&mut self, start: usize, end: usize, why: &str) {
+        if self.state.gone == Gone::No {
+            self.diagnose(start, end, Severity::Warning, &format!("{why}: nothing on the way here is done"));
+        }
+        self.leave(Gone::Stopped, Trace::Abort);
+    }
+
+    /// What is known of a test before anything runs.
+    pub(crate) fn fixed(&self, test: u32) -> Fixed {
+        let fixed = &self.world.scripts[self.frame().script].fixed;
+        fixed.get(test as usize).copied().unwrap_or(Fixed::Open)
+    }
+
+    /// Runs something that the engine knows to be dead, so that its effects are named as such.
+    pub(crate) fn as_dead<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.state.clone();
+        self.state.gone = Gone::Stopped;
+        let result = run(self);
+        self.state = before;
+        result
     }
 
     /// RFC 6609 §3.3: outside an included script, `return` is `stop`.
@@ -398,9 +511,9 @@ impl<'w, 'a> Run<'w, 'a> {
         };
         let mut steps = chain.failed.clone();
         if let (Outcome::Maybe(_), Some(test)) = (&outcome, command.test) {
-            let test = &self.reading().tree.tests[test as usize];
-            steps.push(Step { script: chain.script, start: test.start, end: test.end, negated: false });
-            chain.fail(test.start, test.end);
+            let step = self.step(chain.script, test);
+            steps.push(step);
+            chain.fail(step);
         }
         let open = !closed && outcome != Outcome::False;
         match &outcome {
@@ -413,17 +526,17 @@ impl<'w, 'a> Run<'w, 'a> {
         Branch { open, steps, block: command.block, matches }
     }
 
+    fn step(&self, script: usize, test: u32) -> Step {
+        let reading = self.reading();
+        let place = &reading.tree.tests[test as usize];
+        let classes = classes_of(reading, test);
+        Step { script, test, start: place.start, end: place.end, negated: false, classes, so_far: classes }
+    }
+
     /// A test behind one that always holds is never run; it still has effects to name as dead.
     fn chain_test(&mut self, test: u32, listed: bool, closed: bool) -> Outcome {
-        let before = self.state.clone();
-        if closed {
-            self.state.gone = Gone::Stopped;
-        }
-        let outcome = if listed { self.bare_list(test) } else { self.outcome(test) };
-        if closed {
-            self.state = before;
-        }
-        outcome
+        let run = |run: &mut Self| if listed { run.bare_list(test) } else { run.outcome(test) };
+        if closed { self.as_dead(run) } else { run(self) }
     }
 
     /// Runs branches of which one is taken, and joins what they leave behind.
@@ -458,7 +571,7 @@ impl<'w, 'a> Run<'w, 'a> {
         } else if !certain {
             self.conditional += 1;
         }
-        self.path.extend(&branch.steps);
+        branch.steps.iter().for_each(|step| self.walk(*step));
         self.block(branch.block);
         self.path.truncate(path);
         self.conditional -= usize::from(branch.open && !certain);
@@ -482,6 +595,7 @@ impl<'w, 'a> Run<'w, 'a> {
             may_have_left: a.may_have_left || b.may_have_left,
             fates: a.fates.or(b.fates),
             matches: a.matches.or(&b.matches),
+            done: a.done.and(b.done),
         });
         self.state = joined.unwrap_or(before.clone());
         self.state.may_have_left |= any_left || before.may_have_left;
@@ -500,9 +614,14 @@ impl<'w, 'a> Run<'w, 'a> {
     fn note_leavers(&mut self, left: &[Vec<Step>]) {
         for steps in left {
             if let [step] = steps.as_slice() {
-                self.path.push(Step { negated: !step.negated, ..*step });
+                self.walk(Step { negated: !step.negated, ..*step });
             }
         }
+    }
+
+    fn walk(&mut self, step: Step) {
+        let before = self.path.last().map(|last| last.so_far).unwrap_or_default();
+        self.path.push(Step { so_far: before.or(step.classes), ..step });
     }
 
     /// RFC 5703 §3: the block runs once for each MIME part, so what a round changes the next one sees.
@@ -558,6 +677,16 @@ impl<'w, 'a> Run<'w, 'a> {
         unset(key, self.globals_unknown)
     }
 
+    /// Whether a round of a loop is only tried out.
+    pub(crate) fn is_rehearsing(&self) -> bool {
+        self.rehearsing > 0
+    }
+
+    /// Whether nothing gets to this place.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.state.gone != Gone::No
+    }
+
     /// Whether a change of variables counts: not behind a `return`.
     pub(crate) fn can_assign(&self) -> bool {
         self.state.gone != Gone::Returned
@@ -578,6 +707,8 @@ impl<'w, 'a> Run<'w, 'a> {
             targets: vec![(name.clone(), Role::Script)],
             list: false,
             transfer: Transfer::default(),
+            content: None,
+            steps: bound.last().map(|argument| self.steps(&[argument])).unwrap_or_default(),
         };
         self.record(draft, command.start, command.end);
         match found {
@@ -651,6 +782,7 @@ impl<'w, 'a> Run<'w, 'a> {
         if let (Gone::No, Some(fates)) = (before.gone, ended.and_then(|frame| frame.returned)) {
             let others = if self.state.gone == Gone::Stopped { fates } else { self.state.fates };
             self.state.fates = others.or(fates);
+            self.state.done = before.done;
             self.state.gone = Gone::No;
         }
         self.come_back(&before);
@@ -704,16 +836,24 @@ impl<'w, 'a> Run<'w, 'a> {
     fn push_effect(&mut self, draft: Draft, start: usize, end: usize) -> usize {
         let script = &self.world.scripts[self.frame().script];
         let form = crate::actions::form_of(&draft);
+        let targets = self.targets(&draft);
+        self.target_bytes += targets.iter().map(|target| target.raw.len()).sum::<usize>();
         let effect = Effect {
+            id: String::new(),
             kind: draft.kind,
             form,
             sender_controlled: draft.targets.iter().any(|(value, _)| value.sender_controlled()),
-            targets: self.targets(&draft),
+            ui: script.ui.view(start, &targets),
+            targets,
             reach: self.reach(),
             local_copy: LocalCopy::Depends,
             span: script.tree.lines.span(start, end),
             conditions: self.conditions(),
-            rule_name: rule_at(&script.marks, start),
+            classes: self.path.last().map(|step| step.so_far.list()).unwrap_or_default(),
+            window: self.window(),
+            content: draft.content,
+            steps: draft.steps,
+            rule_name: script.ui.rule_at(start),
             via: self.frames[1..]
                 .iter()
                 .map(|frame| self.world.scripts[frame.script].name.to_owned())
@@ -742,6 +882,22 @@ impl<'w, 'a> Run<'w, 'a> {
         }
     }
 
+    /// The latest beginning and the earliest end on the way; dates as RFC 5260 writes them compare as texts.
+    fn window(&self) -> TimeWindow {
+        let mut window = TimeWindow::default();
+        for step in self.path.iter().take(MAX_WINDOW_STEPS).filter(|step| step.classes == Classes::TIME) {
+            let script = &self.world.scripts[step.script];
+            let reading = Reading { script: script.bytes, tree: &script.tree, dialect: self.dialect };
+            let one = window_of(reading, step.test, step.negated);
+            window.not_before = window.not_before.max(one.not_before);
+            window.not_after = match (window.not_after, one.not_after) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        }
+        window
+    }
+
     fn conditions(&self) -> String {
         path_text(&self.path, |step| {
             let script = &self.world.scripts[step.script];
@@ -757,6 +913,12 @@ impl<'w, 'a> Run<'w, 'a> {
     }
 }
 
+/// Where the flags for the next delivery are kept. What they are at the beginning is not known: a script
+/// run on IMAP events begins with those of the message (RFC 6785 §4.4).
+pub(crate) fn flags_key() -> Key {
+    (GLOBAL, b"\0flags".to_vec())
+}
+
 /// The address as Pigeonhole compares it with others: its domain in lower case, its local part as it is
 /// (measured). None where quoting or letters beyond ASCII might make two spellings equal.
 fn plain_address(raw: &[u8]) -> Option<String> {
@@ -766,6 +928,9 @@ fn plain_address(raw: &[u8]) -> Option<String> {
 
 /// RFC 5229 §3: an unknown variable is empty; a global one may have been set by an includer.
 fn unset(key: &Key, globals_unknown: bool) -> Value {
+    if key.1.first() == Some(&0) {
+        return Value::Unbounded { sender_controlled: false };
+    }
     if key.0 == GLOBAL && globals_unknown {
         return Value::source(&String::from_utf8_lossy(&key.1), true);
     }
@@ -784,9 +949,9 @@ struct Chain {
 const MAX_FAILED_STEPS: usize = 4;
 
 impl Chain {
-    fn fail(&mut self, start: usize, end: usize) {
+    fn fail(&mut self, step: Step) {
         if self.failed.len() < MAX_FAILED_STEPS {
-            self.failed.push(Step { script: self.script, start, end, negated: true });
+            self.failed.push(Step { negated: true, ..step });
         }
     }
 }

@@ -28,6 +28,24 @@ impl Run<'_, '_> {
         values.reduce(|all, value| all.or(&value)).unwrap_or_else(|| Value::constant(b""))
     }
 
+    /// A name that the script gives: of a variable, or of a capability.
+    pub(crate) fn name(&self, token: u32) -> Option<Vec<u8>> {
+        if self.dialect.reads_names_raw() {
+            return Some(text_of(self.reading().text(token), self.dialect, false).into_owned());
+        }
+        self.string(token).as_constant().map(<[u8]>::to_vec)
+    }
+
+    /// The names in an argument.
+    pub(crate) fn names(&self, argument: &Argument) -> Vec<Vec<u8>> {
+        let tokens = self.reading().tree.strings_of(argument);
+        tokens.iter().filter_map(|token| self.name(*token)).collect()
+    }
+
+    fn first_name(&self, argument: &Argument) -> Option<Vec<u8>> {
+        self.names(argument).into_iter().next()
+    }
+
     /// Every string of an argument by itself.
     pub(crate) fn members(&self, argument: &Argument) -> Vec<Value> {
         self.reading().tree.strings_of(argument).iter().map(|token| self.string(*token)).collect()
@@ -35,7 +53,7 @@ impl Run<'_, '_> {
 
     /// Puts values for the references in a text. A variable that occurs twice has one value in both.
     pub(crate) fn expand(&self, text: &[u8]) -> Value {
-        let pieces = pieces(text);
+        let pieces = pieces(text, self.dialect);
         if pieces.iter().all(|piece| matches!(piece, Piece::Text(_))) {
             return Value::constant(text);
         }
@@ -53,8 +71,9 @@ impl Run<'_, '_> {
 
     /// What `${name}` stands for.
     pub(crate) fn variable(&self, name: &[u8]) -> Value {
-        if let Some(number) = match_number(name) {
-            return self.state.matches.value(number);
+        if let Some(number) = match_number(name, self.dialect) {
+            let held = number <= self.dialect.match_limit();
+            return if held { self.state.matches.value(number) } else { Value::constant(b"") };
         }
         match name.iter().position(|byte| *byte == b'.') {
             None => self.stored(&self.key(name)),
@@ -65,7 +84,7 @@ impl Run<'_, '_> {
         }
     }
 
-    fn stored(&self, key: &Key) -> Value {
+    pub(crate) fn stored(&self, key: &Key) -> Value {
         self.store.get(key).cloned().unwrap_or_else(|| self.unset_variable(key))
     }
 
@@ -82,7 +101,7 @@ impl Run<'_, '_> {
     }
 
     /// Where a variable of that name is kept: RFC 6609 §3.4, `global` moves it to the common scope.
-    fn key(&self, name: &[u8]) -> Key {
+    pub(crate) fn key(&self, name: &[u8]) -> Key {
         let lowered = name.to_ascii_lowercase();
         if let Some(global) = lowered.strip_prefix(b"global.") {
             return (GLOBAL, global.to_vec());
@@ -92,10 +111,14 @@ impl Run<'_, '_> {
         (scope, lowered)
     }
 
-    fn assign(&mut self, name: &[u8], value: Value) {
+    pub(crate) fn assign(&mut self, name: &[u8], value: Value) {
+        let key = self.key(name);
+        self.assign_key(key, &value);
+    }
+
+    pub(crate) fn assign_key(&mut self, key: Key, value: &Value) {
         if self.can_assign() {
             let limit = self.dialect.value_limit();
-            let key = self.key(name);
             let value = value.map(|template| cut(template, limit));
             let kept = (key.0 == GLOBAL && self.has_returned_ways()).then(|| self.stored(&key));
             self.store.set(key, kept.map_or(value.clone(), |before| before.or(&value)));
@@ -103,20 +126,22 @@ impl Run<'_, '_> {
     }
 
     /// RFC 5229 §4.
-    pub(crate) fn set(&mut self, bound: &Bound<'_>) {
-        let (Some(name), Some(value)) = (bound.at(0), bound.at(1)) else { return };
-        let value = self.argument(value);
+    pub(crate) fn set(&mut self, bound: &Bound<'_>, place: (usize, usize)) {
+        let (Some(name), Some(given)) = (bound.at(0), bound.at(1)) else { return };
+        let value = self.argument(given);
         let mut modifiers = modifiers(bound);
         let value = apply_all(&mut modifiers, &value);
-        if let Some(name) = self.argument(name).as_constant().map(<[u8]>::to_vec) {
+        if let Some(name) = self.first_name(name) {
+            self.note_origin(self.key(&name), Some(given), place, "a variable set here");
             self.assign(&name, value);
         }
     }
 
     /// RFC 5703 §7: text of the message becomes the value of a variable.
-    pub(crate) fn extract_text(&mut self, bound: &Bound<'_>) {
+    pub(crate) fn extract_text(&mut self, bound: &Bound<'_>, place: (usize, usize)) {
         let Some(name) = bound.last() else { return };
-        if let Some(name) = self.argument(name).as_constant().map(<[u8]>::to_vec) {
+        if let Some(name) = self.first_name(name) {
+            self.note_origin(self.key(&name), None, place, "text of the message taken here");
             let value = Value::source(&String::from_utf8_lossy(&name), true);
             self.assign(&name, value);
         }
@@ -124,20 +149,24 @@ impl Run<'_, '_> {
 
     /// A program's output becomes the value of a variable.
     pub(crate) fn assign_output(&mut self, name: &Argument) {
-        if let Some(name) = self.argument(name).as_constant().map(<[u8]>::to_vec) {
+        if let Some(name) = self.first_name(name) {
             let value = Value::source(&String::from_utf8_lossy(&name), true);
             self.assign(&name, value);
+        }
+    }
+
+    /// The result of an expression of Stalwart's, which may hold any part of the message.
+    pub(crate) fn assign_expression(&mut self, bound: &Bound<'_>) {
+        if let Some(name) = bound.at(0).and_then(|name| self.first_name(name)) {
+            self.assign(&name, Value::Unbounded { sender_controlled: true });
         }
     }
 
     /// RFC 6609 §3.4.1.
     pub(crate) fn declare_globals(&mut self, bound: &Bound<'_>) {
         let Some(names) = bound.last() else { return };
-        for value in self.members(names) {
-            if let Some(name) = value.as_constant() {
-                let name = name.to_ascii_lowercase();
-                self.frame_mut().globals.insert(name);
-            }
+        for name in self.names(names) {
+            self.frame_mut().globals.insert(name.to_ascii_lowercase());
         }
     }
 }

@@ -56,6 +56,10 @@ impl Fates {
             .fold(Self::NONE, |all, bits| all.or(done(self, bits)))
     }
 
+    fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
     fn joined(self, future: Self) -> LocalCopy {
         let mut outcomes =
             self.pairs().flat_map(|past| future.pairs().map(move |next| is_copied(past | next)));
@@ -85,38 +89,73 @@ pub(crate) enum Trace {
     Loop(Vec<Trace>, Transfer),
     /// The script ends.
     Stop,
+    /// The script ends with an error: the engine keeps the message and does nothing else (measured).
+    Abort,
     /// The included script ends.
     Return,
     /// The loop ends.
     Break,
 }
 
+/// What lies ahead of a place: what may still happen on ways that end well, and whether some way does not.
+#[derive(Clone, Copy)]
+struct Ahead {
+    fates: Fates,
+    aborts: bool,
+}
+
+impl Ahead {
+    const END: Self = Self { fates: Fates::START, aborts: false };
+    const NOWHERE: Self = Self { fates: Fates::NONE, aborts: false };
+    const ABORT: Self = Self { fates: Fates::NONE, aborts: true };
+
+    fn or(self, other: Self) -> Self {
+        Self { fates: self.fates.or(other.fates), aborts: self.aborts || other.aborts }
+    }
+
+    fn after(self, transfer: Transfer) -> Self {
+        Self { fates: self.fates.after(transfer), ..self }
+    }
+}
+
+/// What became of an effect in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Settled {
+    pub(crate) copy: LocalCopy,
+    /// Every way behind it ends with an error, so the engine never does it.
+    pub(crate) undone: bool,
+    /// Some way does.
+    pub(crate) perhaps_undone: bool,
+}
+
 /// Where the three ways out of a block lead.
 #[derive(Clone, Copy)]
 struct Exits {
-    behind: Fates,
-    returned: Fates,
-    broken: Fates,
+    behind: Ahead,
+    returned: Ahead,
+    broken: Ahead,
 }
 
-/// Fills in the local copy of every effect in the trace.
-pub(crate) fn settle(trace: &[Trace], settled: &mut dyn FnMut(usize, LocalCopy)) {
-    backwards(trace, Exits { behind: Fates::START, returned: Fates::START, broken: Fates::START }, settled);
+/// Tells of every effect in the trace what became of it.
+pub(crate) fn settle(trace: &[Trace], settled: &mut dyn FnMut(usize, Settled)) {
+    backwards(trace, Exits { behind: Ahead::END, returned: Ahead::END, broken: Ahead::END }, settled);
 }
 
 /// Walks from the end to the beginning; returns what lies ahead of the block's first action.
-fn backwards(trace: &[Trace], exits: Exits, settled: &mut dyn FnMut(usize, LocalCopy)) -> Fates {
+fn backwards(trace: &[Trace], exits: Exits, settled: &mut dyn FnMut(usize, Settled)) -> Ahead {
     let mut future = exits.behind;
     for step in trace.iter().rev() {
         future = match step {
             Trace::Act { effect, past, transfer } => {
                 let ahead = future.after(*transfer);
                 if let Some(effect) = effect {
-                    settled(*effect, past.joined(ahead));
+                    let undone = ahead.fates.is_none() && ahead.aborts;
+                    let copy = past.joined(ahead.fates);
+                    settled(*effect, Settled { copy, undone, perhaps_undone: ahead.aborts });
                 }
                 ahead
             }
-            Trace::Fork(ways) => ways.iter().fold(Fates::NONE, |all, (open, way)| {
+            Trace::Fork(ways) => ways.iter().fold(Ahead::NOWHERE, |all, (open, way)| {
                 let ahead = backwards(way, Exits { behind: future, ..exits }, settled);
                 if *open { all.or(ahead) } else { all }
             }),
@@ -128,7 +167,8 @@ fn backwards(trace: &[Trace], exits: Exits, settled: &mut dyn FnMut(usize, Local
                 let ahead = backwards(body, Exits { behind: after_round, broken: future, ..exits }, settled);
                 ahead.or(future)
             }
-            Trace::Stop => Fates::START,
+            Trace::Stop => Ahead::END,
+            Trace::Abort => Ahead::ABORT,
             Trace::Return => exits.returned,
             Trace::Break => exits.broken,
         };
@@ -147,7 +187,7 @@ pub(crate) fn anything_in(trace: &[Trace]) -> Transfer {
             }
             Trace::Call(body) => anything_in(body),
             Trace::Loop(_, rounds) => *rounds,
-            Trace::Stop | Trace::Return | Trace::Break => Transfer::default(),
+            Trace::Stop | Trace::Abort | Trace::Return | Trace::Break => Transfer::default(),
         };
         all = either(all, inner);
     }

@@ -29,15 +29,24 @@ mod actions;
 mod arguments;
 mod audit;
 mod check;
+mod classes;
 mod conditions;
+mod constant;
+mod content;
 mod dialect;
+mod differences;
 mod evaluator;
 mod expressions;
+mod flags;
+mod identity;
 mod keep;
 mod matching;
 mod modifiers;
 mod outcomes;
 mod pigeonhole_address;
+mod provenance;
+mod reference;
+mod relation;
 #[cfg(feature = "serde")]
 mod serialise;
 mod store;
@@ -47,8 +56,14 @@ mod value;
 mod vocabulary;
 
 pub use audit::{
-    Analysis, Audit, Mailbox, Script, analyse, analyse_mailbox, audit, hides_code_behind_carriage_return,
+    Analysis, Audit, Mailbox, Script, analyse, analyse_mailbox, audit, audit_in,
+    hides_code_behind_carriage_return,
 };
 pub use dialect::Dialect;
-pub use effects::{Diagnostic, Effect, EffectKind, Form, LocalCopy, Reach, Role, Severity, Target, UiRule};
+pub use differences::Difference;
+pub use effects::{
+    ConditionClass, Content, Diagnostic, Effect, EffectKind, Form, LocalCopy, Reach, Role, Severity, Step,
+    Target, TimeWindow, UiRule, UiView, Visible,
+};
+pub use reference::reference_page;
 pub use span::{LineIndex, Span};

@@ -1,5 +1,7 @@
 //! Comparing constants: RFC 5228 §2.7, with the match variables of RFC 5229 §3.2.
 
+use crate::relation::number;
+
 /// How two strings are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MatchType {
@@ -17,6 +19,8 @@ pub(crate) enum Comparator {
     AsciiCasemap,
     /// One of the two above; decided only where both agree.
     Unsure,
+    /// RFC 4790 §9.1.
+    AsciiNumeric,
     Other,
 }
 
@@ -39,6 +43,10 @@ pub(crate) fn matches(
         // Whether `?` takes a byte or a character is another thing not known of such an engine.
         let plain = value.is_ascii() || !key.contains(&b'?');
         return folded.filter(|folded| plain && exact.as_ref() == Some(folded));
+    }
+    if comparator == Comparator::AsciiNumeric {
+        let equal = number(value) == number(key);
+        return (match_type == MatchType::Is).then(|| equal.then(Vec::new));
     }
     let same = |a: &u8, b: &u8| match comparator {
         Comparator::AsciiCasemap => a.eq_ignore_ascii_case(b),

@@ -2,10 +2,12 @@
 
 use crate::Dialect;
 use crate::arguments::Bound;
+use crate::constant::Fixed;
 use crate::evaluator::Run;
 use crate::matching::{Comparator, MatchType, matches, wildcard_count};
+use crate::relation::{compare, holds};
 use crate::store::MatchState;
-use crate::tree::TestId;
+use crate::tree::{Argument, TestId};
 use crate::value::Value;
 use crate::vocabulary::{self, pigeonhole_enables, pigeonhole_knows};
 use std::rc::Rc;
@@ -40,6 +42,13 @@ impl Run<'_, '_> {
             return Outcome::Maybe(None);
         };
         let bound = reading.bind(signature, &test.arguments);
+        if bound.has("matches") || bound.has("regex") {
+            let last = bound.at(bound.positional.len().saturating_sub(2));
+            self.note_match(last, (test.start, test.end));
+        }
+        if let Some(known) = self.known_before(id) {
+            return known;
+        }
         match signature.name {
             "true" => Outcome::True,
             "false" => Outcome::False,
@@ -48,9 +57,37 @@ impl Run<'_, '_> {
             "allof" if test.first.is_some() => self.all_of(test.first),
             "ihave" => self.has_capabilities(&bound),
             "string" => self.compare_strings(&bound),
+            "hasflag" => self.has_flag(&bound),
+            "size" => self.size(&bound),
             "execute" | "filter" => self.program_test(id, signature, &bound),
             _ => self.message_test(signature.name, &bound),
         }
+    }
+
+    /// A test the engine decides when it compiles is never run; what is inside is named as dead.
+    fn known_before(&mut self, id: TestId) -> Option<Outcome> {
+        let known = match self.fixed(id) {
+            Fixed::True => Outcome::True,
+            Fixed::False => Outcome::False,
+            Fixed::Open => return None,
+        };
+        let inner: Vec<TestId> = {
+            let tree = self.reading().tree;
+            tree.test_list(tree.tests[id as usize].first).collect()
+        };
+        self.as_dead(|run| inner.into_iter().for_each(|inner| drop(run.outcome(inner))));
+        Some(known)
+    }
+
+    /// RFC 5228 §5.9: no message is smaller than nothing.
+    fn size(&self, bound: &Bound<'_>) -> Outcome {
+        let zero = bound.last().is_some_and(|argument| match argument {
+            Argument::Number(token) => {
+                self.reading().text(*token).iter().all(|digit| !(b'1'..=b'9').contains(digit))
+            }
+            _ => false,
+        });
+        if zero && bound.has("under") { Outcome::False } else { Outcome::Maybe(None) }
     }
 
     /// Tests in parentheses without a name: only Stalwart compiles them, and what they mean there is
@@ -117,12 +154,13 @@ impl Run<'_, '_> {
     /// RFC 5463 §4: what is there may be used from here on.
     fn has_capabilities(&mut self, bound: &Bound<'_>) -> Outcome {
         let Some(argument) = bound.last() else { return Outcome::Maybe(None) };
-        let names = self.members(argument);
-        let mut outcome = Outcome::True;
-        for name in &names {
-            let one = name.as_constant().map_or(Outcome::Maybe(None), |name| capability(name, self.dialect));
-            if let (Some(name), true) = (name.as_constant(), one != Outcome::False) {
-                self.enable(name);
+        let names = self.names(argument);
+        let all_known = names.len() == self.reading().tree.strings_of(argument).len();
+        let mut outcome = if all_known { Outcome::True } else { Outcome::Maybe(None) };
+        for name in names {
+            let one = capability(&name, self.dialect);
+            if one != Outcome::False {
+                self.enable(&name);
             }
             outcome = match (outcome, one) {
                 (Outcome::False, _) | (_, Outcome::False) => Outcome::False,
@@ -137,6 +175,9 @@ impl Run<'_, '_> {
     fn compare_strings(&mut self, bound: &Bound<'_>) -> Outcome {
         let (Some(sources), Some(keys)) = (bound.at(0), bound.at(1)) else { return Outcome::Maybe(None) };
         let (values, keys) = (self.members(sources), self.members(keys));
+        if let Some(holds) = self.related(&values, &keys, bound) {
+            return if holds { Outcome::True } else { Outcome::False };
+        }
         let decided = self.decide(&values, &keys, bound);
         match decided {
             Some(Some(captured)) => {
@@ -164,6 +205,28 @@ impl Run<'_, '_> {
         Some(None)
     }
 
+    /// RFC 5231, where everything in it is constant.
+    fn related(&self, values: &[Value], keys: &[Value], bound: &Bound<'_>) -> Option<bool> {
+        let counts = bound.value("count");
+        let relation = self.argument(counts.or(bound.value("value"))?);
+        let (relation, comparator) = (relation.as_constant()?, self.comparator(bound));
+        let constant = |values: &[Value]| -> Option<Vec<Vec<u8>>> {
+            values.iter().map(|value| value.as_constant().map(<[u8]>::to_vec)).collect()
+        };
+        let (mut values, keys) = (constant(values)?, constant(keys)?);
+        if counts.is_some() {
+            // RFC 5229 §5: the empty string counts for nothing.
+            values = vec![values.iter().filter(|value| !value.is_empty()).count().to_string().into_bytes()];
+        }
+        let mut any = false;
+        for value in &values {
+            for key in &keys {
+                any |= holds(relation, compare(value, key, comparator)?)?;
+            }
+        }
+        Some(any)
+    }
+
     fn comparator(&self, bound: &Bound<'_>) -> Comparator {
         let Some(argument) = bound.value("comparator") else {
             // RFC 5229 §5 wants i;ascii-casemap; Pigeonhole's `string` test uses i;octet (measured).
@@ -172,6 +235,7 @@ impl Run<'_, '_> {
         match self.argument(argument).as_constant() {
             Some(b"i;ascii-casemap") => Comparator::AsciiCasemap,
             Some(b"i;octet") => Comparator::Octet,
+            Some(b"i;ascii-numeric") => Comparator::AsciiNumeric,
             _ => Comparator::Other,
         }
     }
@@ -193,7 +257,12 @@ impl Run<'_, '_> {
     }
 
     /// Match variables change only when the test holds, so behind it they are the old or the new ones.
-    fn undecided_match(&mut self, bound: &Bound<'_>, keys: &[Value], sender_controlled: bool) -> Outcome {
+    pub(crate) fn undecided_match(
+        &mut self,
+        bound: &Bound<'_>,
+        keys: &[Value],
+        sender_controlled: bool,
+    ) -> Outcome {
         let count = match match_type(bound) {
             MatchType::Matches => keys.iter().map(wildcards).max().unwrap_or(0),
             MatchType::Other if bound.has("regex") => usize::MAX,
@@ -229,7 +298,7 @@ fn capability(name: &[u8], dialect: Dialect) -> Outcome {
     }
 }
 
-fn match_type(bound: &Bound<'_>) -> MatchType {
+pub(crate) fn match_type(bound: &Bound<'_>) -> MatchType {
     const TYPES: [(&str, MatchType); 7] = [
         ("is", MatchType::Is),
         ("contains", MatchType::Contains),

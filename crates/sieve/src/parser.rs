@@ -18,6 +18,9 @@ use crate::tree::{Argument, Command, CommandId, SyntaxError, Test, TestId, Tree}
 /// stop far earlier; the bound keeps the stack small for engines that do not stop.
 pub const MAX_NESTING: usize = 200;
 
+/// How many errors are listed; after so many the answer is clear.
+const MAX_ERRORS: usize = 1_000;
+
 /// Parses any bytes; never fails.
 #[must_use]
 pub fn parse(script: &[u8], dialect: Dialect) -> Tree {
@@ -60,7 +63,7 @@ impl Parser {
         while self.at < self.significant.len() {
             self.error("a `}` that closes nothing");
             let stray = self.token();
-            self.tree.unparsed.push(stray.start..stray.end);
+            self.unread(stray.start..stray.end);
             self.at += 1;
             let more = self.commands(0);
             self.append(more);
@@ -108,7 +111,17 @@ impl Parser {
             }
             None => (self.end_of_previous(), self.end_of_previous()),
         };
-        self.tree.errors.push(SyntaxError { start, end, message });
+        if self.tree.errors.len() < MAX_ERRORS {
+            self.tree.errors.push(SyntaxError { start, end, message });
+        }
+    }
+
+    /// Keeps a region that belongs to no command; neighbours become one.
+    fn unread(&mut self, region: std::ops::Range<usize>) {
+        match self.tree.unparsed.last_mut() {
+            Some(last) if last.end == region.start => last.end = region.end,
+            _ => self.tree.unparsed.push(region),
+        }
     }
 
     /// Stalwart compiles parentheses that the grammar does not have.
@@ -196,11 +209,10 @@ impl Parser {
         let end = self.end_of_previous();
         let command = &mut self.tree.commands[id as usize];
         command.end = end;
-        if command.malformed && !command.has_block {
-            self.tree.unparsed.push(command.start..end);
-        } else if command.malformed {
-            let header_end = self.tree.tokens[command.name as usize].end;
-            self.tree.unparsed.push(command.start..header_end);
+        let (start, name, has_block) = (command.start, command.name, command.has_block);
+        if command.malformed {
+            let name_end = self.tree.tokens[name as usize].end;
+            self.unread(start..if has_block { name_end } else { end });
         }
     }
 
@@ -375,7 +387,7 @@ impl Parser {
                 _ => self.at += 1,
             }
         }
-        self.tree.unparsed.push(start..self.end_of_previous());
+        self.unread(start..self.end_of_previous());
     }
 
     /// Skips a block with everything in it and keeps it as unparsed.
@@ -393,7 +405,7 @@ impl Parser {
                 break;
             }
         }
-        self.tree.unparsed.push(start..self.end_of_previous());
+        self.unread(start..self.end_of_previous());
     }
 }
 

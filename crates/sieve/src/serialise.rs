@@ -1,7 +1,8 @@
 //! The audit as JSON and its like: lower-case snake names, targets as plain strings.
 
 use crate::audit::{Analysis, Audit};
-use crate::effects::{Effect, Role, Severity, UiRule};
+use crate::differences::Difference;
+use crate::effects::{Content, Effect, Role, Severity, Step, Target, UiRule, UiView};
 use crate::span::Span;
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 
@@ -29,20 +30,83 @@ impl Serialize for Effect {
     /// The sender that `vacation` shows is not one of its targets.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let targets: Vec<&str> =
-            self.targets.iter().filter(|target| target.role != Role::From).map(crate::Target::text).collect();
-        let mut effect = serializer.serialize_struct("Effect", 11)?;
+            self.targets.iter().filter(|target| target.role != Role::From).map(Target::text).collect();
+        let addresses: Vec<TargetRecord<'_>> = self.targets.iter().map(TargetRecord).collect();
+        let classes: Vec<&str> = self.classes.iter().map(|class| class.name()).collect();
+        let mut effect = serializer.serialize_struct("Effect", 19)?;
+        effect.serialize_field("id", &self.id)?;
         effect.serialize_field("kind", self.kind.name())?;
         effect.serialize_field("targets", &targets)?;
         effect.serialize_field("form", self.form.name())?;
         effect.serialize_field("reach", self.reach.name())?;
         effect.serialize_field("local_copy", self.local_copy.name())?;
         effect.serialize_field("span", &self.span)?;
+        effect.serialize_field("target_details", &addresses)?;
         effect.serialize_field("conditions", &self.conditions)?;
+        effect.serialize_field("condition_classes", &classes)?;
+        effect.serialize_field("dormant_until", &self.window.not_before)?;
+        effect.serialize_field("ends_after", &self.window.not_after)?;
+        effect.serialize_field("content", &self.content)?;
+        effect.serialize_field("steps", &self.steps)?;
         effect.serialize_field("rule", &self.rule_name)?;
+        effect.serialize_field("ui", &self.ui)?;
         effect.serialize_field("sender_controlled", &self.sender_controlled)?;
         effect.serialize_field("via", &self.via)?;
         effect.serialize_field("script", &self.script)?;
         effect.end()
+    }
+}
+
+struct TargetRecord<'a>(&'a Target);
+
+impl Serialize for TargetRecord<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut target = serializer.serialize_struct("Target", 3)?;
+        target.serialize_field("role", self.0.role.name())?;
+        target.serialize_field("raw", &self.0.raw)?;
+        target.serialize_field("address", &self.0.address)?;
+        target.end()
+    }
+}
+
+impl Serialize for Content {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut content = serializer.serialize_struct("Content", 3)?;
+        content.serialize_field("form", self.form.name())?;
+        content.serialize_field("from_message", &self.from_message)?;
+        content.serialize_field("mentions", &self.mentions)?;
+        content.end()
+    }
+}
+
+impl Serialize for Step {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut step = serializer.serialize_struct("Step", 3)?;
+        step.serialize_field("script", &self.script)?;
+        step.serialize_field("span", &self.span)?;
+        step.serialize_field("what", self.what)?;
+        step.end()
+    }
+}
+
+impl Serialize for UiView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut view = serializer.serialize_struct("UiView", 5)?;
+        view.serialize_field("ui", self.ui)?;
+        view.serialize_field("visible", self.visible.name())?;
+        view.serialize_field("why", self.why)?;
+        view.serialize_field("enabled", &self.enabled)?;
+        view.serialize_field("rewritten", &self.rewritten)?;
+        view.end()
+    }
+}
+
+impl Serialize for Difference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut difference = serializer.serialize_struct("Difference", 2)?;
+        difference.serialize_field("message", &self.message)?;
+        difference.serialize_field("span", &self.span)?;
+        difference.end()
     }
 }
 
@@ -84,11 +148,12 @@ impl Serialize for Dialects<'_> {
 
 impl Serialize for Audit {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut audit = serializer.serialize_struct("Audit", 4)?;
+        let mut audit = serializer.serialize_struct("Audit", 5)?;
         audit.serialize_field("bytes", &self.bytes)?;
         audit.serialize_field("covered_bytes", &self.covered_bytes)?;
         audit.serialize_field("dialects", &Dialects(self))?;
         audit.serialize_field("disagreement", &self.disagreement)?;
+        audit.serialize_field("differences", &self.differences)?;
         audit.end()
     }
 }

@@ -125,7 +125,7 @@ fn sequence(text: &[u8], at: usize, dialect: Dialect) -> Option<(Vec<u8>, usize)
     let mut any = false;
     for digits in numbers {
         any = true;
-        encoding.push(digits, &mut bytes)?;
+        encoding.push(digits, dialect, &mut bytes)?;
     }
     any.then_some((bytes, name_end + 1 + length + 1))
 }
@@ -157,7 +157,10 @@ fn encoding(name: &[u8], dialect: Dialect) -> Option<Encoding> {
 }
 
 impl Encoding {
-    fn push(self, digits: &[u8], bytes: &mut Vec<u8>) -> Option<()> {
+    fn push(self, digits: &[u8], dialect: Dialect, bytes: &mut Vec<u8>) -> Option<()> {
+        if matches!(self, Self::Hex) && digits.len() > dialect.hex_digits() {
+            return None;
+        }
         let significant = digits.iter().position(|digit| *digit != b'0').unwrap_or(digits.len() - 1);
         let digits = std::str::from_utf8(&digits[significant..]).ok()?;
         let number = u32::from_str_radix(digits, 16).ok()?;
@@ -172,14 +175,35 @@ impl Encoding {
     }
 }
 
+/// Whether a `${unicode:...}` names what is no character. Pigeonhole refuses the script then (measured).
+pub(crate) fn names_no_character(text: &[u8], dialect: Dialect) -> bool {
+    let openings = text.windows(2).enumerate().filter(|(_, window)| *window == b"${");
+    openings.map(|(at, _)| &text[at + 2..]).any(|rest| {
+        let Some(colon) = rest.iter().take(8).position(|byte| *byte == b':') else { return false };
+        if !matches!(encoding(&rest[..colon], dialect), Some(Encoding::Unicode)) {
+            return false;
+        }
+        let body = &rest[colon + 1..];
+        let length =
+            body.iter().position(|byte| !byte.is_ascii_hexdigit() && !is_blank(*byte)).unwrap_or(body.len());
+        let numbers = body[..length].split(|byte| is_blank(*byte)).filter(|digits| !digits.is_empty());
+        body.get(length) == Some(&b'}')
+            && numbers.into_iter().any(|digits| {
+                let number =
+                    std::str::from_utf8(digits).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
+                number.and_then(|number| char::from_u32(u32::try_from(number).ok()?)).is_none()
+            })
+    })
+}
+
 /// RFC 5229 §3: cuts a text at its variable references. Names that are not legal stay text.
-pub(crate) fn pieces(text: &[u8]) -> Vec<Piece<'_>> {
+pub(crate) fn pieces(text: &[u8], dialect: Dialect) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut from = 0;
     let mut at = 0;
     while let Some(dollar) = text[at..].windows(2).position(|window| window == b"${").map(|found| at + found)
     {
-        match reference(text, dollar + 2) {
+        match reference(text, dollar + 2, dialect) {
             Some(end) => {
                 if from < dollar {
                     pieces.push(Piece::Text(&text[from..dollar]));
@@ -198,24 +222,31 @@ pub(crate) fn pieces(text: &[u8]) -> Vec<Piece<'_>> {
 
 /// The offset of the `}` if a legal variable name begins at `from`: an identifier, a number, or
 /// identifiers and numbers joined by dots.
-fn reference(text: &[u8], from: usize) -> Option<usize> {
+fn reference(text: &[u8], from: usize, dialect: Dialect) -> Option<usize> {
     let length = text[from..].iter().position(|byte| !is_identifier(*byte) && *byte != b'.')?;
     let end = from + length;
-    (text[end] == b'}' && is_variable_name(&text[from..end])).then_some(end)
+    (text[end] == b'}' && is_variable_name(&text[from..end], dialect)).then_some(end)
 }
 
-pub(crate) fn is_variable_name(name: &[u8]) -> bool {
+pub(crate) fn is_variable_name(name: &[u8], dialect: Dialect) -> bool {
     let is_word = |part: &[u8]| {
-        part.first().copied().is_some_and(is_identifier_start) && part.iter().copied().all(is_identifier)
+        part.first().copied().is_some_and(is_identifier_start)
+            && part.len() <= dialect.variable_name_limit()
+            && part.iter().copied().all(is_identifier)
     };
     let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
     name.split(|byte| *byte == b'.').all(|part| is_word(part) || is_number(part))
 }
 
-/// The number of a match variable, if the name is one.
-pub(crate) fn match_number(name: &[u8]) -> Option<usize> {
+/// The number of a match variable, if the name is one. Pigeonhole counts in 32 bits: `${4294967297}` is
+/// `${1}` (measured).
+pub(crate) fn match_number(name: &[u8], dialect: Dialect) -> Option<usize> {
     if name.is_empty() || !name.iter().all(u8::is_ascii_digit) {
         return None;
+    }
+    if dialect == Dialect::Pigeonhole {
+        let digit = |number: u32, digit: &u8| number.wrapping_mul(10).wrapping_add(u32::from(digit - b'0'));
+        return Some(name.iter().fold(0, digit) as usize);
     }
     Some(std::str::from_utf8(name).ok()?.parse().unwrap_or(usize::MAX))
 }
@@ -261,6 +292,16 @@ mod tests {
     }
 
     #[test]
+    fn pigeonhole_reads_two_digits_a_byte() {
+        assert_eq!(decoded("\"a${hex:040}\"", Pigeonhole), "a${hex:040}");
+        assert_eq!(decoded("\"a${hex:40}\"", Pigeonhole), "a@");
+        assert_eq!(decoded("\"a${unicode:00000040}\"", Pigeonhole), "a@");
+        assert!(names_no_character(b"x${unicode:41 d800}", Pigeonhole));
+        assert!(names_no_character(b"${u:110000}", Pigeonhole));
+        assert!(!names_no_character(b"${unicode:41 zz}${hex:d8}", Pigeonhole));
+    }
+
+    #[test]
     fn a_nul_ends_a_cyrus_string() {
         assert_eq!(decoded("\"evil@x\0@corp\"", Cyrus), "evil@x");
         assert_eq!(decoded("\"evil@x\0@corp\"", Stalwart), "evil@x\0@corp");
@@ -278,17 +319,21 @@ mod tests {
     #[test]
     fn only_legal_names_are_references() {
         use Piece::{Text, Variable};
-        assert_eq!(pieces(b"x${a}y${1}"), [Text(b"x"), Variable(b"a"), Text(b"y"), Variable(b"1")]);
-        assert_eq!(pieces(b"${a.b}"), [Variable(b"a.b")]);
+        assert_eq!(
+            pieces(b"x${a}y${1}", Pigeonhole),
+            [Text(b"x"), Variable(b"a"), Text(b"y"), Variable(b"1")]
+        );
+        assert_eq!(pieces(b"${a.b}", Pigeonhole), [Variable(b"a.b")]);
         for literal in ["${a-b}", "${ a }", "${", "${}", "${a", "$a", "${1a}", "${a.}"] {
-            assert_eq!(pieces(literal.as_bytes()), [Text(literal.as_bytes())]);
+            assert_eq!(pieces(literal.as_bytes(), Pigeonhole), [Text(literal.as_bytes())]);
         }
-        assert_eq!(pieces(b"${${a}}"), [Text(b"${"), Variable(b"a"), Text(b"}")]);
+        assert_eq!(pieces(b"${${a}}", Pigeonhole), [Text(b"${"), Variable(b"a"), Text(b"}")]);
     }
 
     #[test]
     fn match_numbers_ignore_leading_zeros() {
-        assert_eq!(match_number(b"01"), Some(1));
-        assert_eq!(match_number(b"a1"), None);
+        assert_eq!(match_number(b"01", Pigeonhole), Some(1));
+        assert_eq!(match_number(b"a1", Pigeonhole), None);
+        assert_eq!(match_number(b"4294967297", Pigeonhole), Some(1));
     }
 }

@@ -97,7 +97,8 @@ const MIME: &[TagRow] = &[
     ("contenttype", "mime", Nothing),
     ("param", "mime", Strings),
 ];
-const ZONE: &[TagRow] = &[("zone", "", Text), ("originalzone", "", Nothing)];
+const ZONE: &[TagRow] = &[("zone", "", Text)];
+const ORIGINAL_ZONE: &[TagRow] = &[("originalzone", "", Nothing)];
 const VACATION: &[TagRow] = &[
     ("days", "", Number),
     ("seconds", "vacation-seconds", Number),
@@ -118,7 +119,15 @@ const NOTIFY: &[TagRow] = &[
     ("normal", "notify", Nothing),
     ("high", "notify", Nothing),
 ];
-const DENOTIFY: &[TagRow] = &[("low", "", Nothing), ("normal", "", Nothing), ("high", "", Nothing)];
+/// The draft lets a match type and its key name the notification.
+const DENOTIFY: &[TagRow] = &[
+    ("is", "", Text),
+    ("contains", "", Text),
+    ("matches", "", Text),
+    ("low", "", Nothing),
+    ("normal", "", Nothing),
+    ("high", "", Nothing),
+];
 const SET: &[TagRow] = &[
     ("lower", "", Nothing),
     ("upper", "", Nothing),
@@ -168,25 +177,29 @@ static COMMANDS: &[Signature] = &[
     plain("convert", &["convert"], &[], &[Text, Text, Strings]),
     plain("debug_log", &["vnd.dovecot.debug"], &[], &[Text]),
     optional(plain("deleteheader", &["editheader"], &[HEADER_INDEX, MATCH], &[Text, Strings]), 1),
-    plain("denotify", &["notify"], &[DENOTIFY, MATCH], &[]),
+    plain("denotify", &["notify"], &[DENOTIFY], &[]),
+    Signature { capabilities: &["zimbra"], ..control("disabled_if", Inner::One) },
     plain("discard", &[], &[], &[]),
     control("else", Inner::None),
     control("elsif", Inner::One),
     plain("enclose", &["enclose"], &[&[("subject", "", Text), ("headers", "", Strings)]], &[Text]),
     plain("ereject", &["ereject"], &[], &[Text]),
     plain("error", &["ihave"], &[], &[Text]),
+    plain("eval", &["vnd.stalwart.expressions"], &[], &[Text]),
     optional(plain("execute", &["vnd.dovecot.execute"], &[EXECUTE], &[Text, Strings]), 1),
     plain("expire", &["vnd.proton.expire"], &[], &[Text, Text]),
     plain("extracttext", &["extracttext"], &[SET, &[("first", "", Number)]], &[Text]),
     plain("fileinto", &["fileinto"], &[COPY, FLAGS, FOLDER], &[Text]),
     optional(plain("filter", &["vnd.dovecot.filter"], &[], &[Text, Strings]), 1),
+    plain("flag", &["flag"], &[], &[Text]),
     Signature { block: true, ..plain("foreverypart", &["foreverypart"], &[&[("name", "", Text)]], &[]) },
     plain("global", &["include"], &[], &[Strings]),
     control("if", Inner::One),
     plain("implicit_keep_target", &["vnd.cyrus.implicit_keep_target"], &[FLAGS, FOLDER], &[Text]),
     plain("include", &["include"], &[INCLUDE], &[Text]),
     plain("keep", &[], &[FLAGS], &[]),
-    plain("log", &["vnd.cyrus.log"], &[], &[Text]),
+    plain("let", &["vnd.stalwart.expressions"], &[], &[Text, Text]),
+    plain("log", &["vnd.cyrus.log", "log"], &[], &[Text]),
     plain("mark", &["imapflags"], &[], &[]),
     optional(plain("notify", &["enotify", "notify"], &[NOTIFY, FCC, FOLDER, FLAGS], &[Text]), 1),
     optional(plain("pipe", &["vnd.dovecot.pipe"], &[COPY, &[("try", "", Nothing)]], &[Text, Strings]), 1),
@@ -201,6 +214,13 @@ static COMMANDS: &[Signature] = &[
         &[&[("mime", "", Nothing), ("subject", "", Text), ("from", "", Text)]],
         &[Text],
     ),
+    plain(
+        "replaceheader",
+        &["editheader", "replaceheader"],
+        &[&[("newname", "", Text), ("newvalue", "", Text)], HEADER_INDEX, MATCH],
+        &[Text, Strings],
+    ),
+    plain("reply", &["reply"], &[], &[Text]),
     plain("report", &["vnd.dovecot.report"], &[&[("headers_only", "", Nothing)]], &[Text, Text, Text]),
     plain("require", &[], &[], &[Strings]),
     plain("return", &["include"], &[], &[]),
@@ -208,9 +228,10 @@ static COMMANDS: &[Signature] = &[
     optional(plain("setflag", &["imap4flags", "imapflags"], &[], &[Text, Strings]), 1),
     plain("snooze", &["snooze", "vnd.cyrus.snooze"], &[SNOOZE, FOLDER], &[Strings]),
     plain("stop", &[], &[], &[]),
+    plain("tag", &["tag"], &[], &[Text]),
     plain("unexpire", &["vnd.proton.expire"], &[], &[]),
     plain("unmark", &["imapflags"], &[], &[]),
-    plain("vacation", &["vacation"], &[VACATION, FCC, FOLDER, FLAGS], &[Text]),
+    plain("vacation", &["vacation", "vacation-seconds"], &[VACATION, FCC, FOLDER, FLAGS], &[Text]),
 ];
 
 static TESTS: &[Signature] = &[
@@ -224,7 +245,7 @@ static TESTS: &[Signature] = &[
         &[Strings],
     ),
     plain("currentdate", &["date"], &[MATCH, ZONE], &[Text, Strings]),
-    plain("date", &["date"], &[MATCH, ZONE, INDEX], &[Text, Text, Strings]),
+    plain("date", &["date"], &[MATCH, ZONE, ORIGINAL_ZONE, INDEX], &[Text, Text, Strings]),
     plain("duplicate", &["duplicate", "vnd.dovecot.duplicate"], &[DUPLICATE], &[]),
     plain("envelope", &["envelope"], &[MATCH, PART], &[Strings, Strings]),
     plain("environment", &["environment"], &[MATCH], &[Text, Strings]),
@@ -333,6 +354,16 @@ pub(crate) fn pigeonhole_enables(capability: &[u8]) -> bool {
 pub(crate) fn differs_only_in_case(capability: &[u8]) -> bool {
     !pigeonhole_knows(capability)
         && pigeonhole().any(|known| known.as_bytes().eq_ignore_ascii_case(capability))
+}
+
+/// Every command, by name.
+pub(crate) fn commands() -> &'static [Signature] {
+    COMMANDS
+}
+
+/// Every test, by name.
+pub(crate) fn tests() -> &'static [Signature] {
+    TESTS
 }
 
 pub(crate) fn command(name: &[u8], fold: bool) -> Option<&'static Signature> {

@@ -168,7 +168,8 @@ fn the_implicit_keep_is_followed() {
             r#"if exists "x" { redirect :copy "a@x.example"; } else { discard; }"#,
             &["exact conditional kept a@x.example"],
         ),
-        (r#"redirect :copy "a@x.example"; reject "no";"#, &["exact always lost a@x.example"]),
+        // A message is refused or delivered: the engine gives up and keeps it.
+        (r#"redirect :copy "a@x.example"; reject "no";"#, &["exact dead lost a@x.example"]),
         (r#"if false { keep; } redirect "a@x.example";"#, &["exact always lost a@x.example"]),
         (r#"redirect :copy "a@x.example"; include "gone";"#, &["exact always depends a@x.example"]),
     ]);
@@ -211,6 +212,122 @@ fn every_action_has_its_name_and_targets() {
     }
     let bcc = on(Dialect::Pigeonhole, rows[0].0).effects[0].targets[2].role;
     assert_eq!(bcc, Role::Bcc);
+}
+
+#[test]
+fn constructs_of_other_engines_have_their_effects() {
+    let rows: [(Dialect, &str, &str, &[&str]); 13] = [
+        (Dialect::Cyrus, r#"require "snooze"; snooze :mailbox "Later" ["09:00"];"#, "snooze", &["Later"]),
+        (
+            Dialect::Cyrus,
+            r#"require "processcalendar"; processcalendar :allowpublic;"#,
+            "processcalendar",
+            &[],
+        ),
+        (Dialect::Cyrus, r#"require "vnd.cyrus.imip"; processimip :deletecanceled;"#, "processimip", &[]),
+        (
+            Dialect::Cyrus,
+            r#"require "vnd.cyrus.implicit_keep_target"; implicit_keep_target "Old";"#,
+            "implicit_keep_target",
+            &["Old"],
+        ),
+        (Dialect::Cyrus, r#"require "vnd.cyrus.log"; log "x";"#, "log", &[]),
+        (
+            Dialect::Cyrus,
+            r#"require ["redirect-dsn"]; redirect :notify "NEVER" "a@x.example";"#,
+            "redirect",
+            &["a@x.example"],
+        ),
+        (Dialect::Stalwart, r#"require "replace"; replace "x";"#, "replace", &[]),
+        (Dialect::Stalwart, r#"require "enclose"; enclose "x";"#, "enclose", &[]),
+        (Dialect::Stalwart, r#"require "vnd.stalwart.expressions"; let "a" "1+1";"#, "let", &[]),
+        (Dialect::Stalwart, r#"require "vnd.stalwart.expressions"; eval "f()";"#, "eval", &[]),
+        (Dialect::Stalwart, r#"require "vnd.proton.expire"; expire "day" "1";"#, "expire", &[]),
+        (Dialect::Stalwart, r#"require "flag"; flag "priority";"#, "flag", &[]),
+        (Dialect::Stalwart, r#"require "reply"; reply "x";"#, "reply", &[]),
+    ];
+    for (dialect, script, kind, targets) in rows {
+        let analysis = on(dialect, script);
+        let found: Vec<_> = analysis.effects[0].targets.iter().map(sieve_analysis::Target::text).collect();
+        assert_eq!((analysis.effects[0].kind.name(), found.as_slice()), (kind, targets), "{script}");
+        assert!(!on(Dialect::Pigeonhole, script).accepted, "{script}");
+    }
+    let off = on(Dialect::Stalwart, r#"disabled_if exists "x" { redirect "a@x.example"; }"#);
+    assert_eq!(redirects(&off)[0].reach, Reach::Dead);
+}
+
+#[test]
+fn what_an_answer_says_is_told() {
+    let script = r#"require ["vacation","variables"]; if header :matches "subject" "*" { set "s" "${1}"; }
+        vacation :subject "Re: ${s}" "Please write to b@y.example or see https://z.example/pay.";"#;
+    let vacation = on(Dialect::Pigeonhole, script).effects.remove(0);
+    let content = vacation.content.unwrap();
+    assert_eq!(content.mentions, ["b@y.example", "https://z.example/pay"]);
+    assert!(content.from_message && content.form == Form::Template);
+    let old = r#"require "notify"; notify :method "mailto" :options "a@x.example" :message "$text[500]$";"#;
+    assert!(on(Dialect::Pigeonhole, old).effects[0].content.as_ref().unwrap().from_message);
+    let plain = on(Dialect::Pigeonhole, r#"require "reject"; reject "no";"#).effects.remove(0);
+    assert!(!plain.content.unwrap().from_message);
+}
+
+#[test]
+fn the_steps_to_a_target_are_named() {
+    let script = "require [\"variables\",\"encoded-character\"];\nset \"u\" \"evil\";\n\
+        if string :matches \"x.example\" \"*\" { set \"d\" \"${1}\"; }\n\
+        redirect \"${u}${hex:40}${d}\";";
+    let analysis = on(Dialect::Pigeonhole, script);
+    let effect = redirects(&analysis)[0];
+    assert_eq!(effect.targets[0].text(), "evil@x.example");
+    let steps: Vec<_> = effect.steps.iter().map(|step| (step.span.line, step.what)).collect();
+    assert_eq!(
+        steps,
+        [
+            (2, "a variable set here"),
+            (3, "match variables taken from this test"),
+            (3, "a variable set here"),
+            (4, "encoded characters in this string"),
+        ]
+    );
+}
+
+#[test]
+fn conditions_have_classes_and_windows() {
+    let script = r#"require ["date","relational"];
+        if allof (header :contains "subject" "invoice", address :is "from" "boss@x.example") {
+            if currentdate :value "ge" "date" "2030-01-01" { redirect "a@x.example"; }
+        }"#;
+    let analysis = on(Dialect::Pigeonhole, script);
+    let effect = redirects(&analysis)[0];
+    let classes: Vec<_> = effect.classes.iter().map(|class| class.name()).collect();
+    assert_eq!(classes, ["sender", "keyword", "time"]);
+    assert_eq!(effect.window.not_before.as_deref(), Some("2030-01-01"));
+}
+
+#[test]
+fn an_error_at_run_time_undoes_the_way_to_it() {
+    table(&[
+        (r#"redirect "a@x.example"; error "x";"#, &["exact dead lost a@x.example"]),
+        (
+            r#"redirect "a@x.example"; redirect "${none}";"#,
+            &["exact dead lost a@x.example", "exact dead lost "],
+        ),
+        (r#"redirect "a@x.example"; if exists "x" { error "x"; }"#, &["exact conditional lost a@x.example"]),
+        (
+            r#"if exists "x" { redirect "a@x.example"; error "x"; } redirect "b@x.example";"#,
+            &["exact dead lost a@x.example", "exact conditional lost b@x.example"],
+        ),
+    ]);
+}
+
+#[test]
+fn names_of_effects_survive_a_new_layout() {
+    let id = |script: &str| {
+        on(Dialect::Pigeonhole, script).effects.iter().map(|one| one.id.clone()).collect::<Vec<_>>()
+    };
+    let plain = id("redirect \"a@x.example\"; redirect \"b@x.example\"; keep; keep;");
+    let laid_out = id("# hello\nredirect\n\"<a@X.Example>\";\n\nredirect \"b@x.example\";keep;\nkeep;");
+    assert_eq!(plain, laid_out);
+    assert!(plain[0] != plain[1] && plain[2] != plain[3], "{plain:?}");
 }
 
 #[test]

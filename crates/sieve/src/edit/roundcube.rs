@@ -7,14 +7,14 @@ use super::insertion;
 use super::proof::{Change, Fate};
 use crate::Dialect;
 use crate::parser::parse;
-use crate::ui::{rule_at, rule_marks};
+use crate::ui::Ui;
 
 const DISABLED: &[u8] = b"false # ";
 
 /// The change that disables the rule around `offset`; none when there is no such rule.
 pub(super) fn rule_change(script: &[u8], dialect: Dialect, offset: usize) -> Option<Change> {
     let tree = parse(script, dialect);
-    let rule = rule_at(&rule_marks(script, &tree), offset)?;
+    let rule = Ui::of("", script, &tree).rule_at(offset)?;
     let around = |id: &u32| {
         let command = &tree.commands[*id as usize];
         command.start <= offset && offset < command.end

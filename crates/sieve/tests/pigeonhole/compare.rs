@@ -27,8 +27,11 @@ fn names(known: &str, target: &str) -> bool {
 
 /// Whether the target is the template with something in its holes.
 fn fills(template: &str, target: &str) -> bool {
-    let first = template.split("${").next().unwrap_or_default().trim_start();
-    let last = template.rsplit('}').next().unwrap_or_default().trim_end();
+    let first = template.split("${").next().unwrap_or_default();
+    let last = template.rsplit('}').next().unwrap_or_default();
+    // Display names, comments and brackets are no part of an address.
+    let first = first.rsplit(['<', ')']).next().unwrap_or_default().trim_start();
+    let last = last.split(['>', '(']).next().unwrap_or_default().trim_end();
     let ends = |last: &str| target.to_lowercase().ends_with(&last.replace(' ', "").to_lowercase());
     target.starts_with(first) && (ends(last) || target.ends_with(last))
 }

@@ -11,7 +11,9 @@ use crate::laboratory::{Actions, Laboratory, Message};
 use crate::minimise::minimised;
 use crate::mutate::mutated;
 use crate::script::Case;
-use sieve_analysis::{Analysis, Dialect, Mailbox, Script, Severity, analyse, analyse_mailbox};
+use sieve_analysis::{
+    Analysis, Dialect, EffectKind, Mailbox, Reach, Script, Severity, analyse, analyse_mailbox,
+};
 use std::time::{Duration, Instant};
 
 const DEFAULT_SECONDS: u64 = 6;
@@ -78,6 +80,9 @@ fn differences(case: &Case, laboratory: &Laboratory, tally: &mut Tally) -> Vec<S
     for message in MESSAGES.iter().filter(|_| compiles) {
         let actions = laboratory.run_script(&text, message);
         if !actions.finished {
+            if actions.failed && case.can_be_answered() && !message.has_parts() {
+                wrong.extend(undone(&analysis(case, Some(message)), message));
+            }
             continue;
         }
         tally.compared += 1;
@@ -85,13 +90,25 @@ fn differences(case: &Case, laboratory: &Laboratory, tally: &mut Tally) -> Vec<S
             found.into_iter().map(|one| format!("{what}, {}: {one}", message.sender)).collect::<Vec<_>>()
         };
         wrong.extend(tell("any message", contradictions(&general, &actions)));
-        if case.can_be_answered() {
+        if case.can_be_answered() && !message.has_parts() {
             tally.answered += 1;
             wrong.extend(tell("this message", answered(case, message, &actions)));
         }
     }
     laboratory.forget_stored();
     wrong
+}
+
+/// A run that failed did nothing.
+fn undone(exact: &Analysis, message: &Message) -> Vec<String> {
+    let lively = exact.effects.iter().filter(|effect| effect.reach == Reach::Always);
+    let outward = lively.filter(|effect| {
+        matches!(
+            effect.kind,
+            EffectKind::Redirect | EffectKind::Fileinto | EffectKind::Notify | EffectKind::Pipe
+        )
+    });
+    outward.map(|effect| format!("the run for {} failed, but {effect:?}", message.sender)).collect()
 }
 
 fn answered(case: &Case, message: &Message, actions: &Actions) -> Vec<String> {

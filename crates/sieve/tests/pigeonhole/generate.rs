@@ -2,10 +2,10 @@
 
 use crate::chance::Chance;
 use crate::laboratory::Message;
-use crate::script::{Atom, Case, Statement, Test, Text};
+use crate::script::{Atom, CAPABILITIES, Case, Statement, Test, Text};
 
 /// The messages every script is run on.
-pub(crate) const MESSAGES: [Message; 4] = [
+pub(crate) const MESSAGES: [Message; 5] = [
     Message {
         headers: &[
             ("From", "s@x.example"),
@@ -56,6 +56,20 @@ pub(crate) const MESSAGES: [Message; 4] = [
         sender: "s@x.example",
         recipient: "r@y.example",
     },
+    Message {
+        headers: &[
+            ("From", "s@x.example"),
+            ("To", "r@y.example"),
+            ("Subject", "parts"),
+            ("MIME-Version", "1.0"),
+            ("Content-Type", "multipart/mixed; boundary=b"),
+            ("Message-ID", "<5@x>"),
+        ],
+        body: "--b\r\n\r\nalpha\r\n--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n\
+               --c\r\n\r\nevil\r\n--c\r\n\r\nx\r\n--c--\r\n\r\n--b--\r\n",
+        sender: "s@x.example",
+        recipient: "r@y.example",
+    },
 ];
 
 const NAMES: [&str; 6] = ["a", "b", "A", "long_name", "g", "B"];
@@ -75,13 +89,26 @@ const RAWS: [&str; 12] = [
     "${01}",
 ];
 const PATTERNS: [&str; 10] = ["*", "*-*", "?*", "*e*", "a\\\\*b*", "hi*", "*@*", "* *", "??", "*?"];
+/// Questions whose answer is not in the script.
+const ASKED: [&str; 9] = [
+    "duplicate",
+    "environment :matches \"name\" \"*\"",
+    "mailboxexists \"none\"",
+    "currentdate :matches \"year\" \"2*\"",
+    "valid_notify_method \"xmpp:a@x.example\"",
+    "header :regex \"subject\" \"(h.)( .*)?\"",
+    "string :regex \"hi there\" \"(h.)( .*)?\"",
+    "body :raw :matches \"*\"",
+    "date :value \"ge\" \"date\" \"year\" \"2000\"",
+];
 const KINDS: [&str; 4] = [":is", ":contains", ":matches", ":matches"];
 
 pub(crate) fn case(seed: u64) -> Case {
     let mut maker = Maker { chance: Chance::new(seed), depth: 0, loops: 0, scripts: 1 };
     maker.scripts += if maker.chance.one_in(3) { 1 + maker.chance.below(2) } else { 0 };
     let scripts = (0..maker.scripts).map(|number| maker.script(number)).collect();
-    Case { name: format!("s{seed:x}"), scripts, noise: maker.chance.next() }
+    let withheld = if maker.chance.one_in(5) { vec![maker.chance.of(&CAPABILITIES)] } else { Vec::new() };
+    Case { name: format!("s{seed:x}"), scripts, noise: maker.chance.next(), withheld }
 }
 
 struct Maker {
@@ -162,7 +189,7 @@ impl Maker {
     }
 
     fn action(&mut self) -> Statement {
-        match self.chance.below(24) {
+        match self.chance.below(28) {
             0..=6 => Statement::Act("redirect", Some(self.address())),
             7..=10 => Statement::Act("redirect :copy", Some(self.address())),
             11..=13 => Statement::Act("fileinto", Some(self.folder())),
@@ -177,13 +204,37 @@ impl Maker {
                 let uri = self.chance.of(&["mailto:a@x.example?cc=b@x.example", "mailto:c%40x.example"]);
                 Statement::Act("notify", Some(plain(uri)))
             }
+            23..=25 => self.flags(),
             _ => self.rare(),
         }
     }
 
+    fn flags(&mut self) -> Statement {
+        const COMMANDS: [&str; 8] = [
+            "setflag",
+            "addflag",
+            "removeflag",
+            "setflag \"a\"",
+            "addflag \"a\"",
+            "addflag \"A\"",
+            "removeflag \"a\"",
+            "setflag \"b\"",
+        ];
+        let command = self.chance.of(&COMMANDS);
+        let flags = if self.chance.one_in(3) {
+            self.value()
+        } else {
+            plain(self.chance.of(&["evil", "x", "x evil", "X", "\\\\Seen", "\\\\Bogus x"]))
+        };
+        Statement::Act(command, Some(flags))
+    }
+
     fn rare(&mut self) -> Statement {
-        match self.chance.below(4) {
+        match self.chance.below(7) {
             0 => Statement::Act("pipe \"prog\"", None),
+            4 => Statement::Act("error", Some(plain("x"))),
+            5 if self.loops > 0 => Statement::Act("extracttext :lower", Some(plain("a"))),
+            6 => Statement::Act("notify", Some(self.value())),
             1 => Statement::Act("pipe :copy \"prog\"", None),
             2 => Statement::Act("report \"abuse\" \"x\"", Some(self.address())),
             _ => Statement::Act("addheader \"X-A\"", Some(plain("set"))),
@@ -204,6 +255,15 @@ impl Maker {
         });
         if self.chance.one_in(12) {
             atoms = vec![self.inserted()];
+        } else if self.chance.one_in(10) {
+            let (before, after) = self.chance.of(&[
+                ("Bob <", ">"),
+                ("\\\"q@z.example\\\" <", ">"),
+                ("(n@z.example) ", ""),
+                ("", " (c)"),
+            ]);
+            atoms.insert(0, Atom::Raw(before));
+            atoms.push(Atom::Raw(after));
         }
         Text { atoms, multiline: self.chance.one_in(12) }
     }
@@ -243,6 +303,29 @@ impl Maker {
         if self.chance.one_in(3) { self.value() } else { plain(self.chance.of(&WORDS)) }
     }
 
+    fn flagged(&mut self) -> Test {
+        let how =
+            self.chance.of(&["hasflag", "hasflag \"a\"", "hasflag :contains \"a\"", "hasflag :contains"]);
+        Test::Constant(how, None, plain(self.chance.of(&["evil", "x", "X", "e", "\\\\seen"])))
+    }
+
+    fn related(&mut self) -> Test {
+        const HOW: [&str; 8] = [
+            "string :value \"gt\" :comparator \"i;ascii-numeric\"",
+            "string :value \"le\" :comparator \"i;ascii-numeric\"",
+            "string :is :comparator \"i;ascii-numeric\"",
+            "string :value \"lt\"",
+            "string :value \"ge\" :comparator \"i;octet\"",
+            "string :count \"eq\"",
+            "string :count \"ge\" :comparator \"i;ascii-numeric\"",
+            "string :value \"ne\"",
+        ];
+        const NUMBERS: [&str; 7] = ["1", "2", "01", "10", "x", "", "9a"];
+        let how = self.chance.of(&HOW);
+        let value = if self.chance.one_in(2) { self.value() } else { plain(self.chance.of(&NUMBERS)) };
+        Test::Constant(how, Some(value), plain(self.chance.of(&NUMBERS)))
+    }
+
     fn tests(&mut self, depth: usize) -> Vec<Test> {
         let length = 1 + self.chance.below(3);
         (0..length).map(|_| self.test(depth + 1)).collect()
@@ -250,7 +333,7 @@ impl Maker {
 
     fn test(&mut self, depth: usize) -> Test {
         let kind = self.chance.of(&KINDS);
-        match self.chance.below(16) {
+        match self.chance.below(21) {
             0 => Test::True,
             1 => Test::False,
             2 if depth < 3 => Test::Not(Box::new(self.test(depth + 1))),
@@ -258,7 +341,11 @@ impl Maker {
             4 if depth < 3 => Test::AllOf(self.tests(depth)),
             5 => Test::SizeOver(self.chance.of(&[10, 200, 100_000])),
             6 => Test::Year(self.chance.of(&["ge", "lt"]), self.chance.of(&["2000", "2999"])),
-            7 => Test::Ihave(self.chance.of(&["copy", "nonsense", "vnd.dovecot.none"])),
+            7 if self.chance.one_in(2) => Test::Ihave(self.chance.of(&CAPABILITIES)),
+            7 => Test::Ihave(self.chance.of(&["copy", "nonsense", "vnd.dovecot.none", "${hex:63}opy"])),
+            16 | 17 => self.flagged(),
+            18 | 19 => self.related(),
+            20 => Test::Asked(self.chance.of(&ASKED)),
             8 => Test::Body(self.chance.of(&["pay", "zebra"])),
             9 => {
                 let part = self.chance.of(&["", ":localpart", ":domain", ":user", ":detail"]);

@@ -27,6 +27,10 @@ impl Message {
         format!("{}\r\n{}", lines.collect::<String>(), self.body)
     }
 
+    pub(crate) fn has_parts(&self) -> bool {
+        self.header("MIME-Version").is_some()
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&'static str> {
         let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| *value)
@@ -99,6 +103,19 @@ impl Laboratory {
         }
     }
 
+    /// Whether every one of the scripts compiles, asked at once.
+    pub(crate) fn compiles_all(&self, scripts: &[&[u8]]) -> bool {
+        let folder = self.path("all");
+        fs::create_dir_all(&folder).unwrap();
+        self.share(&folder);
+        for (number, script) in scripts.iter().enumerate() {
+            fs::write(folder.join(format!("{number}.sieve")), script).unwrap();
+        }
+        let succeeded = self.run(SIEVEC, &[folder.to_str().unwrap()]).status.success();
+        let made = |number: usize| folder.join(format!("{number}.svbin")).exists();
+        succeeded && (0..scripts.len()).all(made)
+    }
+
     pub(crate) fn compiles(&self, script: &[u8]) -> bool {
         let source = self.write("compiled.sieve", script);
         let binary = self.path("compiled.svbin");
@@ -118,6 +135,8 @@ impl Laboratory {
 pub(crate) struct Actions {
     /// The script compiled, and ran to its end without an error.
     pub(crate) finished: bool,
+    /// It ended with an error of its own, so nothing was done.
+    pub(crate) failed: bool,
     pub(crate) redirects: BTreeSet<String>,
     /// Folders that an action, not the implicit keep, stores into.
     pub(crate) folders: BTreeSet<String>,
@@ -141,6 +160,7 @@ impl Actions {
         let addresses = |mark: &str| all(mark, ">").iter().map(|one| lowered_domain(one)).collect();
         Self {
             finished: output.status.success(),
+            failed: output.status.code() == Some(1),
             redirects: addresses(" * redirect message to: <"),
             folders: all(" * store message in folder: ", "").into_iter().map(inbox_named_once).collect(),
             implicitly_kept: implicit.contains("store message in folder"),
@@ -165,11 +185,11 @@ fn inbox_named_once(folder: String) -> String {
 
 fn lowered_domain(address: &str) -> String {
     match address.rsplit_once('@') {
-        // The tool quotes a local part such as `a..b`.
-        Some((local, domain)) if !local.contains(' ') => {
-            format!("{}@{}", local.trim_matches('"'), domain.to_lowercase())
+        // The library writes the full stops of other scripts as RFC 5890 compares them.
+        Some((local, domain)) => {
+            let domain = domain.to_lowercase().replace(['\u{3002}', '\u{ff0e}'], ".");
+            format!("{local}@{domain}")
         }
-        Some((local, domain)) => format!("{local}@{}", domain.to_lowercase()),
         None => address.to_owned(),
     }
 }

@@ -41,6 +41,10 @@ pub(crate) enum Test {
     Ihave(&'static str),
     /// Comparator and match type, value, key.
     Compare(&'static str, Text, Text),
+    /// A test before its arguments, and those; the message does not matter.
+    Constant(&'static str, Option<Text>, Text),
+    /// A whole test that is not answered.
+    Asked(&'static str),
 }
 
 #[derive(Debug, Clone)]
@@ -65,12 +69,36 @@ pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) scripts: Vec<Vec<Statement>>,
     pub(crate) noise: u64,
+    pub(crate) withheld: Vec<&'static str>,
 }
 
-const REQUIRE: &str = "require [\"variables\", \"encoded-character\", \"fileinto\", \"copy\", \"include\", \
-    \"body\", \"envelope\", \"subaddress\", \"relational\", \"date\", \"ihave\", \"imap4flags\", \"reject\", \
-    \"vacation\", \"enotify\", \"foreverypart\", \"mime\", \"vnd.dovecot.pipe\", \"vnd.dovecot.report\", \
-    \"editheader\", \"mailbox\"];\n";
+/// What the scripts require, but for what a case withholds.
+pub(crate) const CAPABILITIES: [&str; 24] = [
+    "variables",
+    "encoded-character",
+    "fileinto",
+    "copy",
+    "include",
+    "body",
+    "envelope",
+    "subaddress",
+    "relational",
+    "date",
+    "ihave",
+    "imap4flags",
+    "reject",
+    "vacation",
+    "enotify",
+    "foreverypart",
+    "mime",
+    "vnd.dovecot.pipe",
+    "vnd.dovecot.report",
+    "editheader",
+    "mailbox",
+    "extracttext",
+    "environment",
+    "duplicate",
+];
 
 impl Case {
     pub(crate) fn script_name(&self, number: usize) -> String {
@@ -80,7 +108,7 @@ impl Case {
     /// The text of a script; with a message, everything that depends on it is replaced by its answer.
     pub(crate) fn text(&self, number: usize, answers: Option<&Message>) -> Vec<u8> {
         let mut writer = Writer {
-            text: REQUIRE.to_owned(),
+            text: self.required(number),
             chance: Chance::new(self.noise),
             answers,
             case: self,
@@ -90,13 +118,50 @@ impl Case {
         writer.text.into_bytes()
     }
 
+    fn required(&self, number: usize) -> String {
+        let mut chance = Chance::new(self.noise ^ number as u64);
+        let mut text = String::new();
+        let more = ["regex", "comparator-i;ascii-numeric"];
+        for capability in CAPABILITIES.iter().chain(&more).filter(|one| !self.withheld.contains(one)) {
+            let joint = match (text.is_empty(), chance.one_in(9)) {
+                (true, _) => "require [",
+                (false, true) => "];\nrequire [",
+                (false, false) => ", ",
+            };
+            text.push_str(joint);
+            text.push_str(&format!("\"{capability}\""));
+        }
+        text.push_str("];\n");
+        text
+    }
+
     /// Whether `text` with a message leaves nothing open.
     pub(crate) fn can_be_answered(&self) -> bool {
         let loops = |one: &Statement| matches!(one, Statement::EveryPart(_));
+        let changes = |one: &Statement| match one {
+            Statement::Act(command, _) => {
+                command.starts_with("addheader") || command.starts_with("extracttext")
+            }
+            Statement::If(arms, _) => arms.iter().any(|(test, _)| asks(test)),
+            _ => false,
+        };
         let breaks = |one: &Statement| matches!(one, Statement::Break);
         let any =
             |wanted: &dyn Fn(&Statement) -> bool| self.scripts.iter().any(|script| holds(script, wanted));
-        !any(&breaks) && (self.scripts.len() == 1 || !any(&loops))
+        !any(&breaks) && !any(&changes) && (self.scripts.len() == 1 || !any(&loops))
+    }
+}
+
+fn asks(test: &Test) -> bool {
+    match test {
+        Test::Asked(_) => true,
+        // Whether an installation switches these on is not in the script.
+        Test::Ihave(name) => matches!(*name, "editheader" | "vnd.dovecot.pipe" | "vnd.dovecot.report"),
+        // Flags at the beginning are not known to the library.
+        Test::Constant(how, None, _) => !how.contains('"'),
+        Test::Not(inner) => asks(inner),
+        Test::AnyOf(tests) | Test::AllOf(tests) => tests.iter().any(asks),
+        _ => false,
     }
 }
 
@@ -284,6 +349,16 @@ impl Writer<'_> {
                 self.text.push(' ');
                 self.string(key);
             }
+            Test::Constant(how, value, key) => {
+                self.words(how);
+                if let Some(value) = value {
+                    self.text.push(' ');
+                    self.string(value);
+                }
+                self.text.push(' ');
+                self.string(key);
+            }
+            Test::Asked(question) => self.words(question),
             _ => match self.answers {
                 Some(message) => self.answer(test, message),
                 None => self.question(test),

@@ -1,0 +1,1 @@
+require ["imap4flags","variables","relational","comparator-i;ascii-numeric"]; addflag "v" ["ab","cd"]; if hasflag :count "eq" :comparator "i;ascii-numeric" "v" "2" { redirect "a@x.example"; }

@@ -1,0 +1,1 @@
+require ["variables","relational","comparator-i;ascii-numeric"]; if string :count "eq" :comparator "i;ascii-numeric" ["a","b"] "2" { redirect "a@x.example"; }

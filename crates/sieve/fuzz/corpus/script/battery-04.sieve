@@ -1,0 +1,1 @@
+require ["variables","relational","comparator-i;ascii-numeric"]; if string :value "gt" :comparator "i;ascii-numeric" "1" "2" { redirect "a@x.example"; }

@@ -1,0 +1,1 @@
+if header :contains "subject" "hi" { redirect "a@x.example"; stop; } elsif true { redirect "b@x.example"; } else { redirect "c@x.example"; }

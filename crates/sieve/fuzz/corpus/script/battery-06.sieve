@@ -1,0 +1,1 @@
+require ["variables","comparator-i;ascii-numeric"]; if string :is :comparator "i;ascii-numeric" "01x" "1" { redirect "q@x.example"; }

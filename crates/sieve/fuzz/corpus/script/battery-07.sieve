@@ -1,0 +1,1 @@
+require "foreverypart"; foreverypart { foreverypart { foreverypart { foreverypart { foreverypart { redirect "a@x.example"; } } } } }

@@ -1,0 +1,1 @@
+require ["variables","fileinto"]; if string :matches "é" "?" { fileinto "one"; } elsif string :matches "é" "??" { fileinto "two"; }

@@ -1,0 +1,1 @@
+require ["variables","foreverypart"]; set "v" "a"; foreverypart { set "v" "b"; break; set "v" "c"; } redirect "q${v}@x.example";

@@ -1,0 +1,1 @@
+require ["variables"]; if string :comparator "i;octet" :is "a" "A" { redirect "a@x.example"; } else { redirect "b@x.example"; }

@@ -1,0 +1,1 @@
+require ["variables","fileinto"]; if true { if string :matches "b" "*" {} } elsif string :matches "c" "*" { } fileinto "q${1}";

@@ -1,0 +1,1 @@
+require ["variables","relational"]; if string :value "lt" :comparator "i;ascii-casemap" "a" "B" { redirect "q@x.example"; }

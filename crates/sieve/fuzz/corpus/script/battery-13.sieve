@@ -1,0 +1,1 @@
+require ["foreverypart","mime","extracttext","variables"]; foreverypart { extracttext "b"; redirect "${b}@x.example"; }

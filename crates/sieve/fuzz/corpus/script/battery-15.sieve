@@ -1,0 +1,1 @@
+require ["date","relational","variables"]; if currentdate :value "ge" "date" "2020-01-01" { redirect "a@x.example"; }

@@ -1,0 +1,1 @@
+require "variables"; if string :matches "b" "*" { if string :matches "c" "x" { stop; } redirect "${1}@x.example"; }

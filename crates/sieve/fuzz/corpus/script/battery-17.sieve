@@ -1,0 +1,1 @@
+require "variables"; redirect "q${aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}@x.example";

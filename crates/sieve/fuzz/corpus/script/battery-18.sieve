@@ -1,0 +1,1 @@
+require ["ihave"]; if ihave ["variables","encoded-character"] { set "a" "b"; redirect "q${a}${hex:40}x.example"; }

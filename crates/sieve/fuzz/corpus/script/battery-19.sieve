@@ -1,0 +1,1 @@
+require ["variables"]; if string :matches :comparator "i;ascii-casemap" "ABC" "a*" { redirect "q${1}@x.example"; }

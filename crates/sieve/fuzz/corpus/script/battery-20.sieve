@@ -1,0 +1,1 @@
+require ["variables"]; if string :matches "a" "*" {} elsif string :matches "b" "*" {} redirect "q${1}@x.example";

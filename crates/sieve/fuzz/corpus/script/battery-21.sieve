@@ -1,0 +1,1 @@
+require ["variables","foreverypart"]; foreverypart { if string :matches "b" "*" {} } redirect "q${1}@x.example";

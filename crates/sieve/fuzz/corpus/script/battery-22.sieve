@@ -1,0 +1,1 @@
+require "variables"; if anyof (string :matches "b" "?", string :matches "c" "?") { redirect "${1}@x.example"; }

@@ -1,0 +1,1 @@
+require ["ihave"]; if ihave "relational" { if header :value "gt" "subject" "h." { redirect "a@x.example"; } }

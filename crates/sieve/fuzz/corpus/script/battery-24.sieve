@@ -1,0 +1,1 @@
+require "foreverypart"; foreverypart :name "o" { foreverypart { break :name "o"; } redirect "a@x.example"; }

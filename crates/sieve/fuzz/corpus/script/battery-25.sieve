@@ -1,0 +1,1 @@
+require ["ihave"]; if ihave ["variables"] { set "a" "b"; } else { set "a" "c"; } redirect "q${a}@x.example";

@@ -1,0 +1,1 @@
+require ["variables"]; set :lower :upperfirst :quotewildcard :length "n" "AB*"; redirect "q${n}@x.example";

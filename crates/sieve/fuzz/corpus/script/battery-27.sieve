@@ -1,0 +1,1 @@
+require ["imap4flags","variables","fileinto"]; set "v" "a b c"; removeflag "v" ["b","A"]; fileinto "${v}";

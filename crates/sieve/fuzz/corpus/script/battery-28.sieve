@@ -1,0 +1,1 @@
+require ["variables"]; if string :matches "a" "*" {} if string :is "x" "x" { redirect "q${1}@x.example"; }

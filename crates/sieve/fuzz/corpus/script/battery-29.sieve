@@ -1,0 +1,1 @@
+require ["foreverypart","variables"]; foreverypart { set "a" "${a}x"; redirect "${a}@x.example"; break; }

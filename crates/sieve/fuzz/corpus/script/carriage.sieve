@@ -1,0 +1,2 @@
+# xredirect "e@x.example";
+keep;

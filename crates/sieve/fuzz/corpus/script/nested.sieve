@@ -1,0 +1,1 @@
+if true { if not false { if anyof(true, allof(false, true)) { keep; } } }

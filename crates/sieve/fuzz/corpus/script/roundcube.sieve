@@ -1,0 +1,6 @@
+require ["copy"];
+# rule:[Away]
+if anyof (true)
+{
+	redirect :copy "a@x.example";
+}

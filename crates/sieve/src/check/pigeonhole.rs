@@ -1,0 +1,176 @@
+//! What Pigeonhole alone insists on, construct by construct, as measured.
+
+use super::Check;
+use crate::arguments::Bound;
+use crate::strings::{Piece, match_number, names_no_character, pieces};
+use crate::tree::Argument;
+use crate::vocabulary::Signature;
+use std::borrow::Cow;
+
+/// The longest name of a stored script.
+const MAX_SCRIPT_NAME: usize = 255;
+
+impl<'t> Check<'t> {
+    pub(super) fn pigeonhole_arguments(
+        &mut self,
+        signature: &'static Signature,
+        bound: &Bound<'t>,
+        start: usize,
+        end: usize,
+    ) {
+        self.numbers(bound, start, end);
+        self.expansions(signature, bound, start, end);
+        if let Some(message) = self.objection(signature.name, bound) {
+            self.refuse(start, end, message);
+        }
+    }
+
+    /// Extensions that others must stand beside, wherever those are required.
+    pub(super) fn dependencies(&mut self) {
+        let has = |name: &str| self.required.contains(name.as_bytes());
+        if self.is_pigeonhole() && has("extracttext") && !(has("variables") && has("foreverypart")) {
+            self.refuse(0, 0, "`extracttext` is required without `variables` and `foreverypart`");
+        }
+    }
+
+    fn numbers(&mut self, bound: &Bound<'_>, start: usize, end: usize) {
+        let values = bound.tags.iter().filter_map(|tag| tag.value);
+        let tokens = bound.positional.iter().copied().chain(values).filter_map(|argument| match argument {
+            Argument::Number(token) => Some(*token),
+            _ => None,
+        });
+        if tokens.into_iter().any(|token| number(self.reading.text(token)).is_none()) {
+            self.refuse(start, end, "a number that is too large");
+        }
+    }
+
+    /// Strings of which the engine looks at every part when it compiles.
+    fn expansions(&mut self, signature: &Signature, bound: &Bound<'t>, start: usize, end: usize) {
+        let (encoded, variables) = (self.has(b"encoded-character"), self.has(b"variables"));
+        let named = matches!(signature.name, "require" | "ihave" | "global");
+        if named || !(encoded || variables) {
+            return;
+        }
+        let skipped = usize::from(signature.name == "set");
+        let values = bound.tags.iter().filter_map(|tag| tag.value);
+        let arguments: Vec<&'t Argument> =
+            bound.positional.iter().skip(skipped).copied().chain(values).collect();
+        for argument in arguments {
+            if encoded && self.names(Some(argument)).iter().any(|(_, raw)| self.is_no_text(raw)) {
+                self.refuse(start, end, "an encoded character that is none");
+            }
+            if variables {
+                self.note_locals(argument);
+            }
+        }
+    }
+
+    fn is_no_text(&self, raw: &[u8]) -> bool {
+        names_no_character(raw, self.reading.dialect)
+    }
+
+    fn note_locals(&mut self, argument: &'t Argument) {
+        for (_, text) in self.strings(Some(argument)) {
+            for piece in pieces(&text, self.reading.dialect) {
+                if let Piece::Variable(name) = piece
+                    && match_number(name, self.reading.dialect).is_none()
+                    && !name.contains(&b'.')
+                {
+                    self.locals.insert(name.to_ascii_lowercase());
+                }
+            }
+        }
+    }
+
+    pub(super) fn has(&self, capability: &[u8]) -> bool {
+        self.declared.contains(capability)
+    }
+
+    fn objection(&mut self, name: &str, bound: &Bound<'t>) -> Option<&'static str> {
+        match name {
+            "setflag" | "addflag" | "removeflag" if bound.positional.len() == 2 => self.use_locally(bound),
+            "extracttext" => self.use_locally(bound),
+            "set" => {
+                self.use_locally(bound);
+                bound.has("quoteregex").then_some("a tag that does not belong here")
+            }
+            "global" => self.late_global(bound),
+            "fileinto" => self.folder(bound),
+            "addheader" | "deleteheader" => {
+                let field = self.constant(bound.at(0));
+                field.is_some_and(|field| !is_field_name(&field)).then_some("not the name of a header field")
+            }
+            "pipe" | "filter" | "execute" => self.program(bound),
+            "notify" => {
+                let method = self.constant(bound.value("method"));
+                let mail = method.is_none_or(|method| method.eq_ignore_ascii_case(b"mailto"));
+                (!mail).then_some("not the `mailto` method")
+            }
+            "header" | "address" | "exists" => {
+                let options = ["anychild", "type", "subtype", "contenttype", "param"];
+                let lonely = options.iter().any(|tag| bound.has(tag)) && !bound.has("mime");
+                lonely.then_some("a MIME option without `:mime`")
+            }
+            _ => None,
+        }
+    }
+
+    fn use_locally(&mut self, bound: &Bound<'t>) -> Option<&'static str> {
+        for (_, name) in self.names(bound.at(0)) {
+            self.locals.insert(name.to_ascii_lowercase());
+        }
+        None
+    }
+
+    fn late_global(&self, bound: &Bound<'t>) -> Option<&'static str> {
+        let names = self.names(bound.last());
+        let used = names.iter().any(|(_, name)| self.locals.contains(&name.to_ascii_lowercase()));
+        if !names.iter().all(|(_, name)| self.is_plain_variable(name)) {
+            return Some("not the name of a variable that can be global");
+        }
+        used.then_some("declared global after its use as a local variable")
+    }
+
+    fn folder(&self, bound: &Bound<'t>) -> Option<&'static str> {
+        let readable = |name: Cow<'_, [u8]>| std::str::from_utf8(&name).is_ok();
+        if !self.constant(bound.last()).is_none_or(readable) {
+            return Some("not the name of a folder");
+        }
+        let flag = self.constant(bound.value("specialuse"));
+        flag.is_some_and(|flag| !flag.starts_with(b"\\")).then_some("not a special-use flag")
+    }
+
+    fn program(&self, bound: &Bound<'t>) -> Option<&'static str> {
+        let Some(name) = self.constant(bound.at(0)) else {
+            return Some("the name of a program must be constant");
+        };
+        if name.is_empty() || name.contains(&b'/') {
+            return Some("not the name of a program");
+        }
+        let broken = |text: &Cow<'_, [u8]>| text.contains(&b'\n') || text.contains(&b'\r');
+        self.constants(bound.at(1)).iter().any(broken).then_some("a line end in an argument of a program")
+    }
+}
+
+/// Names of stored scripts are not paths.
+pub(super) fn is_script_name(name: &[u8]) -> bool {
+    let sound = |byte: &u8| *byte != b'/' && *byte >= b' ' && *byte != 0x7f;
+    !name.is_empty() && name.len() <= MAX_SCRIPT_NAME && name.iter().all(sound)
+}
+
+/// RFC 5322 §2.2.
+fn is_field_name(name: &[u8]) -> bool {
+    name.iter().all(|byte| (33..=126).contains(byte) && *byte != b':')
+}
+
+/// RFC 5228 §2.4.1, in 64 bits.
+fn number(text: &[u8]) -> Option<u64> {
+    let (digits, shift) = match text.split_last() {
+        Some((b'k' | b'K', digits)) => (digits, 10),
+        Some((b'm' | b'M', digits)) => (digits, 20),
+        Some((b'g' | b'G', digits)) => (digits, 30),
+        _ => (text, 0),
+    };
+    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    number.checked_mul(1 << shift)
+}
