@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sieve_analysis::edit::{Disabled, Edit, Method, apply, disable_by, inverse};
+use sieve_analysis::edit::{Disabled, Edit, Method, Refusal, apply, disable_by, inverse};
 use sieve_analysis::{Dialect, Effect, Severity, analyse};
 
 use crate::arguments::{DisableMethod, OneDialect, SieveDisable, SieveUndo};
@@ -43,9 +43,7 @@ pub(crate) fn run(arguments: &SieveDisable) -> Result<Outcome, Failure> {
     let script = script_of(&arguments.file)?;
     let dialect = dialect(arguments.dialect);
     let effect = effect_named(&script, dialect, &arguments.effect)?;
-    let method = method(arguments.method, &effect)?;
-    let refused = |refusal| Failure::Usage(format!("{}: {refusal}", effect.id));
-    let disabled = disable_by(&script, dialect, &effect, method).map_err(refused)?;
+    let (method, disabled) = disabled(&script, dialect, &effect, arguments.method)?;
     output::print(&plan(&arguments.file, &script, &effect, method, &disabled))?;
     if !arguments.write {
         output::complain("nothing was written; add --write to change the file");
@@ -57,6 +55,25 @@ pub(crate) fn run(arguments: &SieveDisable) -> Result<Outcome, Failure> {
         shown(&arguments.file.display().to_string())
     ));
     Ok(Outcome::Clean)
+}
+
+/// Where nobody chose a method, one that works anywhere stands in for one the rule does not allow.
+fn disabled(
+    script: &[u8],
+    dialect: Dialect,
+    effect: &Effect,
+    choice: Option<DisableMethod>,
+) -> Result<(Method, Disabled), Failure> {
+    let refused = |refusal| Failure::Usage(format!("{}: {refusal}", effect.id));
+    let first = method(choice, effect)?;
+    match disable_by(script, dialect, effect, first) {
+        Ok(disabled) => Ok((first, disabled)),
+        Err(Refusal::NoSuchRule) if choice.is_none() => {
+            let disabled = disable_by(script, dialect, effect, Method::Wrapped).map_err(refused)?;
+            Ok((Method::Wrapped, disabled))
+        }
+        Err(refusal) => Err(refused(refusal)),
+    }
 }
 
 fn dialect(choice: OneDialect) -> Dialect {

@@ -198,6 +198,16 @@ impl<'t> Check<'t> {
         }
     }
 
+    /// Whether not knowing a command or test makes the engine refuse the script.
+    fn of_unknown(&self) -> Severity {
+        let dialect = self.reading.dialect;
+        let tolerated = dialect.tolerates_unknown_with_ihave() && self.declared.contains(b"ihave".as_slice());
+        match tolerated || dialect == Dialect::Stalwart {
+            true => Severity::Warning,
+            false => Severity::Error,
+        }
+    }
+
     fn name(&self, id: CommandId) -> &'static str {
         self.signature(&self.reading.tree.commands[id as usize]).map_or("", |signature| signature.name)
     }
@@ -229,8 +239,7 @@ impl<'t> Check<'t> {
 
     fn command(&mut self, command: &'t Command) -> Fixed {
         let Some(signature) = self.signature(command) else {
-            let severity =
-                if self.reading.dialect == Dialect::Stalwart { Severity::Warning } else { Severity::Error };
+            let severity = self.of_unknown();
             self.problem(severity, command.start, command.end, "an unknown command");
             return self.inner_block(command);
         };
@@ -416,8 +425,7 @@ impl<'t> Check<'t> {
         let fold = self.reading.dialect.folds_keywords();
         let Some(name) = test.name else { return self.any_or_all(test.first, Fixed::True) };
         let Some(signature) = vocabulary::test(self.reading.text(name), fold) else {
-            let severity =
-                if self.reading.dialect == Dialect::Stalwart { Severity::Warning } else { Severity::Error };
+            let severity = self.of_unknown();
             self.problem(severity, test.start, test.end, "an unknown test");
             return Fixed::Open;
         };

@@ -45,7 +45,8 @@ impl Dialect {
         self == Self::Cyrus
     }
 
-    /// Cyrus 3.6 ends the script, without an error, at a non-ASCII byte outside strings and comments.
+    /// Cyrus 3.6 ends the script, without an error, at a NUL or a byte beyond ASCII outside strings and
+    /// comments.
     pub(crate) fn non_ascii_ends_script(self) -> bool {
         self == Self::Cyrus
     }
@@ -69,6 +70,12 @@ impl Dialect {
     /// Pigeonhole compares only as many letters of `hex` and `unicode` as were written, none included.
     pub(crate) fn abbreviates_encodings(self) -> bool {
         self == Self::Pigeonhole
+    }
+
+    /// Where `ihave` is required, Cyrus takes commands and tests it does not know: one that is false may stand
+    /// before them (measured).
+    pub(crate) fn tolerates_unknown_with_ihave(self) -> bool {
+        self == Self::Cyrus
     }
 
     /// Pigeonhole reads names of capabilities and variables as they stand: nothing in them is decoded or

@@ -736,7 +736,8 @@ impl<'w, 'a> Run<'w, 'a> {
             Dialect::Stalwart => known.as_bytes().eq_ignore_ascii_case(name),
             Dialect::Pigeonhole | Dialect::Cyrus => known.as_bytes() == name,
         };
-        self.world.scripts.iter().position(|script| script.global == global && same(script.name))
+        let named = |script: &Prepared<'_>| !script.name.is_empty() && same(script.name);
+        self.world.scripts.iter().position(|script| script.global == global && named(script))
     }
 
     fn not_found(&mut self, name: &Value, optional: bool, start: usize, end: usize) {

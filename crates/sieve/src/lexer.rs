@@ -228,7 +228,8 @@ impl Lexer<'_> {
     }
 
     fn unreadable(&mut self, byte: u8) -> TokenKind {
-        if !byte.is_ascii() && self.dialect.non_ascii_ends_script() {
+        let ends = !byte.is_ascii() || byte == 0;
+        if ends && self.dialect.non_ascii_ends_script() {
             return self.rest(TokenKind::Beyond);
         }
         self.at += 1;

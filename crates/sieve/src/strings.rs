@@ -23,16 +23,19 @@ pub(crate) enum Piece<'a> {
 
 /// The text of a quoted or multi-line token, encoded characters decoded when they are on.
 pub(crate) fn text_of(token: &[u8], dialect: Dialect, encoded_character: bool) -> Cow<'_, [u8]> {
-    let mut text = if token.first() == Some(&b'"') { unquote(token, dialect) } else { undot(token) };
-    if dialect.nul_ends_strings()
-        && let Some(nul) = text.iter().position(|byte| *byte == 0)
-    {
-        text = Cow::Owned(text[..nul].to_vec());
-    }
+    let text = if token.first() == Some(&b'"') { unquote(token, dialect) } else { undot(token) };
+    let text = before_nul(text, dialect);
     if !encoded_character || !contains(&text, b"${") {
         return text;
     }
-    Cow::Owned(decode_characters(&text, dialect))
+    before_nul(Cow::Owned(decode_characters(&text, dialect)), dialect)
+}
+
+fn before_nul(text: Cow<'_, [u8]>, dialect: Dialect) -> Cow<'_, [u8]> {
+    match text.iter().position(|byte| *byte == 0).filter(|_| dialect.nul_ends_strings()) {
+        Some(nul) => Cow::Owned(text[..nul].to_vec()),
+        None => text,
+    }
 }
 
 fn contains(text: &[u8], what: &[u8; 2]) -> bool {

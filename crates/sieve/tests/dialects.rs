@@ -65,6 +65,16 @@ fn d6_d7_strange_bytes() {
 }
 
 #[test]
+fn cyrus_reads_only_up_to_a_nul_and_tolerates_code_behind_ihave() {
+    assert!(on(Cyrus, "keep;\0frob").accepted);
+    assert!(!on(Pigeonhole, "keep;\0frob").accepted);
+    let guarded = r#"require "ihave"; if ihave "nonsense" { frobnicate "x"; }"#;
+    assert_eq!(accepted(guarded)[..2], [true, true]);
+    let named = r#"require ["encoded-character","variables"]; set "v${hex:00}w" "a";"#;
+    assert_eq!(accepted(named)[..2], [false, true]);
+}
+
+#[test]
 fn d8_d9_expansion_without_require() {
     assert_eq!(targets(Stalwart, r#"redirect "a${hex:40}x.example";"#), ["a@x.example"]);
     let leak = on(Stalwart, r#"redirect "${header.subject}@x.example";"#);

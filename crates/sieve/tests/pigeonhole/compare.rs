@@ -13,7 +13,9 @@ fn live(analysis: &Analysis, kind: EffectKind) -> impl Iterator<Item = &Effect> 
 fn foretold(analysis: &Analysis, kind: EffectKind, target: &str) -> bool {
     live(analysis, kind).any(|effect| match effect.form {
         Form::Exact | Form::Set => effect.targets.iter().any(|known| names(known.text(), target)),
-        Form::Template => effect.targets.iter().any(|known| fills(&known.raw, target)),
+        Form::Template => {
+            effect.targets.iter().any(|known| fills(&known.raw, target) || names(known.text(), target))
+        }
         Form::List | Form::Unbounded => true,
     })
 }

@@ -123,7 +123,13 @@ fn report(case: &Case, wrong: &[String]) -> String {
         let text = String::from_utf8_lossy(&case.text(number, None)).into_owned();
         format!("--- script {}\n{text}", case.script_name(number))
     });
-    format!("{}\n{}", wrong.join("\n"), texts.collect::<String>())
+    let answered = String::from_utf8_lossy(&case.text(0, Some(&MESSAGES[1]))).into_owned();
+    format!(
+        "{}\n{}--- answered for {}\n{answered}",
+        wrong.join("\n"),
+        texts.collect::<String>(),
+        MESSAGES[1].sender
+    )
 }
 
 #[test]

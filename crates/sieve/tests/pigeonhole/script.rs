@@ -312,7 +312,7 @@ impl Writer<'_> {
         self.text.push('"');
         for atom in &text.atoms {
             let atom = written(atom);
-            if self.chance.one_in(8) && !atom.contains(['$', '\\']) {
+            if self.chance.one_in(8) && !atom.is_empty() && !atom.contains(['$', '\\']) {
                 self.text.push('\\');
             }
             self.text.push_str(&atom);
