@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -28,13 +29,54 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(5);
 const MODES: [&str; 3] = ["all", "quiet", "basic"];
 
-/// Where the two differ, and why that is as it should be: conversation, what the reference says, reason.
-const DIFFERENCES: [(&str, &str, &str); 1] = [(
-    "another connection on the same socket",
-    "C silence",
-    "libmilter 8.17 leaves the CONNECT that follows a QUIT_NC without a reply, and the MTA would wait for ever. Here \
-     it is answered, as every CONNECT. No MTA of today sends QUIT_NC",
-)];
+/// Where the two differ, and why that is as it should be.
+struct Difference {
+    mode: &'static str,
+    /// Empty where it shows in every conversation.
+    conversation: &'static str,
+    /// A part of what the reference says.
+    reference: &'static str,
+    #[allow(dead_code, reason = "read by people")]
+    because: &'static str,
+}
+
+const DIFFERENCES: [Difference; 4] = [
+    Difference {
+        mode: "quiet",
+        conversation: "",
+        reference: "O O\\x00\\x00\\x00\\x06\\x00\\x00\\x00\\xff",
+        because: "a list of macros is announced here by SETSYMLIST among the actions; libmilter sends the list alone. \
+                  Postfix and Sendmail read the list either way",
+    },
+    Difference {
+        mode: "quiet",
+        conversation: "skipped header fields",
+        reference: "4 fields",
+        because: "a filter that promised silence about header fields can still say that it has seen enough: here it \
+                  is not shown the others, libmilter forgets what it said",
+    },
+    Difference {
+        mode: "quiet",
+        conversation: "a refused header field",
+        reference: "silence",
+        because: "a refusal during promised silence is spoken here at the next reply; libmilter drops it and answers \
+                  nothing more, and the MTA waits until it gives up",
+    },
+    Difference {
+        mode: "quiet",
+        conversation: "a dropped message",
+        reference: "silence",
+        because: "as for a refusal",
+    },
+];
+
+impl Difference {
+    fn explains(&self, mode: &str, conversation: &str, reference: &str) -> bool {
+        self.mode == mode
+            && (self.conversation.is_empty() || self.conversation == conversation)
+            && reference.contains(self.reference)
+    }
+}
 
 // ---- the twin on this library ----
 
@@ -236,7 +278,8 @@ fn offer(version: u32) -> Offer {
     let (actions, protocol) = match version {
         2 => (0x3f, 0x7f),
         3 => (0x3f, 0x17f),
-        4 => (0x3f, 0x37f),
+        // No MTA speaks version 5; nothing was added in it.
+        4 | 5 => (0x3f, 0x37f),
         _ => (0x1ff, 0x1f_ffff),
     };
     Offer { version, actions: Actions::from_bits(actions), protocol: Protocol::from_bits(protocol) }
@@ -503,33 +546,29 @@ fn transcript(path: &Path, conversation: &Conversation) -> Vec<String> {
     lines
 }
 
-fn is_known(conversation: &str, line: &str) -> bool {
-    DIFFERENCES.iter().any(|(name, part, _)| *name == conversation && line.contains(part))
-}
-
 #[test]
 fn the_mta_hears_the_same_from_both() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut differences, mut known) = (Vec::new(), Vec::new());
+    let (mut differences, mut known) = (Vec::new(), BTreeSet::new());
     for mode in MODES {
         let (ours, theirs) =
             (folder.path().join(format!("o-{mode}")), folder.path().join(format!("r-{mode}")));
         start_ours(ours.clone(), mode);
         let _reference = start_reference(&theirs, mode);
         for conversation in conversations() {
-            if mode != "all" && DIFFERENCES.iter().any(|(name, _, _)| *name == conversation.name) {
-                // Known, and each silence takes its time.
-                continue;
-            }
             let (our, their) = (transcript(&ours, &conversation), transcript(&theirs, &conversation));
             let lines = our.len().max(their.len());
             let line =
                 |all: &[String], at: usize| all.get(at).cloned().unwrap_or_else(|| "nothing".to_owned());
             for at in 0..lines {
                 let (mine, other) = (line(&our, at), line(&their, at));
-                if mine != other && is_known(conversation.name, &other) {
-                    known.push(conversation.name);
-                } else if mine != other {
+                if mine == other {
+                    continue;
+                }
+                let explained = |one: &Difference| one.explains(mode, conversation.name, &other);
+                if let Some(number) = DIFFERENCES.iter().position(explained) {
+                    known.insert(number);
+                } else {
                     let version = conversation.offer.version;
                     differences.push(format!(
                         "{mode}, {} (version {version}), {at}:\n  ours      {mine}\n  libmilter {other}",
@@ -540,5 +579,9 @@ fn the_mta_hears_the_same_from_both() {
         }
     }
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
-    assert_eq!(known.len(), DIFFERENCES.len(), "a difference that is gone: {known:?}");
+    assert_eq!(
+        known.len(),
+        DIFFERENCES.len(),
+        "a difference is gone; there are still those numbered {known:?}"
+    );
 }
