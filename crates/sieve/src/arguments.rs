@@ -58,6 +58,12 @@ impl<'t> Reading<'t> {
                 None => bound.unknown_tags.push(*token),
             }
         }
+        // Pigeonhole looks at the first two and no others (measured).
+        if self.dialect == Dialect::Pigeonhole
+            && matches!(signature.name, "setflag" | "addflag" | "removeflag")
+        {
+            bound.positional.truncate(2);
+        }
         bound
     }
 }

@@ -35,7 +35,7 @@ fn fills(template: &str, target: &str) -> bool {
     let first = first.rsplit(['<', ')']).next().unwrap_or_default().trim_start();
     let last = last.split(['>', '(']).next().unwrap_or_default().trim_end();
     let ends = |last: &str| target.to_lowercase().ends_with(&last.replace(' ', "").to_lowercase());
-    target.starts_with(first) && (ends(last) || target.ends_with(last))
+    target.to_lowercase().starts_with(&first.to_lowercase()) && (ends(last) || target.ends_with(last))
 }
 
 /// Where the analysis of a script is wrong about what the engine did with it for one message.
