@@ -7,6 +7,7 @@
 mod coverage;
 mod observation;
 mod surface;
+mod text_or_base64;
 
 pub use coverage::{Coverage, CoverageState, SYSTEM};
 pub use observation::{AclIdentifier, Evidence, Fact, Observation};

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::SurfaceId;
 
 /// One raw fact a collector saw.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Observation {
     /// The mailbox looked at, or [`crate::SYSTEM`] for facts of the whole mail system.
     pub mailbox: String,
@@ -21,7 +21,8 @@ pub struct Observation {
 }
 
 /// What a collector can see. Values are as the server gave them; nothing is judged here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Fact {
     /// A Sieve script in the mailbox's script store.
     SieveScript {
@@ -30,6 +31,7 @@ pub enum Fact {
         /// Whether the server runs it at delivery.
         active: bool,
         /// The exact bytes.
+        #[serde(with = "crate::text_or_base64")]
         source: Vec<u8>,
         /// The server's IMPLEMENTATION capability, which tells the dialect.
         implementation: String,
@@ -80,7 +82,7 @@ pub enum Fact {
 }
 
 /// The identifier of an access control entry, as RFC 4314 and Dovecot's shared-mailbox conventions spell it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AclIdentifier {
     /// The identifier without its leading minus: a login, `anyone`, `authenticated`, `owner`, `$group`.
     pub name: String,

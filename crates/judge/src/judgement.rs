@@ -5,6 +5,9 @@ use mailwarden_evidence::{Coverage, Observation};
 use mailwarden_policy::Policy;
 
 use crate::brief::Brief;
+use crate::draft::Draft;
+use crate::graph::{Builder, Paths};
+use crate::wording::joined;
 use crate::{REPORT_SCHEMA, Report, Verdict, checks, draft, exceptions};
 
 /// The run whose facts are judged. Times come from the caller, so that judging the same facts again says the
@@ -29,7 +32,9 @@ pub struct Run {
 /// of what was seen there.
 pub fn judge(run: &Run, policy: &Policy, observations: &[Observation], coverage: Vec<Coverage>) -> Report {
     let brief = Brief { run, policy, observations, coverage: &coverage };
-    let mut findings = draft::file(&brief, checks::run_all(&brief));
+    let mut drafts = checks::run_all(&brief);
+    show_ways(&brief, &mut drafts);
+    let mut findings = draft::file(&brief, drafts);
     findings.iter_mut().for_each(|finding| exceptions::apply(policy, run.now, finding));
     Report {
         schema: REPORT_SCHEMA.to_owned(),
@@ -44,4 +49,27 @@ pub fn judge(run: &Run, policy: &Policy, observations: &[Observation], coverage:
         findings,
     }
     .seal()
+}
+
+/// Most addresses named whose mail takes the way of a finding.
+const MAX_ALSO: usize = 5;
+
+/// The way from the mailbox to whoever gains is the graph's, so that a finding and `reach` cannot differ.
+fn show_ways(brief: &Brief<'_>, drafts: &mut [Draft]) {
+    if drafts.is_empty() {
+        return;
+    }
+    let builder = Builder::of(brief);
+    let paths = Paths::of(builder.graph());
+    for draft in drafts {
+        let Some(path) = paths.of_finding(&draft.mailbox, &draft.locator, &draft.beneficiary.value) else {
+            continue;
+        };
+        draft.path = path;
+        let also = paths.also_for(&draft.mailbox, MAX_ALSO);
+        if draft.locator.script.is_some() && !also.is_empty() {
+            let sentence = format!("mail to {} takes this way too", also.join(", "));
+            draft.conditions = joined(&[std::mem::take(&mut draft.conditions), sentence]);
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod coverage;
 mod draft;
 mod exceptions;
 mod finding;
+pub mod graph;
 mod judgement;
 mod owner;
 mod remediation;

@@ -3,9 +3,9 @@
 
 mod accounts;
 mod acl;
-mod metadata;
-mod postfix;
-mod sieve;
+pub(crate) mod metadata;
+pub(crate) mod postfix;
+pub(crate) mod sieve;
 
 use crate::brief::Brief;
 use crate::draft::Draft;

@@ -14,7 +14,7 @@ const MARKERS: [&str; 4] = ["@", "yp_last_modified", "yp_master_name", "yp_secur
 
 /// What a table is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
+pub(crate) enum Use {
     /// The result replaces the recipient.
     Forward,
     /// The result gets a copy of mail to the key.
@@ -24,11 +24,13 @@ pub(super) enum Use {
 }
 
 impl Use {
-    fn of(parameter: &str) -> Self {
+    /// What a parameter does with its result; other parameters move no mail to an address.
+    fn of(parameter: &str) -> Option<Self> {
         match parameter {
-            "sender_bcc_maps" => Self::CopyFrom,
-            _ if parameter.contains("bcc") => Self::CopyTo,
-            _ => Self::Forward,
+            "sender_bcc_maps" => Some(Self::CopyFrom),
+            "recipient_bcc_maps" | "always_bcc" => Some(Self::CopyTo),
+            "alias_maps" | "virtual_alias_maps" => Some(Self::Forward),
+            _ => None,
         }
     }
 
@@ -41,44 +43,57 @@ impl Use {
 }
 
 /// A row or parameter.
-pub(super) struct Entry<'a> {
-    pub(super) purpose: Use,
-    pub(super) result: &'a str,
+pub(crate) struct Entry<'a> {
+    pub(crate) purpose: Use,
+    pub(crate) result: &'a str,
     /// The key's address in lower case, or the mail system.
-    pub(super) mailbox: String,
-    seen: &'a Observation,
+    pub(crate) mailbox: String,
+    pub(crate) seen: &'a Observation,
     /// The parameter as it was given, with the service of master.cf that overrides it.
-    parameter: &'a str,
+    pub(crate) parameter: &'a str,
     /// The parameter alone.
-    name: &'a str,
+    pub(crate) name: &'a str,
     /// The service, where only its mail is meant.
-    service: Option<&'a str>,
-    table: Option<&'a str>,
-    key: Option<&'a str>,
-    line: Option<u32>,
+    pub(crate) service: Option<&'a str>,
+    pub(crate) table: Option<&'a str>,
+    pub(crate) key: Option<&'a str>,
+    pub(crate) line: Option<u32>,
 }
 
 impl<'a> Entry<'a> {
-    pub(super) fn of(seen: &'a Observation) -> Option<Self> {
+    pub(crate) fn of(seen: &'a Observation) -> Option<Self> {
         match &seen.fact {
             Fact::MapEntry { parameter, table, key, result, line } => {
                 let key = key.trim_end_matches(':');
                 let table = Some(table.as_str());
-                let entry = Self { table, key: Some(key), line: *line, ..Self::new(seen, parameter, result) };
+                let entry =
+                    Self { table, key: Some(key), line: *line, ..Self::new(seen, parameter, result)? };
                 (!entry.is_marker()).then(|| Self { mailbox: entry.mailbox_of_key(), ..entry })
             }
-            Fact::Parameter { name, value } => Some(Self::new(seen, name, value)),
+            Fact::Parameter { name, value } => Self::new(seen, name, value),
             _ => None,
         }
     }
 
-    fn new(seen: &'a Observation, parameter: &'a str, result: &'a str) -> Self {
+    fn new(seen: &'a Observation, parameter: &'a str, result: &'a str) -> Option<Self> {
         let (service, name) = match parameter.rsplit_once(':') {
             Some((service, name)) => (Some(service), name),
             None => (None, parameter),
         };
-        let (purpose, mailbox) = (Use::of(name), SYSTEM.to_owned());
-        Self { purpose, result, mailbox, seen, parameter, name, service, table: None, key: None, line: None }
+        let (purpose, mailbox) = (Use::of(name)?, SYSTEM.to_owned());
+        let entry = Self {
+            purpose,
+            result,
+            mailbox,
+            seen,
+            parameter,
+            name,
+            service,
+            table: None,
+            key: None,
+            line: None,
+        };
+        Some(entry)
     }
 
     fn is_marker(&self) -> bool {
@@ -91,7 +106,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Whether the key is a pattern whose parts the result can take over.
-    pub(super) fn is_pattern(&self) -> bool {
+    pub(crate) fn is_pattern(&self) -> bool {
         let kinds = |table: &str| table.split(':').any(|kind| kind == "regexp" || kind == "pcre");
         self.table.is_some_and(kinds)
     }
@@ -126,7 +141,7 @@ impl<'a> Entry<'a> {
     }
 
     /// The table as it is named, with the line where that is known.
-    fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         let line = self.line.map(|line| format!(" line {line}")).unwrap_or_default();
         match self.table {
             Some(table) => format!("{}{line}", shown(table)),

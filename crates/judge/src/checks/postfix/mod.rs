@@ -1,7 +1,7 @@
 //! Postfix tables and parameters that send mail, or copies of it, somewhere else.
 
-mod entry;
-mod result;
+pub(crate) mod entry;
+pub(crate) mod result;
 
 use crate::beneficiary::Standing;
 use crate::brief::Brief;
@@ -316,14 +316,7 @@ mod tests {
         assert_eq!(finding.mailbox, "sales@example.test");
         assert_eq!(finding.locator.file.as_deref(), Some("hash:/etc/postfix/virtual"));
         assert_eq!(finding.locator.line, Some(3));
-        assert_eq!(
-            finding.path,
-            [
-                "Sales@example.test",
-                "virtual_alias_maps hash:/etc/postfix/virtual line 3",
-                "bob@gmail.example"
-            ]
-        );
+        assert_eq!(finding.path, ["sales@example.test", "virtual alias", "bob@gmail.example"]);
         assert_eq!(
             finding.remediation.command,
             "take bob@gmail.example out of the entry Sales@example.test in hash:/etc/postfix/virtual line 3, \

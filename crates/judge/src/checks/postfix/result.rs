@@ -5,7 +5,7 @@ const MAX_TARGETS: usize = 10_000;
 
 /// One target of an alias.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// An address with a domain.
     Address(String),
     /// A name without a domain: the server's own.
@@ -20,7 +20,7 @@ pub(super) enum Target {
 
 /// The targets of a result. Where a text can be read in two ways, each word counts as a target: one too many
 /// shows, one too few hides.
-pub(super) fn targets(result: &str) -> Vec<Target> {
+pub(crate) fn targets(result: &str) -> Vec<Target> {
     split(result, |c| c == ',').into_iter().flat_map(of_piece).take(MAX_TARGETS).collect()
 }
 

@@ -10,23 +10,23 @@ use sieve_analysis::{
 use super::store::Store;
 
 /// One effect of one command.
-pub(super) struct Act {
+pub(crate) struct Act {
     /// The script that holds the command.
-    pub(super) holder: usize,
+    pub(crate) holder: usize,
     /// The effect where it reaches furthest.
-    pub(super) effect: Effect,
+    pub(crate) effect: Effect,
     /// The scripts that lead to it by `include`, outermost first, without the one that holds it.
-    pub(super) via: Vec<String>,
+    pub(crate) via: Vec<String>,
     /// The engines that read it so.
-    pub(super) read_by: Vec<Dialect>,
+    pub(crate) read_by: Vec<Dialect>,
     /// Whether one of them would run the script as it is.
-    pub(super) accepted: bool,
+    pub(crate) accepted: bool,
 }
 
 type Place = (usize, usize, usize, EffectKind, Vec<(String, Role)>);
 
 /// Every act of a store, ordered by script and place.
-pub(super) fn acts(store: &Store<'_>) -> Vec<Act> {
+pub(crate) fn acts(store: &Store<'_>) -> Vec<Act> {
     let scripts: Vec<Script<'_>> = store
         .scripts
         .iter()
@@ -123,14 +123,14 @@ fn understood(store: &Store<'_>, acts: Vec<Act>) -> Vec<Act> {
 
 /// What the acts of a store say about one another, gathered once: a script can hold tens of thousands of
 /// them.
-pub(super) struct Surroundings<'a> {
+pub(crate) struct Surroundings<'a> {
     named: HashSet<usize>,
     lost: HashSet<(usize, &'a str)>,
     marked_seen: HashSet<(usize, &'a str)>,
 }
 
 impl<'a> Surroundings<'a> {
-    pub(super) fn of(acts: &'a [Act]) -> Self {
+    pub(crate) fn of(acts: &'a [Act]) -> Self {
         let named = acts.iter().filter(|act| act.effect.rule_name.is_some()).map(|act| act.holder).collect();
         let lost = acts.iter().filter(|act| act.sends_the_only_copy()).map(Act::circumstances).collect();
         let marked_seen = acts.iter().filter(|act| act.marks_seen()).map(Act::circumstances).collect();
@@ -139,17 +139,17 @@ impl<'a> Surroundings<'a> {
 
     /// Whether the program that wrote the script's other rules has no name for this one, and so may not show
     /// it.
-    pub(super) fn is_unlisted(&self, act: &Act) -> bool {
+    pub(crate) fn is_unlisted(&self, act: &Act) -> bool {
         act.effect.rule_name.is_none() && self.named.contains(&act.holder)
     }
 
     /// Whether the same messages were sent elsewhere without a copy.
-    pub(super) fn sends_the_only_copy(&self, act: &Act) -> bool {
+    pub(crate) fn sends_the_only_copy(&self, act: &Act) -> bool {
         self.lost.contains(&act.circumstances())
     }
 
     /// Whether the same messages are marked as read.
-    pub(super) fn marks_seen(&self, act: &Act) -> bool {
+    pub(crate) fn marks_seen(&self, act: &Act) -> bool {
         self.marked_seen.contains(&act.circumstances())
     }
 }

@@ -1,9 +1,9 @@
 //! What the Sieve scripts of a mailbox can do.
 
-mod acts;
+pub(crate) mod acts;
 mod outgoing;
 mod scene;
-mod store;
+pub(crate) mod store;
 mod upkeep;
 
 use sieve_analysis::EffectKind;

@@ -12,33 +12,33 @@ use crate::checks::metadata::StoreTrigger;
 const MAX_BESIDE: usize = 200;
 
 /// The scripts of one mailbox on one surface, ordered by name.
-pub(super) struct Store<'a> {
-    pub(super) mailbox: &'a str,
-    pub(super) surface: &'a str,
+pub(crate) struct Store<'a> {
+    pub(crate) mailbox: &'a str,
+    pub(crate) surface: &'a str,
     /// The engines that may run them: one, or all where the server does not say which it is.
-    pub(super) dialects: Vec<Dialect>,
-    pub(super) scripts: Vec<StoredScript<'a>>,
+    pub(crate) dialects: Vec<Dialect>,
+    pub(crate) scripts: Vec<StoredScript<'a>>,
 }
 
 /// One script.
-pub(super) struct StoredScript<'a> {
-    pub(super) name: &'a str,
+pub(crate) struct StoredScript<'a> {
+    pub(crate) name: &'a str,
     /// Whether it runs at delivery.
-    pub(super) active: bool,
+    pub(crate) active: bool,
     /// Folders whose annotation makes it run when mail is stored; the empty name stands for all.
-    pub(super) folders: Vec<&'a str>,
-    pub(super) source: &'a [u8],
-    pub(super) seen: &'a Observation,
+    pub(crate) folders: Vec<&'a str>,
+    pub(crate) source: &'a [u8],
+    pub(crate) seen: &'a Observation,
 }
 
 impl StoredScript<'_> {
     /// Whether anything makes it run.
-    pub(super) fn runs(&self) -> bool {
+    pub(crate) fn runs(&self) -> bool {
         self.active || !self.folders.is_empty()
     }
 
     /// The lines that hold a range of bytes, as evidence; of endless lines only what is near the range.
-    pub(super) fn lines(&self, start: usize, end: usize) -> String {
+    pub(crate) fn lines(&self, start: usize, end: usize) -> String {
         let length = self.source.len();
         let start = start.min(length);
         let end = end.clamp(start, length);
@@ -51,17 +51,17 @@ impl StoredScript<'_> {
     }
 
     /// The exact bytes of a range.
-    pub(super) fn bytes(&self, start: usize, end: usize) -> &[u8] {
+    pub(crate) fn bytes(&self, start: usize, end: usize) -> &[u8] {
         self.source.get(start..end).unwrap_or_default()
     }
 
-    pub(super) fn last_line(&self) -> usize {
+    pub(crate) fn last_line(&self) -> usize {
         LineIndex::new(self.source).position(self.source.len()).0
     }
 }
 
 /// All stores, each with its scripts in an order that does not depend on how they were listed.
-pub(super) fn stores<'a>(brief: &Brief<'a>, triggers: &[StoreTrigger<'a>]) -> Vec<Store<'a>> {
+pub(crate) fn stores<'a>(brief: &Brief<'a>, triggers: &[StoreTrigger<'a>]) -> Vec<Store<'a>> {
     let mut stores: BTreeMap<(String, &str, &str), Store<'a>> = BTreeMap::new();
     for seen in brief.observations {
         let Fact::SieveScript { name, active, source, implementation } = &seen.fact else { continue };

@@ -82,7 +82,7 @@ fn a_redirect_says_what_where_and_to_whom() {
         "Mail to sales@example.test is forwarded outside to bob@gmail.example (Bob Leaver, left 2026-01-31); \
          no copy stays."
     );
-    assert_eq!(finding.path, ["sales@example.test", "Sieve script \"main\" line 3", "bob@gmail.example"]);
+    assert_eq!(finding.path, ["sales@example.test", "Sieve redirect (line 3)", "bob@gmail.example"]);
     assert_eq!(finding.locator.line, Some(3));
     let (start, end) = finding.locator.span.unwrap();
     assert_eq!(&source[start..end], "redirect \"bob@gmail.example\";");
@@ -112,7 +112,7 @@ fn an_included_script_acts_and_its_path_says_by_whom() {
     assert_eq!(finding.locator.script.as_deref(), Some("fwd"));
     assert_eq!(
         finding.path,
-        [SALES, "Sieve script \"main\" (includes)", "Sieve script \"fwd\" line 2", "x@evil.example"]
+        [SALES, "Sieve script \"main\" includes \"fwd\"", "Sieve redirect (line 2)", "x@evil.example"]
     );
 }
 
