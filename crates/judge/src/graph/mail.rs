@@ -170,7 +170,7 @@ pub(super) fn add_tables(builder: &mut Builder<'_>) {
     }
     for key in builder.rows.keys(Table::CopyFrom) {
         let sender = builder.node(Node::Sender { value: key.clone() });
-        by_keys(builder, sender, &key, Table::CopyFrom, &[key.clone()]);
+        by_keys(builder, sender, &key, Table::CopyFrom, std::slice::from_ref(&key));
     }
     // Who sends mail to a key that nobody asks for is still an answer to "what reaches this person".
     for table in [Table::Virtual, Table::CopyTo, Table::Local] {
