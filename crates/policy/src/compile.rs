@@ -1,5 +1,7 @@
 //! From written tables to an indexed policy: every mistake is collected, none is guessed away.
 
+mod control;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::hash::Hash;
@@ -7,16 +9,15 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use mailwarden_address::{Address, Domain};
-use serde_spanned::Spanned;
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Diagnostic, Level, Source, toml_error};
-use crate::model::{Accept, Client, DomainRecord, Exception, Mailbox, Person, Profile, Scope, Vendor};
+use crate::model::{Accept, Client, DomainRecord, Mailbox, Person, Profile, Scope, Vendor};
 use crate::pattern::LocalPattern;
 use crate::policy::Policy;
-use crate::raw::{
-    RawClient, RawDomain, RawException, RawFile, RawMailbox, RawPerson, RawScope, RawVendor, Text,
-};
+use crate::raci::Raci;
+use crate::raw::{RawClient, RawDomain, RawFile, RawMailbox, RawPerson, RawScope, RawVendor, Text};
+use crate::written::Spanned;
 
 /// A recipient of a scope is compared with each pattern.
 const MAX_PATTERNS_PER_SCOPE: usize = 1_000;
@@ -28,8 +29,8 @@ impl Policy {
     /// first.
     ///
     /// # Errors
-    /// Every mistake that makes the policy unusable, and then the warnings as well; a policy is used whole or not
-    /// at all.
+    /// Every mistake that makes the policy unusable, and then the warnings as well; a policy is used whole or
+    /// not at all.
     pub fn compile(sources: &[Source]) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
         let mut compiler = Compiler { digest: digest(sources), ..Compiler::default() };
         for source in sources {
@@ -98,7 +99,8 @@ impl Compiler {
     fn file(&mut self, source: &Source, file: RawFile) {
         let client = self.policy.clients.len();
         // The records of a client whose own table is wrong still get read: one run shows all mistakes.
-        if let Some(record) = self.client(source, file.client.into_inner()) {
+        let raci = self.raci(source, file.raci);
+        if let Some(record) = self.client(source, file.client.into_inner(), raci) {
             self.policy.clients.push(record);
         }
         for domain in file.domain {
@@ -121,7 +123,7 @@ impl Compiler {
         }
     }
 
-    fn client(&mut self, source: &Source, raw: RawClient) -> Option<Client> {
+    fn client(&mut self, source: &Source, raw: RawClient, raci: Raci) -> Option<Client> {
         let owner = self.person_reference(source, &raw.owner);
         let emergency_approver = self.person_reference(source, &raw.emergency_approver);
         let escalation_contacts = self.addresses(source, &raw.escalation_contacts);
@@ -130,17 +132,19 @@ impl Compiler {
             owner: owner?,
             emergency_approver: emergency_approver?,
             escalation_contacts,
+            agency: raw.agency,
+            raci,
             live_redirect: raw.live_redirect,
             shown_address: raw.shown_address,
         })
     }
 
-    fn domain(&mut self, source: &Source, client: usize, raw: RawDomain) {
+    fn domain(&mut self, source: &Source, client: usize, mut raw: RawDomain) {
         let Some(name) = self.value::<Domain>(source, &raw.name) else { return };
         let admin_queue = raw.admin_queue.as_ref().and_then(|queue| self.value::<Address>(source, queue));
         let approved_external_domains = self.values(source, &raw.approved_external_domains);
-        let registrar_admin = self.optional(source, raw.registrar_admin.as_ref());
-        let dns_admin = self.optional(source, raw.dns_admin.as_ref());
+        let approved_external_addresses = self.addresses(source, &raw.approved_external_addresses);
+        let factsheet = self.factsheet(source, &mut raw);
         if raw.profile == Profile::Sending && raw.admin_queue.is_none() {
             self.error(
                 "policy.no-admin-queue",
@@ -157,12 +161,8 @@ impl Compiler {
                 profile: raw.profile,
                 admin_queue,
                 approved_external_domains,
-                registrar: raw.registrar,
-                registrar_admin,
-                registrar_mfa: raw.registrar_mfa,
-                dns_provider: raw.dns_provider,
-                dns_admin,
-                dns_mfa: raw.dns_mfa,
+                approved_external_addresses,
+                factsheet,
             });
         }
     }
@@ -181,7 +181,8 @@ impl Compiler {
         let flood_reply = raw.flood_reply.and_then(|reply| self.reply_text(source, reply));
         let (Some(domain), Some(deliver_to)) = (domain, deliver_to) else { return };
         let place = Place::of(source, &raw.domain);
-        // Indexed even when it is a duplicate: one mistake is not reported again for every vendor of the scope.
+        // Indexed even when it is a duplicate: one mistake is not reported again for every vendor of the
+        // scope.
         if is_wildcard {
             claim(&mut self.wildcard_places, &domain, &place, &mut self.diagnostics, "domain");
             self.policy.wildcard_index.insert(domain.clone(), self.policy.scopes.len());
@@ -262,13 +263,14 @@ impl Compiler {
     }
 
     fn vendor(&mut self, source: &Source, client: usize, raw: Spanned<RawVendor>) {
-        let raw = raw.into_inner();
+        let mut raw = raw.into_inner();
         let Some(address) = self.reference(source, &raw.address, ReferenceKind::InScope) else { return };
         let deliver_to = raw
             .deliver_to
             .as_ref()
             .and_then(|route| self.reference(source, route, ReferenceKind::Deliverable));
         let sender_domains = self.values(source, &raw.sender_domains);
+        let account = self.account(source, &mut raw);
         let reply = raw.reply.and_then(|reply| self.reply_text(source, reply));
         if !self.claim_address(&address, Place::of(source, &raw.address)) {
             return;
@@ -287,6 +289,7 @@ impl Compiler {
             deliver_to,
             sender_domains,
             unexpected_sender: raw.unexpected_sender,
+            account,
         });
     }
 
@@ -330,6 +333,11 @@ impl Compiler {
             operator_team: raw.operator_team,
             authorised_users: self.addresses(source, &raw.authorised_users),
             shared_login_allowed: raw.shared_login_allowed,
+            shared_login_reason: raw.shared_login_reason,
+            executive: raw.executive,
+            customer_facing: raw.customer_facing,
+            seat: raw.seat.map(Spanned::into_inner),
+            service_credentials: raw.service_credentials,
             receive_only: raw.receive_only,
             live_redirect: raw.live_redirect,
             reset_policy: raw.reset_policy,
@@ -347,7 +355,7 @@ impl Compiler {
         if raw.addresses.is_empty() {
             self.error(
                 "policy.person-without-address",
-                place,
+                place.clone(),
                 format!("`{}` has no address", raw.name.get_ref()),
                 "add `addresses = [\"first.last@your.domain\"]`",
             );
@@ -361,8 +369,9 @@ impl Compiler {
             .as_ref()
             .and_then(|successor| self.reference(source, successor, ReferenceKind::Deliverable));
         if let Some(name) = &raw.unix_user {
-            self.policy.unix_users.entry(name.clone()).or_insert(at);
+            self.claim_unix_user(place, name, at);
         }
+        let ssh_keys = self.ssh_keys(source, raw.ssh_keys);
         self.policy.people.push(Person {
             client,
             name,
@@ -371,7 +380,7 @@ impl Compiler {
             roles: raw.roles,
             senior: raw.senior,
             out_of_band: raw.out_of_band,
-            ssh_keys: raw.ssh_keys,
+            ssh_keys,
             unix_user: raw.unix_user,
             left: raw.left.map(|moment| moment.into_inner().0),
             successor,
@@ -389,26 +398,6 @@ impl Compiler {
             }
         }
         claimed
-    }
-
-    fn exception(&mut self, source: &Source, client: usize, raw: Spanned<RawException>) {
-        let raw = raw.into_inner();
-        let approver = self.person_reference(source, &raw.approver);
-        let fingerprint = self.filled(source, raw.fingerprint);
-        let content_hash = self.filled(source, raw.content_hash);
-        let (Some(approver), Some(fingerprint), Some(content_hash)) = (approver, fingerprint, content_hash)
-        else {
-            return;
-        };
-        self.policy.exceptions.push(Exception {
-            client,
-            fingerprint,
-            content_hash,
-            reason: raw.reason,
-            ticket: raw.ticket,
-            approver,
-            expires: raw.expires.into_inner().0,
-        });
     }
 
     // --- values -------------------------------------------------------------------------------------------------

@@ -99,14 +99,23 @@ impl Diagnostic {
     pub fn location(&self) -> String {
         location(&self.source, self.span.start)
     }
+
+    /// Line and column, both counted from 1, the column in characters.
+    pub fn position(&self) -> (usize, usize) {
+        position(&self.source, self.span.start)
+    }
 }
 
 fn location(source: &Source, offset: usize) -> String {
+    let (line, column) = position(source, offset);
+    format!("{}:{line}:{column}", source.name)
+}
+
+fn position(source: &Source, offset: usize) -> (usize, usize) {
     let before = &source.bytes[..offset.min(source.bytes.len())];
     let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |position| position + 1);
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-    let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
-    format!("{}:{line}:{column}", source.name)
+    (line, String::from_utf8_lossy(&before[line_start..]).chars().count() + 1)
 }
 
 /// Renders diagnostics for a terminal, one after the other, each with its text underlined.
@@ -147,8 +156,8 @@ fn render_one(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
     renderer.render(&[group])
 }
 
-/// The whole text as UTF-8 with every byte that is not text, and every control character a terminal would obey,
-/// replaced; and the span moved along, widened so that something is always underlined.
+/// The whole text as UTF-8 with every byte that is not text, and every control character a terminal would
+/// obey, replaced; and the span moved along, widened so that something is always underlined.
 fn printable_excerpt(source: &Source, span: Range<usize>) -> (String, Range<usize>) {
     let end = span.end.min(source.bytes.len());
     let start = span.start.min(end);

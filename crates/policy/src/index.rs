@@ -1,6 +1,8 @@
-//! Every address of the policy in one table: a million of them in some fifty bytes each, found in about 100 ns.
+//! Every address of the policy in one table: a million of them in some fifty bytes each, found in about 100
+//! ns.
 //!
-//! The keys stand one after the other in one text; the table holds four bytes for each. Asking allocates nothing.
+//! The keys stand one after the other in one text; the table holds four bytes for each. Asking allocates
+//! nothing.
 
 use std::hash::BuildHasher as _;
 

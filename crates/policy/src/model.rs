@@ -2,7 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use mailwarden_address::{Address, Domain};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::control::{Factsheet, Seat, SharedReason, VendorAccount};
+use crate::raci::Raci;
 
 use crate::pattern::LocalPattern;
 
@@ -17,6 +21,10 @@ pub struct Client {
     pub emergency_approver: Address,
     /// Whom to call next, in order.
     pub escalation_contacts: Vec<Address>,
+    /// Its people serve every client of the policy.
+    pub agency: bool,
+    /// Who may do what here, and who must approve.
+    pub raci: Raci,
     /// What becomes of mail that a mailbox of ours redirects to the outside.
     pub live_redirect: LiveRedirect,
     /// What becomes of mail whose display name shows another address of ours.
@@ -24,7 +32,7 @@ pub struct Client {
 }
 
 /// What becomes of mail that a mailbox of ours redirects to the outside while it is delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LiveRedirect {
     /// It is recorded and goes on.
@@ -35,7 +43,7 @@ pub enum LiveRedirect {
 }
 
 /// What becomes of mail whose display name shows another address of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ShownAddress {
     /// Nothing.
@@ -50,7 +58,7 @@ pub enum ShownAddress {
 }
 
 /// What becomes of mail to a vendor address from an organisation it never dealt with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnexpectedSender {
     /// A header says so.
@@ -63,7 +71,7 @@ pub enum UnexpectedSender {
 }
 
 /// What an address gets that a scope does not take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unknown {
     /// It is refused.
@@ -76,7 +84,7 @@ pub enum Unknown {
 }
 
 /// What a person may be in the control model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PersonRole {
     /// Business authority.
@@ -117,7 +125,7 @@ pub struct Person {
 }
 
 /// What a domain does with mail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Profile {
     /// Sends and receives.
@@ -141,22 +149,14 @@ pub struct DomainRecord {
     pub admin_queue: Option<Address>,
     /// Outside domains to which forwarding is approved.
     pub approved_external_domains: Vec<Domain>,
-    /// Registrar.
-    pub registrar: Option<String>,
-    /// Address that administers the registration.
-    pub registrar_admin: Option<Address>,
-    /// Whether the registrar account has a second factor.
-    pub registrar_mfa: Option<bool>,
-    /// DNS provider.
-    pub dns_provider: Option<String>,
-    /// Address that administers the zone.
-    pub dns_admin: Option<Address>,
-    /// Whether the DNS account has a second factor.
-    pub dns_mfa: Option<bool>,
+    /// Outside addresses to which forwarding is approved.
+    pub approved_external_addresses: Vec<Address>,
+    /// What was collected on day zero.
+    pub factsheet: Factsheet,
 }
 
 /// Which local parts a scope takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Accept {
     /// Any.
@@ -173,9 +173,11 @@ pub enum Accept {
 pub struct Scope {
     /// The client it belongs to.
     pub client: usize,
-    /// The subdomain. Of a wildcard the part below the star: `clients.example.com` of `*.clients.example.com`.
+    /// The subdomain. Of a wildcard the part below the star: `clients.example.com` of
+    /// `*.clients.example.com`.
     pub domain: Domain,
-    /// Whether it was written as `*.domain`: it is then every name below the domain, and not the domain itself.
+    /// Whether it was written as `*.domain`: it is then every name below the domain, and not the domain
+    /// itself.
     pub is_wildcard: bool,
     /// Its one mailbox.
     pub deliver_to: Address,
@@ -214,7 +216,7 @@ impl Scope {
 }
 
 /// Whether mail to a vendor address is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum VendorState {
     /// Mail is delivered.
@@ -245,6 +247,8 @@ pub struct Vendor {
     pub sender_domains: Vec<Domain>,
     /// What mail from any other organisation gets; what the scope says when absent.
     pub unexpected_sender: Option<UnexpectedSender>,
+    /// Who holds the account there, and how its bills are routed.
+    pub account: Option<Box<VendorAccount>>,
 }
 
 impl Vendor {
@@ -256,7 +260,7 @@ impl Vendor {
 }
 
 /// What a mailbox is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MailboxKind {
     /// One person's.
@@ -308,6 +312,16 @@ pub struct Mailbox {
     pub authorised_users: Vec<Address>,
     /// Whether several people may share its login.
     pub shared_login_allowed: bool,
+    /// Why they may.
+    pub shared_login_reason: Option<SharedReason>,
+    /// An executive's: a reset takes two approvals and a senior operator.
+    pub executive: bool,
+    /// Advertised to customers.
+    pub customer_facing: Option<bool>,
+    /// What it costs: a shared mailbox, or a licensed seat.
+    pub seat: Option<Seat>,
+    /// Credentials of services that use it (invoices, CRM, ticketing), by name; never the secret.
+    pub service_credentials: Vec<String>,
     /// Receives and never sends.
     pub receive_only: bool,
     /// What becomes of mail it redirects to the outside; what the client says when absent.

@@ -2,8 +2,8 @@
 
 use mailwarden_address::Address;
 
-/// A local part in which each `*` stands for any run of characters, the empty one included. A case difference is
-/// no difference, as everywhere in addresses.
+/// A local part in which each `*` stands for any run of characters, the empty one included. A case difference
+/// is no difference, as everywhere in addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalPattern {
     pieces: Box<[Box<str>]>,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use mailwarden_address::{Address, Domain};
 
+use crate::control::{AcceptedGrant, AcceptedLint};
 use crate::index::AddressIndex;
 use crate::model::{
     Client, DomainRecord, Exception, LiveRedirect, Mailbox, Person, Profile, Scope, UnexpectedSender, Vendor,
@@ -21,6 +22,8 @@ pub struct Policy {
     pub(crate) vendors: Vec<Vendor>,
     pub(crate) mailboxes: Vec<Mailbox>,
     pub(crate) exceptions: Vec<Exception>,
+    pub(crate) accepted_grants: Vec<AcceptedGrant>,
+    pub(crate) accepted_lints: Vec<AcceptedLint>,
     pub(crate) domain_index: HashMap<Domain, usize>,
     pub(crate) scope_index: HashMap<Domain, usize>,
     /// Wildcard scopes, by the name below the star.
@@ -79,8 +82,8 @@ pub enum Recipient<'p> {
 }
 
 impl Policy {
-    /// What the policy says of a recipient. A burned vendor beats an active one, a vendor's own address beats a
-    /// pattern, and a pattern beats the scope's catch-all.
+    /// What the policy says of a recipient. A burned vendor beats an active one, a vendor's own address beats
+    /// a pattern, and a pattern beats the scope's catch-all.
     pub fn recipient(&self, address: &Address) -> Recipient<'_> {
         let scope = self.scope(address.domain());
         match (scope, scope.and_then(|_| self.vendor_of(address)), self.mailbox(address)) {
@@ -91,7 +94,8 @@ impl Policy {
         }
     }
 
-    /// The scope a domain is, or lies in where the scope is a wildcard. The nearest record above a name counts.
+    /// The scope a domain is, or lies in where the scope is a wildcard. The nearest record above a name
+    /// counts.
     pub fn scope(&self, domain: &Domain) -> Option<&Scope> {
         if let Some(&at) = self.scope_index.get(domain) {
             return Some(&self.scopes[at]);
@@ -124,7 +128,8 @@ impl Policy {
         self.addresses.get(address).vendor().map(|at| &self.vendors[at])
     }
 
-    /// The vendor whom mail to this address is for: by its own record or by a pattern, a burned one before all.
+    /// The vendor whom mail to this address is for: by its own record or by a pattern, a burned one before
+    /// all.
     pub fn vendor_of(&self, address: &Address) -> Option<&Vendor> {
         let exact = self.vendor(address).filter(|vendor| !vendor.is_pattern());
         if exact.is_some_and(|vendor| vendor.state == VendorState::Burned) {
@@ -153,8 +158,8 @@ impl Policy {
         self.unix_users.get(name).map(|&at| &self.people[at])
     }
 
-    /// Whether a login may write in the name of an address: its own mailbox with all aliases, any address of the
-    /// same person in the organisation, or a mailbox whose authorised users include the person.
+    /// Whether a login may write in the name of an address: its own mailbox with all aliases, any address of
+    /// the same person in the organisation, or a mailbox whose authorised users include the person.
     pub fn may_write_as(&self, login: &Address, author: &Address) -> bool {
         let person = self.person(login);
         let is_same_person = |address: &Address| {
@@ -189,8 +194,8 @@ impl Policy {
         self.receive_only_domain(address.domain()).or_else(by_record)
     }
 
-    /// Whether nothing may ever be sent from a domain. A name below a scope or below a domain that does not send
-    /// has no sender either, unless the policy lists it or a name between as a domain that sends.
+    /// Whether nothing may ever be sent from a domain. A name below a scope or below a domain that does not
+    /// send has no sender either, unless the policy lists it or a name between as a domain that sends.
     pub fn receive_only_domain(&self, domain: &Domain) -> Option<ReceiveOnly<'_>> {
         for (depth, name) in name_and_above(domain.as_str()).enumerate() {
             let scope = self.scope_index.get(name);
@@ -219,8 +224,8 @@ impl Policy {
         })
     }
 
-    /// The watched mailbox of postmaster@ and abuse@ for a domain or scope of ours: the admin queue of the nearest
-    /// domain record at or above the name, else the scope's own mailbox.
+    /// The watched mailbox of postmaster@ and abuse@ for a domain or scope of ours: the admin queue of the
+    /// nearest domain record at or above the name, else the scope's own mailbox.
     pub fn admin_queue(&self, domain: &Domain) -> Option<&Address> {
         if !self.is_ours(domain) {
             return None;

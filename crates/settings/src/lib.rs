@@ -11,7 +11,7 @@ mod settings;
 
 pub use error::SettingsError;
 pub use network::{Network, NotANetwork};
-pub use policy_files::{load_policy, policy_sources};
+pub use policy_files::{load_policy, load_policy_about, policy_sources};
 pub use secret::SecretSource;
 pub use settings::{
     Accounts, DEFAULT_CONFIG, Gate, Journal, Ledger, Login, MailServer, Metrics, Postfix, Settings, Sweep,

@@ -34,6 +34,40 @@ pub fn policy_sources(path: &Path) -> Result<Vec<Source>, SettingsError> {
     files.iter().map(|file| read_source(file)).collect()
 }
 
+/// The part of a policy that speaks of a domain: the files that hold its name, and those of agencies, whose
+/// people serve every client. Of a thousand clients one is asked about, and the answer has to be there at
+/// once.
+///
+/// The whole policy is read where the part says nothing about the domain or does not stand on its own.
+///
+/// # Errors
+/// As [`load_policy`].
+pub fn load_policy_about(path: &Path, domain: &str) -> Result<Policy, SettingsError> {
+    let sources = policy_sources(path)?;
+    let wanted = |source: &&Source| !domain.is_empty() && (holds(source, domain) || is_agency(source));
+    let part: Vec<Source> = sources.iter().filter(wanted).cloned().collect();
+    match Policy::compile(&part) {
+        Ok((policy, _)) if !part.is_empty() => Ok(policy),
+        _ => Policy::compile(&sources).map(|(policy, _)| policy).map_err(SettingsError::Invalid),
+    }
+}
+
+fn holds(source: &Source, name: &str) -> bool {
+    let (first, rest) = name.as_bytes().split_at(1.min(name.len()));
+    let starts = |at: &usize| source.bytes[*at].eq_ignore_ascii_case(&first[0]);
+    (0..source.bytes.len()).filter(starts).any(|at| {
+        source
+            .bytes
+            .get(at + 1..at + 1 + rest.len())
+            .is_some_and(|follows| follows.eq_ignore_ascii_case(rest))
+    })
+}
+
+/// A line that begins with the key; a file too many costs a moment, one too few an answer.
+fn is_agency(source: &Source) -> bool {
+    source.bytes.split(|byte| *byte == b'\n').any(|line| line.trim_ascii_start().starts_with(b"agency"))
+}
+
 fn toml_files(directory: &Path) -> Result<Vec<PathBuf>, SettingsError> {
     let unreadable = |source| SettingsError::Unreadable {
         what: "the policy directory",

@@ -27,7 +27,7 @@ struct Room {
 const RUNTIMES: [&str; 9] =
     ["tokio", "async-std", "smol", "async-imap", "io-managesieve", "sqlx", "reqwest", "hyper", "axum"];
 
-const HOUSE: [Room; 18] = [
+const HOUSE: [Room; 19] = [
     Room {
         name: "milter-proto",
         world: World::ByFeature,
@@ -77,6 +77,12 @@ const HOUSE: [Room; 18] = [
         because: "a finding is a function of observations and policy",
     },
     Room {
+        name: "mailwarden-casework",
+        world: World::Never,
+        builds_on: &["mailwarden-address", "mailwarden-policy"],
+        because: "a case is a fold over events: it knows neither the ledger that holds them nor the sweep",
+    },
+    Room {
         name: "mailwarden-settings",
         world: World::Yes,
         builds_on: &["mailwarden-gate", "mailwarden-policy"],
@@ -118,6 +124,7 @@ const HOUSE: [Room; 18] = [
         world: World::Yes,
         builds_on: &[
             "mailwarden-address",
+            "mailwarden-casework",
             "mailwarden-collect",
             "mailwarden-evidence",
             "mailwarden-gate",
