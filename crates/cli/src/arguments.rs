@@ -7,6 +7,14 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use mailwarden_judge::Severity;
 use mailwarden_settings::Settings;
 
+use crate::check::Check;
+use crate::control::access::AccessCommand;
+use crate::control::factsheet::FactsheetArguments;
+use crate::control::offboard::OffboardCommand;
+use crate::control::policy::PolicyCommand;
+use crate::control::record::RecordArguments;
+use crate::control::reset::ResetCommand;
+use crate::control::review::ReviewArguments;
 use crate::failure::{Failure, Outcome};
 
 /// Who can this mail reach, who owns it, who can reset it, and who let it be so?
@@ -54,9 +62,8 @@ impl Common {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Validate configuration and policy
-    #[command(after_help = "Example:\n  mailwarden check --policy /etc/mailwarden/policy")]
-    Check,
+    /// Validate configuration and policy, and run the lints
+    Check(Check),
     /// Who owns an address, who may reset it, who must approve
     #[command(
         after_help = "Examples:\n  mailwarden who support@example.com\n  mailwarden who --json ops@example.com"
@@ -86,6 +93,24 @@ pub(crate) enum Command {
     /// Render a saved report in another format
     #[command(after_help = "Example:\n  mailwarden report out/report.json --format html > report.html")]
     Report(Rerender),
+    /// Policy files: import, new, schema
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// What was collected about a domain on day zero, and what is missing
+    Factsheet(FactsheetArguments),
+    /// Password resets, from the request to the sweep that ends them
+    #[command(subcommand)]
+    Reset(ResetCommand),
+    /// Access to a mailbox for a time
+    #[command(subcommand)]
+    Access(AccessCommand),
+    /// Offboarding, from containment to the sweep that ends it
+    #[command(subcommand)]
+    Offboard(OffboardCommand),
+    /// What lapsed, what is stale, what is due
+    Review(ReviewArguments),
+    /// Record what happened to mailboxes elsewhere
+    Record(RecordArguments),
     /// Shell completions on standard output
     Completions {
         /// For which shell
@@ -349,6 +374,26 @@ pub(crate) struct Sweep {
     /// What makes the exit code 1: any open finding, or only what is new or changed
     #[arg(long, value_enum, default_value_t = FailOn::Any)]
     pub(crate) fail_on: FailOn,
+    /// The mail system as well, beside named mailboxes
+    #[arg(long)]
+    pub(crate) system: bool,
+}
+
+impl Sweep {
+    /// Named mailboxes and the mail system, every surface.
+    pub(crate) fn of(mailboxes: &[String]) -> Self {
+        Self {
+            mailboxes: mailboxes.to_vec(),
+            all: false,
+            surface: Vec::new(),
+            format: mailwarden_report::Format::Text,
+            output: None,
+            severity: SeverityChoice::Info,
+            baseline: None,
+            fail_on: FailOn::Any,
+            system: true,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -2,12 +2,14 @@
 
 mod arguments;
 mod check;
+mod control;
 mod explain;
 mod failure;
 mod gate_show;
 mod ledger;
 mod memory;
 mod output;
+mod policy_edit;
 mod postfix_check;
 mod postfix_render;
 mod rerender;
@@ -44,8 +46,15 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<Outcome, Failure> {
     let common = arguments.common;
     match arguments.command {
-        Command::Check => check::run(&common),
-        Command::Who(who) => who::run(&common, &who),
+        Command::Check(check) => check::run(&common, &check),
+        Command::Who(who) => on_runtime(who::run(&common, &who)),
+        Command::Policy(command) => control::policy::run(&command),
+        Command::Factsheet(factsheet) => control::factsheet::run(&common, &factsheet),
+        Command::Reset(command) => on_runtime(control::reset::run(&common, &command)),
+        Command::Access(command) => on_runtime(control::access::run(&common, &command)),
+        Command::Offboard(command) => on_runtime(control::offboard::run(&common, &command)),
+        Command::Review(review) => on_runtime(control::review::run(&common, &review)),
+        Command::Record(record) => on_runtime(control::record::run(&common, &record)),
         Command::Explain(explain) => on_runtime(explain::run(&common, &explain)),
         Command::Postfix(PostfixCommand::Render(render)) => postfix_render::run(&common, &render),
         Command::Postfix(PostfixCommand::Check(check)) => on_runtime(postfix_check::run(&common, &check)),

@@ -30,10 +30,29 @@ const ACCOUNTS_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) async fn run(common: &Common, sweep: &Sweep) -> Result<Outcome, Failure> {
     check_surfaces(&sweep.surface)?;
     let settings = common.settings()?;
-    let (policy, _) = load_policy(&common.policy_directory(&settings))?;
     let previous = sweep.baseline.as_deref().map(rerender::load).transpose()?;
+    let mut report = made(common, &settings, sweep).await?;
+    if let Some(previous) = &previous {
+        report = compare(report, previous);
+    }
+    record(&settings, &report).await;
+    write(&report, sweep)?;
+    Ok(outcome(&report, sweep))
+}
+
+/// A sweep for a case: these mailboxes and the mail system, on record as any other, its report not printed.
+pub(crate) async fn now(common: &Common, mailboxes: &[String]) -> Result<Report, Failure> {
+    let settings = common.settings()?;
+    let report = made(common, &settings, &Sweep::of(mailboxes)).await?;
+    record(&settings, &report).await;
+    complain(&summary_line(&report));
+    Ok(report)
+}
+
+async fn made(common: &Common, settings: &Settings, sweep: &Sweep) -> Result<Report, Failure> {
+    let (policy, _) = load_policy(&common.policy_directory(settings))?;
     let started = Utc::now();
-    let harvest = collect(&settings, &policy, sweep).await?;
+    let harvest = collect(settings, &policy, sweep).await?;
     let run = Run {
         run_id: Uuid::now_v7().to_string(),
         tool: concat!("mailwarden ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -41,13 +60,7 @@ pub(crate) async fn run(common: &Common, sweep: &Sweep) -> Result<Outcome, Failu
         now: Utc::now(),
         surfaces: surfaces_of(&harvest),
     };
-    let mut report = judge(&run, &policy, &harvest.observations, harvest.coverage);
-    if let Some(previous) = &previous {
-        report = compare(report, previous);
-    }
-    record(&settings, &report).await;
-    write(&report, sweep)?;
-    Ok(outcome(&report, sweep))
+    Ok(judge(&run, &policy, &harvest.observations, harvest.coverage))
 }
 
 fn check_surfaces(asked: &[String]) -> Result<(), Failure> {
@@ -74,8 +87,8 @@ async fn collect(settings: &Settings, policy: &Policy, sweep: &Sweep) -> Result<
     plan.managesieve = asked("managesieve.scripts")
         .then(|| settings.managesieve.as_ref().map(|managesieve| server(settings, managesieve)))
         .flatten();
-    let wants_postfix =
-        sweep.all && catalogue().1.iter().any(|s| s.id.starts_with("postfix.") && asked(&s.id));
+    let wants_postfix = (sweep.all || sweep.system)
+        && catalogue().1.iter().any(|s| s.id.starts_with("postfix.") && asked(&s.id));
     plan.postfix = settings
         .postfix
         .as_ref()

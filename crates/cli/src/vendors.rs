@@ -4,7 +4,6 @@
 //! with it the ledger holds the change, and what was there before, before the file changes.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use chrono::Utc;
 use mailwarden_address::Address;
@@ -18,6 +17,7 @@ use crate::arguments::{Common, VendorsChange, VendorsList, VendorsShow};
 use crate::failure::{Failure, Outcome};
 use crate::memory::Recollection;
 use crate::output::{self, shown};
+use crate::policy_edit::PolicyEdit;
 
 #[derive(Debug, Serialize)]
 struct Listing {
@@ -173,8 +173,9 @@ struct Change {
 }
 
 impl Change {
-    fn after(&self) -> String {
-        self.edit.apply(&String::from_utf8_lossy(&self.source.bytes))
+    fn whole(&self) -> PolicyEdit {
+        let after = self.edit.apply(&String::from_utf8_lossy(&self.source.bytes));
+        PolicyEdit { source: self.source.clone(), after }
     }
 }
 
@@ -192,14 +193,15 @@ pub(crate) async fn change(
         output::print(&format!("<{address}> is {} already\n", state.as_str()))?;
         return Ok(Outcome::Clean);
     }
-    check(&sources, &planned)?;
-    output::print(&difference(&planned))?;
+    let whole = planned.whole();
+    whole.check(&sources)?;
+    output::print(&whole.difference())?;
     if !change.apply {
         output::complain("nothing is changed yet: add --apply");
         return Ok(Outcome::Clean);
     }
     record(&settings, &address, change, state, &planned).await?;
-    replace(&planned)?;
+    whole.replace()?;
     output::complain("done; the gate takes it up with its next reload (systemctl reload mailwarden-milter)");
     Ok(Outcome::Clean)
 }
@@ -230,40 +232,6 @@ fn plan(
     Ok(Change { source: source.clone(), edit })
 }
 
-/// The policy with the change has to be one that the gate takes.
-fn check(sources: &[Source], planned: &Change) -> Result<(), Failure> {
-    let changed: Vec<Source> = sources
-        .iter()
-        .map(|source| match source.name == planned.source.name {
-            true => Source::new(source.name.clone(), planned.after().into_bytes()),
-            false => source.clone(),
-        })
-        .collect();
-    Policy::compile(&changed).map(drop).map_err(|wrong| Failure::Settings(SettingsError::Invalid(wrong)))
-}
-
-/// The lines that change, as diff -u shows them.
-fn difference(planned: &Change) -> String {
-    let before = String::from_utf8_lossy(&planned.source.bytes).into_owned();
-    let after = planned.after();
-    let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
-    let same = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-    let rest = old.len().min(new.len()) - same;
-    let tail = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
-    let mut out = format!("--- {0}\n+++ {0}\n", planned.source.name);
-    let (gone, come) = (&old[same..old.len() - tail], &new[same..new.len() - tail]);
-    // Where nothing goes or comes, diff names the line before.
-    let (from, to) = (same + usize::from(!gone.is_empty()), same + usize::from(!come.is_empty()));
-    let _ = writeln!(out, "@@ -{from},{} +{to},{} @@", gone.len(), come.len());
-    for line in gone {
-        let _ = writeln!(out, "-{}", shown(line));
-    }
-    for line in come {
-        let _ = writeln!(out, "+{}", shown(line));
-    }
-    out
-}
-
 async fn record(
     settings: &Settings,
     address: &Address,
@@ -287,48 +255,4 @@ async fn record(
     let ledger = Ledger::open(url).await.map_err(failed)?;
     ledger.append(event).await.map_err(failed)?;
     ledger.close().await.map_err(failed)
-}
-
-/// Writes beside the file and renames: who reads meanwhile finds the old text or the new one. Owner and mode stay.
-fn replace(planned: &Change) -> Result<(), Failure> {
-    let path = Path::new(&*planned.source.name);
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.new"));
-    let written =
-        write_like(path, &beside, planned.after().as_bytes()).and_then(|()| std::fs::rename(&beside, path));
-    written.map_err(|error| {
-        // A half-written neighbour helps nobody.
-        let _ = std::fs::remove_file(&beside);
-        Failure::Ours(format!("cannot write {}: {error}; it is unchanged", path.display()))
-    })
-}
-
-fn write_like(original: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::MetadataExt as _;
-
-    let metadata = std::fs::metadata(original)?;
-    let mut file = std::fs::File::create(path)?;
-    file.set_permissions(metadata.permissions())?;
-    std::os::unix::fs::fchown(&file, Some(metadata.uid()), Some(metadata.gid()))?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_difference_shows_the_lines_that_change_and_no_others() {
-        let text = "[[vendor]]\naddress = \"a@s.example\"\nstate = \"active\"\norganisation = \"A\"\n";
-        let source = Source::new("p.toml", text.as_bytes());
-        let address = Address::parse("a@s.example").unwrap();
-        let edit = set_vendor_state(&source, &address, VendorState::Burned).unwrap().unwrap();
-        let shown = difference(&Change { source, edit });
-        assert_eq!(
-            shown,
-            "--- p.toml\n+++ p.toml\n@@ -3,1 +3,1 @@\n-state = \"active\"\n+state = \"burned\"\n"
-        );
-    }
 }

@@ -1,11 +1,14 @@
-//! `mailwarden who`: one screen that answers who owns an address, who may reset it, and who must approve.
+//! `mailwarden who`: one screen, in less than ten seconds, that answers who owns an address, who may reset
+//! it, and who must approve.
 
-use std::fmt::Write as _;
+mod records;
+mod text;
 
 use chrono::{DateTime, Utc};
 use mailwarden_address::Address;
-use mailwarden_policy::{Client, Mailbox, MailboxKind, Person, Policy, Recipient};
-use mailwarden_settings::load_policy;
+use mailwarden_policy::raci::{Duty, MailboxClass};
+use mailwarden_policy::{Client, Mailbox, Person, Policy, Recipient};
+use mailwarden_settings::load_policy_about;
 use serde::Serialize;
 
 use crate::arguments::{Common, Who};
@@ -31,15 +34,19 @@ struct Answer {
     last_reviewed: Option<DateTime<Utc>>,
     emergency_approver: String,
     exceptions: Vec<String>,
+    /// What the ledger knows; absent where it could not be read.
+    records: Option<records::Records>,
 }
 
 /// Who may reset a mailbox, by its kind. Nobody may request, approve and execute the same reset.
 #[derive(Debug, Serialize)]
 struct ResetAuthority {
     path: &'static str,
+    class: &'static str,
     approvers: Vec<String>,
-    approval: &'static str,
-    executor: &'static str,
+    approval: String,
+    executor: Vec<String>,
+    out_of_band: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,24 +56,26 @@ struct Recovery {
     loops: bool,
 }
 
-pub(crate) fn run(common: &Common, who: &Who) -> Result<Outcome, Failure> {
+pub(crate) async fn run(common: &Common, who: &Who) -> Result<Outcome, Failure> {
     let address: Address = who
         .address
         .parse()
         .map_err(|error| Failure::Usage(format!("`{}` is not an address: {error}", shown(&who.address))))?;
     let settings = common.settings()?;
-    let (policy, _) = load_policy(&common.policy_directory(&settings))?;
-    let Some(answer) = answer(&policy, &address) else {
+    let directory = common.policy_directory(&settings);
+    let policy = load_policy_about(&directory, address.domain().as_str())?;
+    let Some(mut answer) = answer(&policy, &address, Utc::now()) else {
         output::complain(&format!(
             "{address}: no record of the policy knows it\n  add a [[mailbox]] or [[person]]"
         ));
         return Ok(Outcome::Findings);
     };
-    output::answer(who.json, &answer, text)?;
+    answer.records = records::read(&settings.ledger.url, &answer.mailbox, Utc::now()).await;
+    output::answer(who.json, &answer, text::text)?;
     Ok(Outcome::Clean)
 }
 
-fn answer(policy: &Policy, address: &Address) -> Option<Answer> {
+fn answer(policy: &Policy, address: &Address, now: DateTime<Utc>) -> Option<Answer> {
     let (is, target) = describe(policy, address)?;
     let mailbox = policy.mailbox(&target);
     let client = client_of(policy, &target)?;
@@ -78,7 +87,7 @@ fn answer(policy: &Policy, address: &Address) -> Option<Answer> {
         client: client.name.clone(),
         kind: mailbox.map(|mailbox| mailbox.kind.as_str()),
         owner: mailbox.and_then(|mailbox| mailbox.business_owner.as_ref()).map(|owner| name(policy, owner)),
-        reset: mailbox.map(|mailbox| reset_authority(policy, client, mailbox)),
+        reset: mailbox.map(|mailbox| reset_authority(policy, mailbox)),
         recovery: mailbox.and_then(|mailbox| mailbox.recovery_contact.as_ref()).map(|contact| Recovery {
             contact: name(policy, contact),
             loops: policy.is_under_ours(contact.domain()),
@@ -88,7 +97,8 @@ fn answer(policy: &Policy, address: &Address) -> Option<Answer> {
         receive_only: policy.receive_only(address).is_some(),
         last_reviewed: mailbox.and_then(|mailbox| mailbox.last_reviewed),
         emergency_approver: name(policy, &client.emergency_approver),
-        exceptions: exceptions(policy, client),
+        exceptions: exceptions(policy, client, &target, now),
+        records: None,
     })
 }
 
@@ -129,42 +139,56 @@ fn client_of<'p>(policy: &'p Policy, address: &Address) -> Option<&'p Client> {
     policy.clients().get(index)
 }
 
-fn reset_authority(policy: &Policy, client: &Client, mailbox: &Mailbox) -> ResetAuthority {
-    let listed = names(policy, &mailbox.reset_approvers);
-    let owner = mailbox.business_owner.as_ref().map(|owner| name(policy, owner));
-    let client_owner = name(policy, &client.owner);
-    let (path, approval, executor, default) = match mailbox.kind {
-        MailboxKind::Human | MailboxKind::Calendar => {
-            ("user-driven self-service", "none for a routine reset", "the user", Vec::new())
-        }
-        MailboxKind::Role | MailboxKind::Shared => (
-            "approved by the business owner",
-            "one approver, before execution",
-            "an operator",
-            owner.into_iter().collect(),
-        ),
-        MailboxKind::Admin | MailboxKind::Credential => (
-            "break-glass, with verification out of band",
-            "two approvers, before execution",
-            "a senior operator only",
-            owner.into_iter().chain([client_owner]).collect(),
-        ),
+fn reset_authority(policy: &Policy, mailbox: &Mailbox) -> ResetAuthority {
+    let class = policy.class_of(mailbox);
+    let duty = Duty::about_mailbox(policy, class.reset(), mailbox);
+    let path = match class {
+        MailboxClass::Personal => "user-driven self-service",
+        MailboxClass::Role => "approved by the business owner",
+        MailboxClass::Executive | MailboxClass::Privileged => "break-glass, with verification out of band",
     };
-    let mut approvers = if listed.is_empty() { default } else { listed };
+    let must: Vec<Address> = duty.approvals_from.iter().flat_map(|seat| seat.people.clone()).collect();
+    let mut approvers = names(policy, &must);
     approvers.dedup();
-    ResetAuthority { path, approvers, approval, executor }
+    let approval = match (duty.approvals, duty.approvals_from.len()) {
+        (0, _) => "none for a routine reset".to_owned(),
+        (1, _) => "one approver, before execution".to_owned(),
+        (count, seats) if count > seats => {
+            let others: Vec<Address> =
+                duty.second.iter().filter(|person| !must.contains(person)).cloned().collect();
+            format!(
+                "{count} approvers, before execution; the other from: {}",
+                names(policy, &others).join(", ")
+            )
+        }
+        (count, _) => format!("{count} approvers, before execution"),
+    };
+    let executor = names(policy, &duty.executors);
+    ResetAuthority {
+        path,
+        class: class.as_str(),
+        approvers,
+        approval,
+        executor,
+        out_of_band: duty.out_of_band,
+    }
 }
 
-fn exceptions(policy: &Policy, client: &Client) -> Vec<String> {
-    policy
-        .exceptions()
-        .iter()
-        .filter(|exception| policy.clients().get(exception.client).is_some_and(|of| of.name == client.name))
-        .map(|exception| {
-            let until = exception.expires.format("%Y-%m-%d");
-            format!("{} until {until}: {}", exception.fingerprint, exception.reason)
-        })
-        .collect()
+/// Those that hold: a lint or access about this mailbox, and findings of the client, whose mailbox only a
+/// sweep knows.
+fn exceptions(policy: &Policy, client: &Client, mailbox: &Address, now: DateTime<Utc>) -> Vec<String> {
+    let is_clients = |at: usize| policy.clients().get(at).is_some_and(|of| of.name == client.name);
+    let findings =
+        policy.exceptions().iter().filter(|one| is_clients(one.client) && one.expires > now).map(|one| {
+            format!("{} until {}: {}", one.fingerprint, one.expires.format("%Y-%m-%d"), one.reason)
+        });
+    let grants =
+        policy.accepted_grants().iter().filter(|one| one.mailbox == *mailbox && one.expires > now).map(
+            |one| {
+                format!("access of {} until {}: {}", one.grantee, one.expires.format("%Y-%m-%d"), one.reason)
+            },
+        );
+    findings.chain(grants).collect()
 }
 
 fn names(policy: &Policy, addresses: &[Address]) -> Vec<String> {
@@ -183,44 +207,4 @@ fn describe_person(person: &Person) -> String {
         Some(left) => format!("{} (leaves or left {})", person.name, left.format("%Y-%m-%d")),
         None => person.name.clone(),
     }
-}
-
-fn text(answer: &Answer) -> String {
-    let mut out = format!("{} is {}\n", shown(&answer.asked), shown(&answer.is));
-    let nobody = || "nobody on record".to_owned();
-    let list = |values: &[String]| if values.is_empty() { nobody() } else { values.join(", ") };
-    let mut line = |label: &str, value: String| {
-        let _ = writeln!(out, "  {label:<20} {}", shown(&value));
-    };
-    line("mail reaches", answer.mailbox.clone());
-    line("client", answer.client.clone());
-    line("kind", answer.kind.unwrap_or("not in the policy").to_owned());
-    line("owner", answer.owner.clone().unwrap_or_else(nobody));
-    if let Some(reset) = &answer.reset {
-        line("reset", reset.path.to_owned());
-        line("must approve", format!("{} ({})", list(&reset.approvers), reset.approval));
-        line("executes", reset.executor.to_owned());
-    }
-    line("emergency approver", answer.emergency_approver.clone());
-    line(
-        "recovery goes to",
-        match &answer.recovery {
-            Some(recovery) if recovery.loops => {
-                format!("{}  LOOP: inside the system it recovers", recovery.contact)
-            }
-            Some(recovery) => recovery.contact.clone(),
-            None => nobody(),
-        },
-    );
-    line("operated by", answer.operator_team.clone().unwrap_or_else(nobody));
-    line("may read it", list(&answer.authorised_users));
-    line("may send", if answer.receive_only { "no, receive-only" } else { "yes" }.to_owned());
-    let never = || "never".to_owned();
-    let reviewed = answer.last_reviewed.map_or_else(never, |at| at.format("%Y-%m-%d").to_string());
-    line("last review", reviewed);
-    line(
-        "open exceptions",
-        if answer.exceptions.is_empty() { "none".to_owned() } else { answer.exceptions.join("; ") },
-    );
-    out
 }

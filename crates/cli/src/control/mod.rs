@@ -1,0 +1,18 @@
+//! The commands of the control model: each asks a case for a step and records it. What is allowed, `casework`
+//! and the policy decide.
+
+pub(crate) mod access;
+mod actor;
+mod bundle;
+mod casebook;
+pub(crate) mod factsheet;
+pub(crate) mod offboard;
+pub(crate) mod policy;
+pub(crate) mod record;
+pub(crate) mod reset;
+pub(crate) mod review;
+mod signature;
+mod swept;
+
+use casebook::Casebook;
+pub(crate) use casebook::entries_of;
