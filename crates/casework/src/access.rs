@@ -69,17 +69,6 @@ impl Grant {
     }
 }
 
-/// What is on record about an access that somebody really has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing<'g> {
-    /// A grant covers it.
-    Live(&'g Grant),
-    /// A grant covered it: it outlived its record.
-    Outlived(&'g Grant),
-    /// Nothing is on record.
-    Unrecorded,
-}
-
 /// All grants, oldest first.
 pub fn grants(entries: &[Entry]) -> Vec<Grant> {
     let mut grants: Vec<Grant> = Vec::new();
@@ -97,19 +86,6 @@ pub fn grants(entries: &[Entry]) -> Vec<Grant> {
         }
     }
     grants
-}
-
-/// Whether an access that somebody really has is on record. A live grant is found before one that ended.
-pub fn standing<'g>(
-    grants: &'g [Grant],
-    mailbox: &Address,
-    grantee: &Address,
-    now: DateTime<Utc>,
-) -> Standing<'g> {
-    let about = |grant: &&Grant| grant.granted.mailbox == *mailbox && grant.granted.grantee == *grantee;
-    let live = grants.iter().filter(about).find(|grant| grant.is_live(now));
-    let over = || grants.iter().rev().find(about);
-    live.map(Standing::Live).or_else(|| over().map(Standing::Outlived)).unwrap_or(Standing::Unrecorded)
 }
 
 /// What somebody asks for.

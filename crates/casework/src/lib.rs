@@ -8,6 +8,7 @@
 pub mod access;
 pub mod approval;
 mod entry;
+pub mod observed;
 pub mod offboard;
 pub mod provisioning;
 mod refused;

@@ -5,8 +5,8 @@
 
 mod common;
 
-use chrono::TimeDelta;
-use common::{Book, address, by, clean_sweep, finding, later, policy_with, refusal, start};
+use chrono::{DateTime, TimeDelta, Utc};
+use common::{Book, address, by, clean_sweep_of, finding, later, policy_with, refusal, start};
 use mailwarden_casework::offboard::{ItemState, OffboardCase, Opening, cases, open, open_case, still_named};
 use mailwarden_casework::{Step, Swept, to_entry};
 use mailwarden_policy::Policy;
@@ -73,6 +73,13 @@ fn case(book: &Book) -> OffboardCase {
     cases(&book.entries).pop().unwrap()
 }
 
+/// A sweep of every mailbox of the policy that found nothing.
+fn everywhere(started: DateTime<Utc>) -> Swept {
+    let mailboxes: Vec<String> =
+        after().mailboxes().iter().map(|mailbox| mailbox.address.to_string()).collect();
+    clean_sweep_of(&mailboxes, started)
+}
+
 fn pass(book: &mut Book, policy: &Policy, swept: &Swept) {
     for passed in case(book).pass(policy, Some(swept)).unwrap() {
         let entry = to_entry("offboard.passed", book.now(), "tester", "s", None, &passed);
@@ -84,7 +91,7 @@ fn pass(book: &mut Book, policy: &Policy, swept: &Swept) {
 fn resolved() -> Book {
     let mut book = opened();
     book.take("offboard.contained", case(&book).contain(&after()));
-    pass(&mut book, &after(), &clean_sweep("nina.north@example.test", later(60)));
+    pass(&mut book, &after(), &everywhere(later(60)));
     let words: Vec<String> = case(&book).unresolved(book.now()).iter().map(|item| item.id.clone()).collect();
     for item in words {
         let step = case(&book).attest(&item, address("omar.ops"), later(5), "done in the panel");
@@ -165,7 +172,7 @@ fn opening_twice_is_one_case_and_another_time_is_refused() {
 fn containment_comes_first_and_not_later_than_hr_says() {
     let book = opened();
     assert!(refusal(case(&book).contain(&before())).contains("does not say that Nina North leaves"));
-    let swept = clean_sweep("nina.north@example.test", later(60));
+    let swept = everywhere(later(60));
     assert!(refusal(case(&book).pass(&before(), Some(&swept))).contains("`offboard contain` comes first"));
     let late = policy_with(&format!("{PERSON}{}{NINA}", LEFT.replace("2026-11-01T12", "2026-11-02T12")));
     assert!(refusal(case(&book).contain(&late)).contains("write the earlier time"));
@@ -185,20 +192,23 @@ fn a_sweep_proves_an_item_only_where_it_could_look_and_saw_nothing() {
         let case = case(&book);
         ["B1", "B2", "B4"].map(|item| matches!(case.state(item, book.now()), ItemState::Done(_)))
     };
-    assert_eq!(passes(&clean_sweep(mailbox, later(60))), [true, true, true]);
-    let mut gap = clean_sweep(mailbox, later(60));
+    assert_eq!(passes(&everywhere(later(60))), [true, true, true]);
+    let mut gap = everywhere(later(60));
     gap.rows[0].complete = false;
     assert_eq!(passes(&gap), [false, true, true], "a script store that could not be read proves nothing");
-    let mut absent = clean_sweep(mailbox, later(60));
+    let mut absent = everywhere(later(60));
     absent.rows.retain(|row| !row.surface.starts_with("postfix."));
     assert_eq!(passes(&absent), [true, false, true], "what was not looked at proves nothing");
-    let mut elsewhere = clean_sweep(mailbox, later(60));
+    let mut one = everywhere(later(60));
+    one.rows.retain(|row| row.mailbox != "press@example.test");
+    assert_eq!(passes(&one), [false, true, false], "a mailbox that nobody looked at may hold her grant");
+    let mut elsewhere = everywhere(later(60));
     elsewhere.findings.push(finding("sales@example.test", "imap.acl", mailbox));
     assert_eq!(passes(&elsewhere), [true, true, false], "her access to another mailbox is hers");
-    let mut others = clean_sweep(mailbox, later(60));
+    let mut others = everywhere(later(60));
     others.findings.push(finding("sales@example.test", "imap.acl", "bob@example.test"));
     assert_eq!(passes(&others), [true, true, true], "what others have is not her offboarding");
-    let old = clean_sweep(mailbox, start() - TimeDelta::hours(1));
+    let old = everywhere(start() - TimeDelta::hours(1));
     assert!(refusal(case(&contained()).pass(&after(), Some(&old))).contains("began before the containment"));
 }
 

@@ -394,6 +394,11 @@ impl Sweep {
             system: true,
         }
     }
+
+    /// Every mailbox and the mail system, every surface.
+    pub(crate) fn everything() -> Self {
+        Self { all: true, ..Self::of(&[]) }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

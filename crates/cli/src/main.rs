@@ -12,6 +12,7 @@ mod output;
 mod policy_edit;
 mod postfix_check;
 mod postfix_render;
+mod remembered;
 mod rerender;
 mod sieve_audit;
 mod sieve_disable;

@@ -1,6 +1,6 @@
 //! `mailwarden sweep`: collectors, judge, report, ledger, in this order and one after the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,18 +10,17 @@ use mailwarden_collect::accounts::AccountsPlan;
 use mailwarden_collect::postfix::PostfixPlan;
 use mailwarden_collect::{Credentials, Harvest, LoginStyle, Plan, Progress, Server, TlsMode};
 use mailwarden_evidence::{catalogue, surface};
-use mailwarden_judge::{Finding, Report, Run, Severity, Status, compare, judge};
-use mailwarden_ledger::{Event, EventFilter, EventKind, Ledger};
+use mailwarden_judge::{Finding, Report, Run, Severity, Status, judge};
 use mailwarden_policy::Policy;
 use mailwarden_report::{Format, TextStyle, summary_line};
 use mailwarden_settings::{MailServer, Settings, Tls, load_policy};
 use secrecy::SecretString;
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::arguments::{Common, FailOn, Sweep};
 use crate::failure::{Failure, Outcome};
 use crate::output::{complain, shown};
+use crate::remembered::remember;
 use crate::rerender;
 
 /// How long the command that lists the accounts may take.
@@ -31,20 +30,17 @@ pub(crate) async fn run(common: &Common, sweep: &Sweep) -> Result<Outcome, Failu
     check_surfaces(&sweep.surface)?;
     let settings = common.settings()?;
     let previous = sweep.baseline.as_deref().map(rerender::load).transpose()?;
-    let mut report = made(common, &settings, sweep).await?;
-    if let Some(previous) = &previous {
-        report = compare(report, previous);
-    }
-    record(&settings, &report).await;
+    let report = made(common, &settings, sweep).await?;
+    let report = remember(&settings, report, previous.as_ref()).await;
     write(&report, sweep)?;
     Ok(outcome(&report, sweep))
 }
 
-/// A sweep for a case: these mailboxes and the mail system, on record as any other, its report not printed.
-pub(crate) async fn now(common: &Common, mailboxes: &[String]) -> Result<Report, Failure> {
+/// A sweep for a case, on record as any other, its report not printed.
+pub(crate) async fn now(common: &Common, sweep: &Sweep) -> Result<Report, Failure> {
     let settings = common.settings()?;
-    let report = made(common, &settings, &Sweep::of(mailboxes)).await?;
-    record(&settings, &report).await;
+    let report = made(common, &settings, sweep).await?;
+    let report = remember(&settings, report, None).await;
     complain(&summary_line(&report));
     Ok(report)
 }
@@ -215,89 +211,6 @@ fn save(report: &Report, directory: &Path) -> Result<(), Failure> {
         complain(&format!("report: {}", path.display()));
     }
     Ok(())
-}
-
-/// The ledger remembers the run and what changed. A sweep that cannot be recorded is still worth reading, so this
-/// only complains.
-async fn record(settings: &Settings, report: &Report) {
-    if let Err(error) = append(settings, report).await {
-        complain(&format!(
-            "warning: this sweep is not recorded in the ledger {}: {error}",
-            settings.ledger.url
-        ));
-    }
-}
-
-async fn append(settings: &Settings, report: &Report) -> Result<(), mailwarden_ledger::LedgerError> {
-    let ledger = Ledger::open(&settings.ledger.url).await?;
-    let recorded = recorded_findings(&ledger).await?;
-    let mut events = vec![finished(report)];
-    let unrecorded = |finding: &&Finding| {
-        finding.status != Status::New || recorded.get(&finding.fingerprint) != Some(&finding.content_hash)
-    };
-    events.extend(report.findings.iter().filter(unrecorded).filter_map(|finding| change(report, finding)));
-    // A call appends a bounded number of events as one; a sweep may find more than that.
-    for events in events.chunks(mailwarden_ledger::MAX_EVENTS_PER_CALL) {
-        ledger.append_all(events.to_vec()).await?;
-    }
-    ledger.close().await
-}
-
-/// Fingerprint to content hash of every finding the ledger holds as open. Without a baseline every finding is new
-/// to the run; the ledger has it once all the same.
-async fn recorded_findings(
-    ledger: &Ledger,
-) -> Result<BTreeMap<String, String>, mailwarden_ledger::LedgerError> {
-    let mut open = BTreeMap::new();
-    let mut filter = EventFilter { kind_prefix: Some("finding.".to_owned()), ..EventFilter::default() };
-    loop {
-        let events = ledger.events(&filter).await?;
-        let Some(last) = events.last() else { return Ok(open) };
-        filter.after = Some(last.index);
-        for event in &events {
-            let Some(payload) = event.detail.as_ref().map(|detail| &detail.payload) else { continue };
-            let text = |key: &str| payload[key].as_str().unwrap_or_default().to_owned();
-            if event.kind == EventKind::FindingResolved {
-                open.remove(&text("fingerprint"));
-            } else {
-                open.insert(text("fingerprint"), text("content_hash"));
-            }
-        }
-    }
-}
-
-fn finished(report: &Report) -> Event {
-    Event::new(EventKind::SweepFinished, report.finished, actor(), "sweep").with(json!({
-        "run_id": report.run_id,
-        "verdict": report.verdict,
-        "surfaces": report.surfaces,
-        "coverage": report.coverage.len(),
-        "gaps": report.gaps().count(),
-        "findings": report.open_findings().count(),
-        "policy_digest": report.policy_digest,
-    }))
-}
-
-fn change(report: &Report, finding: &Finding) -> Option<Event> {
-    let kind = match finding.status {
-        Status::New => EventKind::FindingOpened,
-        Status::Changed => EventKind::FindingChanged,
-        Status::Resolved => EventKind::FindingResolved,
-        Status::Unchanged | Status::Accepted => return None,
-    };
-    let subject: String = finding.mailbox.chars().take(200).collect();
-    Some(Event::new(kind, report.finished, actor(), subject).with(json!({
-        "run_id": report.run_id,
-        "fingerprint": finding.fingerprint,
-        "content_hash": finding.content_hash,
-        "check_id": finding.check_id,
-        "severity": finding.severity,
-        "title": finding.title,
-    })))
-}
-
-fn actor() -> String {
-    format!("mailwarden uid={}", rustix::process::getuid().as_raw())
 }
 
 fn outcome(report: &Report, sweep: &Sweep) -> Outcome {

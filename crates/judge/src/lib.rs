@@ -4,6 +4,7 @@
 //! what they find; [`compare`] sets a report against the previous one. Coverage passes through untouched:
 //! what could not be looked at stays in the report, whatever was found beside it.
 
+mod access;
 mod baseline;
 mod beneficiary;
 mod brief;
@@ -28,6 +29,7 @@ mod properties;
 #[cfg(test)]
 mod testing;
 
+pub use access::{AccessRecord, against_access};
 pub use baseline::compare;
 pub use finding::{
     Attack, Beneficiary, BeneficiaryKind, Confidence, FINGERPRINT_VERSION, Finding, Locator, Owner,

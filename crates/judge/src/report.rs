@@ -5,6 +5,7 @@ use mailwarden_evidence::{Coverage, CoverageState};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::coverage::is_complete;
 use crate::{Finding, Severity, Status};
 
 /// The schema name of a report.
@@ -79,6 +80,11 @@ impl Report {
     /// What could not be looked at completely.
     pub fn gaps(&self) -> impl Iterator<Item = &Coverage> {
         self.coverage.iter().filter(|coverage| !coverage.state.is_complete())
+    }
+
+    /// Whether nothing on a surface of a mailbox can have been missed.
+    pub fn is_complete(&self, mailbox: &str, surface: &str) -> bool {
+        is_complete(&self.coverage, mailbox, surface)
     }
 
     /// The worst open finding.

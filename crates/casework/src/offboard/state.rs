@@ -14,6 +14,8 @@ use crate::refused::Refused;
 use crate::reset::Approving;
 use crate::swept::{Swept, same};
 
+/// Surfaces of the mail system as a whole: no mailbox has rows of its own there.
+const OF_THE_SYSTEM: &str = "postfix.";
 /// Nothing is waived for longer without another look.
 const LONGEST_WAIVER: TimeDelta = TimeDelta::days(365);
 
@@ -220,10 +222,12 @@ impl OffboardCase {
             let what = format!("the sweep {} began before the containment", swept.run_id);
             return Err(Refused::value(what, "sweep again"));
         }
+        let mailboxes = self.within_reach(policy);
         let proved = self.opened.items.iter().filter_map(|item| {
             let evidence = match &item.proof {
                 Proof::Sweep(surfaces) => {
-                    swept.filter(|swept| self.shows_nothing(swept, surfaces))?.run_id.clone()
+                    let clean = |swept: &&Swept| self.shows_nothing(swept, surfaces, &mailboxes);
+                    swept.filter(clean)?.run_id.clone()
                 }
                 Proof::Policy(part) => self.policy_proof(policy, part, item)?,
                 Proof::Word => return None,
@@ -237,12 +241,24 @@ impl OffboardCase {
         matches!(self.resolutions.get(&passed.item), Some((Resolution::Passed(earlier), _)) if earlier == passed)
     }
 
-    /// All of each surface was looked at, somewhere of it at least, and nothing of the leaver is there.
-    fn shows_nothing(&self, swept: &Swept, surfaces: &[String]) -> bool {
+    /// Where the leaver may have left a way in: every mailbox of their client, or of all, where they worked
+    /// for the agency.
+    fn within_reach(&self, policy: &Policy) -> Vec<String> {
+        let client = policy.person(&self.opened.person).map(|person| person.client);
+        let everywhere = client.and_then(|client| policy.clients().get(client)).is_none_or(|of| of.agency);
+        let reached =
+            policy.mailboxes().iter().filter(|mailbox| everywhere || Some(mailbox.client) == client);
+        reached.map(|mailbox| mailbox.address.to_string()).collect()
+    }
+
+    /// Each surface was looked at completely, of every mailbox within reach, and nothing of the leaver is
+    /// there. A grant on somebody else's mailbox is seen there and nowhere else.
+    fn shows_nothing(&self, swept: &Swept, surfaces: &[String], mailboxes: &[String]) -> bool {
         let everywhere = surfaces.iter().all(|prefix| {
-            let mut rows =
-                swept.rows.iter().filter(|row| row.surface.starts_with(prefix.as_str())).peekable();
-            rows.peek().is_some() && rows.all(|row| row.complete)
+            let rows = || swept.rows.iter().filter(|row| row.surface.starts_with(prefix.as_str()));
+            let looked_at = |mailbox: &String| rows().any(|row| same(&row.mailbox, mailbox));
+            let asked = prefix.starts_with(OF_THE_SYSTEM) || mailboxes.iter().all(looked_at);
+            asked && rows().next().is_some() && rows().all(|row| row.complete)
         });
         everywhere
             && !self.findings(swept).any(|finding| surfaces.iter().any(|s| finding.surface.starts_with(s)))

@@ -71,17 +71,20 @@ pub(crate) fn by(approver: &str, recorder: &str) -> Approving {
 
 /// A sweep that looked at everything of a mailbox and the mail system.
 pub(crate) fn clean_sweep(mailbox: &str, started: DateTime<Utc>) -> Swept {
+    clean_sweep_of(&[mailbox.to_owned()], started)
+}
+
+/// A sweep that looked at everything of these mailboxes and the mail system.
+pub(crate) fn clean_sweep_of(mailboxes: &[String], started: DateTime<Utc>) -> Swept {
     let row = |mailbox: &str, surface: &str| Row {
         mailbox: mailbox.to_owned(),
         surface: surface.to_owned(),
         complete: true,
     };
-    let rows = vec![
-        row(mailbox, "managesieve.scripts"),
-        row(mailbox, "imap.metadata"),
-        row(mailbox, "imap.acl"),
-        row("(system)", "postfix.virtual"),
-    ];
+    let of_mailboxes = ["managesieve.scripts", "imap.metadata", "imap.acl"];
+    let mut rows: Vec<Row> =
+        mailboxes.iter().flat_map(|mailbox| of_mailboxes.map(|surface| row(mailbox, surface))).collect();
+    rows.push(row("(system)", "postfix.virtual"));
     Swept { run_id: "run-1".to_owned(), started, rows, findings: Vec::new() }
 }
 

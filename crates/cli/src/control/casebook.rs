@@ -61,10 +61,8 @@ impl Casebook {
     /// Records an entry; returns once it is durable.
     pub(crate) async fn record(&self, entry: Entry) -> Result<u64, Failure> {
         let failed = |error| Failure::Ledger("cannot write the ledger".to_owned(), error);
-        let kind = entry.kind.parse::<EventKind>().map_err(|error| Failure::Ours(format!("{error}")))?;
-        let mut event = Event::new(kind, entry.at, entry.actor, entry.subject).with(entry.payload);
-        event.reason = entry.reason;
-        event.prior_state = entry.prior_state;
+        let kind = entry.kind.clone();
+        let event = to_event(entry).ok_or_else(|| Failure::Ours(format!("`{kind}` is no kind of event")))?;
         Ok(self.ledger.append(event).await.map_err(failed)?.index)
     }
 
@@ -126,17 +124,25 @@ pub(crate) fn moment(text: &str) -> Result<DateTime<Utc>, Failure> {
     })
 }
 
-/// Entries in their order, those whose detail was erased left out.
+/// Entries of these kinds, in their order.
 pub(crate) async fn entries_of(
     ledger: &Ledger,
     kinds: &str,
     subject: Option<&str>,
 ) -> Result<Vec<Entry>, LedgerError> {
-    let mut filter = EventFilter {
+    let filter = EventFilter {
         kind_prefix: Some(kinds.to_owned()),
         subject: subject.map(str::to_owned),
         ..EventFilter::default()
     };
+    entries_matching(ledger, filter).await
+}
+
+/// Entries in their order, those whose detail was erased left out.
+pub(crate) async fn entries_matching(
+    ledger: &Ledger,
+    mut filter: EventFilter,
+) -> Result<Vec<Entry>, LedgerError> {
     let mut entries = Vec::new();
     loop {
         let events = ledger.events(&filter).await?;
@@ -144,6 +150,15 @@ pub(crate) async fn entries_of(
         filter.after = Some(last.index);
         entries.extend(events.into_iter().filter_map(entry));
     }
+}
+
+/// An entry as the ledger takes it; nothing, where its kind is no dotted name.
+pub(crate) fn to_event(entry: Entry) -> Option<Event> {
+    let kind = entry.kind.parse::<EventKind>().ok()?;
+    let mut event = Event::new(kind, entry.at, entry.actor, entry.subject).with(entry.payload);
+    event.reason = entry.reason;
+    event.prior_state = entry.prior_state;
+    Some(event)
 }
 
 fn entry(event: StoredEvent) -> Option<Entry> {

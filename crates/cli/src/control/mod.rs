@@ -15,4 +15,4 @@ mod signature;
 mod swept;
 
 use casebook::Casebook;
-pub(crate) use casebook::entries_of;
+pub(crate) use casebook::{entries_matching, entries_of, to_event};

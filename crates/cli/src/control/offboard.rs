@@ -16,7 +16,7 @@ use super::actor::Actor;
 use super::casebook::{moment, number, refused};
 use super::reset::{ActAs, ApprovalArguments, approving};
 use super::{Casebook, bundle, swept};
-use crate::arguments::Common;
+use crate::arguments::{Common, Sweep};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, shown};
 use crate::policy_edit::PolicyEdit;
@@ -241,8 +241,7 @@ async fn open(common: &Common, book: &Casebook, arguments: &OpenArguments) -> Re
     let case = case(book, &subject).await?;
     output::print(&format!("{}\n", case.id()))?;
     if opened.is_some() {
-        let mailboxes: Vec<String> = case.opened.mailboxes.iter().map(ToString::to_string).collect();
-        match swept::swept(common, arguments.report.as_deref(), &mailboxes).await {
+        match swept::swept(common, arguments.report.as_deref(), &Sweep::everything()).await {
             Ok(seen) => output::complain(&findings(&case, &seen)),
             Err(failure) => output::complain(&format!(
                 "the sweep that comes first could not be made: {}\n  `mailwarden offboard sweep {}` makes it up",
@@ -353,8 +352,7 @@ async fn sweep(common: &Common, book: &Casebook, arguments: &SweepArguments) -> 
     for case in chosen {
         // Asked before the sweep, which takes time.
         case.pass(&book.policy, None).map_err(refused)?;
-        let mailboxes: Vec<String> = case.opened.mailboxes.iter().map(ToString::to_string).collect();
-        let seen = swept::swept(common, arguments.report.as_deref(), &mailboxes).await?;
+        let seen = swept::swept(common, arguments.report.as_deref(), &Sweep::everything()).await?;
         let passed = case.pass(&book.policy, Some(&seen)).map_err(refused)?;
         for step in &passed {
             let (who, ticket) = (actor.recorded(), Some(case.opened.ticket.clone()));

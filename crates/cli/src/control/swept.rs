@@ -5,19 +5,15 @@ use std::path::Path;
 use mailwarden_casework::{OpenFinding, Row, Swept};
 use mailwarden_judge::Report;
 
-use crate::arguments::Common;
+use crate::arguments::{Common, Sweep};
 use crate::failure::Failure;
 use crate::{rerender, sweep};
 
-/// Sweeps these mailboxes and the mail system now, or takes the saved report.
-pub(crate) async fn swept(
-    common: &Common,
-    report: Option<&Path>,
-    mailboxes: &[String],
-) -> Result<Swept, Failure> {
+/// Makes this sweep now, or takes the saved report.
+pub(crate) async fn swept(common: &Common, report: Option<&Path>, sweep: &Sweep) -> Result<Swept, Failure> {
     match report {
         Some(file) => Ok(seen(&rerender::load(file)?)),
-        None => Ok(seen(&sweep::now(common, mailboxes).await?)),
+        None => Ok(seen(&sweep::now(common, sweep).await?)),
     }
 }
 

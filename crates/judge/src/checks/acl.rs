@@ -187,6 +187,11 @@ fn is_authorised(brief: &Brief<'_>, mailbox: &str, login: &str) -> bool {
     owns || record.authorised_users.contains(&login)
 }
 
+/// All that rights allow, in words.
+pub(crate) fn effects_of(rights: &str) -> Vec<String> {
+    power(rights).map_or_else(Vec::new, |(_, effects)| effects)
+}
+
 /// The worst that rights allow, and all that they allow in words. None without any right.
 fn power(rights: &str) -> Option<(Act, Vec<String>)> {
     const POWERS: [(&str, Act, &str); 5] = [

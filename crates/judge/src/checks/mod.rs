@@ -7,6 +7,8 @@ pub(crate) mod metadata;
 pub(crate) mod postfix;
 pub(crate) mod sieve;
 
+pub(crate) use acl::effects_of as acl_effects;
+
 use crate::brief::Brief;
 use crate::draft::Draft;
 
