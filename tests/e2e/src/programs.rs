@@ -49,7 +49,16 @@ impl Output {
 /// # Errors
 /// When it cannot be run, hangs, or is ended by a signal.
 pub fn mailwarden(arguments: &[&str]) -> Result<Output> {
-    run(&programs()?.mailwarden, arguments)
+    run(&programs()?.mailwarden, arguments, None)
+}
+
+/// Runs `mailwarden` with this file as its standard input.
+///
+/// # Errors
+/// When it cannot be run, hangs, or is ended by a signal, or the file cannot be read.
+pub fn mailwarden_reading(arguments: &[&str], input: &str) -> Result<Output> {
+    let file = std::fs::File::open(input).with_context(|| format!("opening {input}"))?;
+    run(&programs()?.mailwarden, arguments, Some(file))
 }
 
 /// Runs `mailwarden-milter` for something that ends by itself, such as `--check`.
@@ -57,7 +66,7 @@ pub fn mailwarden(arguments: &[&str]) -> Result<Output> {
 /// # Errors
 /// When it cannot be run, hangs, or is ended by a signal.
 pub fn mailwarden_milter(arguments: &[&str]) -> Result<Output> {
-    run(milter_program()?, arguments)
+    run(milter_program()?, arguments, None)
 }
 
 /// Where `mailwarden-milter` is.
@@ -68,14 +77,14 @@ pub fn milter_program() -> Result<&'static Path> {
     Ok(&programs()?.milter)
 }
 
-fn run(program: &Path, arguments: &[&str]) -> Result<Output> {
+fn run(program: &Path, arguments: &[&str], input: Option<std::fs::File>) -> Result<Output> {
     let shown = || format!("{} {}", program.display(), arguments.join(" "));
     let output = Command::new("timeout")
         .args(["--kill-after=5", LIMIT_SECONDS])
         .arg(program)
         .args(arguments)
         .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
+        .stdin(input.map_or_else(Stdio::null, Stdio::from))
         .output()
         .with_context(|| format!("running {}", shown()))?;
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();

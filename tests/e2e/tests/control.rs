@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use mailwarden_e2e::{Installation, Output, mailwarden};
+use mailwarden_e2e::{Installation, Output, mailwarden, mailwarden_reading};
 use tempfile::TempDir;
 
 /// Lets whoever runs the tests act for the people of the example.
@@ -387,6 +387,18 @@ fn records_come_by_command_and_by_json_and_once() {
     let review = desk.run(&["review"]);
     assert_eq!(review.code, 1, "{review:?}");
     assert!(review.stdout.contains("follow-up"), "{review:?}");
+    let panel = "{\"kind\":\"invite.sent\",\"subject\":\"new.one@example.test\",\"reason\":\"T-4\",\"id\":\"p-1\"}\n\
+                 {\"kind\":\"delegation.added\",\"subject\":\"sales@example.test\",\"reason\":\"T-6\",\"id\":\"p-2\"}\n";
+    let panel = desk.installation.write("panel.jsonl", panel).unwrap();
+    let config = desk.installation.config();
+    let hand_in = with(&["record", "--json", "--config", &config], AS_OMAR);
+    let first = mailwarden_reading(&hand_in, &panel).unwrap();
+    assert_eq!((first.code, first.stdout.lines().count()), (0, 2), "{first:?}");
+    let again = mailwarden_reading(&hand_in, &panel).unwrap();
+    assert_eq!((again.code, again.stdout.as_str()), (0, ""), "handed in twice, recorded once: {again:?}");
+    let broken = desk.installation.write("broken.jsonl", "{\"kind\": 1}").unwrap();
+    let broken = mailwarden_reading(&hand_in, &broken).unwrap();
+    assert!(broken.code == 2 && broken.stderr.contains("one a line"), "{broken:?}");
     assert!(
         desk.refused(&with(&["record", "x.y", "a@example.test", "--reason", "r"], AS_OMAR))
             .contains("one of")
