@@ -97,6 +97,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// What was collected about a domain on day zero, and what is missing
+    #[command(after_help = "Example:\n  mailwarden factsheet example.com")]
     Factsheet(FactsheetArguments),
     /// Password resets, from the request to the sweep that ends them
     #[command(subcommand)]
@@ -108,15 +109,18 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Offboard(OffboardCommand),
     /// What lapsed, what is stale, what is due
+    #[command(after_help = "Example:\n  mailwarden review --json")]
     Review(ReviewArguments),
     /// Record what happened to mailboxes elsewhere
     Record(RecordArguments),
     /// Shell completions on standard output
+    #[command(after_help = "Example:\n  mailwarden completions bash > /etc/bash_completion.d/mailwarden")]
     Completions {
         /// For which shell
         shell: clap_complete::Shell,
     },
     /// The manual page on standard output
+    #[command(after_help = "Example:\n  mailwarden man > /usr/local/share/man/man1/mailwarden.1")]
     Man,
 }
 
@@ -441,6 +445,7 @@ pub(crate) enum LedgerCommand {
     #[command(after_help = "Example:\n  mailwarden ledger show --kind policy --limit 20")]
     Show(LedgerShow),
     /// Check that nothing was altered, removed or forked
+    #[command(after_help = "Example:\n  mailwarden ledger verify")]
     Verify(LedgerVerify),
 }
 
@@ -569,5 +574,49 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    /// The commands that do something, with the words that lead to them.
+    fn leaves(command: &clap::Command, path: &str) -> Vec<(String, String)> {
+        let named = |sub: &&clap::Command| sub.get_name() != "help";
+        let subcommands: Vec<_> = command.get_subcommands().filter(named).collect();
+        if subcommands.is_empty() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            return vec![(path.to_owned(), help)];
+        }
+        subcommands.iter().flat_map(|sub| leaves(sub, &format!("{path} {}", sub.get_name()))).collect()
+    }
+
+    /// The words of a line as a shell reads them, up to a pipe or a redirection.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for c in line.chars() {
+            match (quote, c) {
+                (None, '\'' | '"') => {
+                    quote = Some(c);
+                    word.get_or_insert_default();
+                }
+                (Some(open), _) if c == open => quote = None,
+                (None, '|' | '>' | '&' | ';') => break,
+                (None, ' ') => words.extend(word.take()),
+                _ => word.get_or_insert_default().push(c),
+            }
+        }
+        words.extend(word);
+        words
+    }
+
+    #[test]
+    fn every_command_shows_an_example_that_is_right() {
+        for (path, help) in leaves(&Arguments::command(), "mailwarden") {
+            let starts = |line: &&str| line.trim_start().starts_with("mailwarden ");
+            let piped = help.lines().filter_map(|line| Some(&line[line.find("| mailwarden ")? + 2..]));
+            let examples: Vec<&str> = help.lines().filter(starts).chain(piped).collect();
+            assert!(examples.iter().any(|line| line.trim().starts_with(&path)), "no example of `{path}`");
+            for example in examples {
+                let parsed = Arguments::try_parse_from(words(example.trim()));
+                assert!(parsed.is_ok(), "{example}\n{}", parsed.unwrap_err());
+            }
+        }
     }
 }

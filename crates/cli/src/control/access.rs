@@ -24,8 +24,10 @@ pub(crate) enum AccessCommand {
     )]
     Grant(GrantArguments),
     /// Record that an access was removed
+    #[command(after_help = "Example:\n  mailwarden access revoke A-7K2M9QXZ --ticket T-9")]
     Revoke(RevokeArguments),
     /// What is granted, and what has lapsed
+    #[command(after_help = "Example:\n  mailwarden access list support@example.com --all")]
     List(ListArguments),
 }
 

@@ -25,23 +25,39 @@ use crate::policy_edit::PolicyEdit;
 pub(crate) enum OffboardCommand {
     /// Open a case: sweeps first, then prints the checklist worked out of the policy
     #[command(after_help = "Example:\n  mailwarden offboard open bob@example.com --at 2026-01-31T17:00:00Z \
-                            --ticket HR-9 --successor jane@example.com")]
+                            --ticket HR-9")]
     Open(OpenArguments),
     /// Print the edit of the policy that contains the leaver, or make it; then record it
+    #[command(
+        after_help = "Example:\n  mailwarden offboard contain bob@example.com --successor jane@example.com --apply"
+    )]
     Contain(ContainArguments),
     /// Sweep again, and pass every item that the sweep and the policy prove
+    #[command(after_help = "Example:\n  mailwarden offboard sweep --all-due")]
     Sweep(SweepArguments),
     /// Where the cases stand, and what is open
+    #[command(after_help = "Example:\n  mailwarden offboard status bob@example.com")]
     Status(StatusArguments),
     /// Record that somebody did what no machine can see
+    #[command(
+        after_help = "Example:\n  mailwarden offboard attest bob@example.com A2 --note 'sessions ended in the panel'"
+    )]
     Attest(AttestArguments),
     /// Let an item stay open for a time
+    #[command(
+        after_help = "Example:\n  mailwarden offboard waive bob@example.com A3 --reason 'no app passwords here' --approver jane@example.com --expires 2026-03-01"
+    )]
     Waive(WaiveArguments),
     /// Record the approval of the whole
+    #[command(
+        after_help = "Example:\n  mailwarden offboard approve bob@example.com --approver jane@example.com --channel phone"
+    )]
     Approve(ApproveArguments),
     /// End the case; refuses what is neither passed, attested nor waived
+    #[command(after_help = "Example:\n  mailwarden offboard close bob@example.com")]
     Close(CloseArguments),
     /// Write the evidence: the case, its ledger entries with proofs, the checkpoint
+    #[command(after_help = "Example:\n  mailwarden offboard bundle bob@example.com --output evidence/bob")]
     Bundle(BundleArguments),
 }
 

@@ -19,6 +19,7 @@ pub(crate) enum PolicyCommand {
     #[command(after_help = "Example:\n  mailwarden policy new Acme --domain acme.example > policy/acme.toml")]
     New(NewArguments),
     /// Print the JSON Schema of a policy file, for editors
+    #[command(after_help = "Example:\n  mailwarden policy schema > policy.schema.json")]
     Schema,
 }
 

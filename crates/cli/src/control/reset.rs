@@ -21,18 +21,35 @@ pub(crate) enum ResetCommand {
                             --requester jane@example.com --ticket T-17 --reason 'phone lost'")]
     Request(RequestArguments),
     /// Record that the requester is who they say
+    #[command(
+        after_help = "Example:\n  mailwarden reset verify R-7K2M9QXZ --method 'called back' --channel 'phone +1 555 0100'"
+    )]
     Verify(VerifyArguments),
     /// Record an approval
+    #[command(
+        after_help = "Example:\n  mailwarden reset approve R-7K2M9QXZ --approver jane@example.com --channel phone"
+    )]
     Approve(ApproveArguments),
     /// Check that it may be done now, make the temporary secret, and record it
+    #[command(
+        after_help = "Example:\n  mailwarden reset execute R-7K2M9QXZ --temporary-secret --must-change --sessions-revoked --tokens-reviewed"
+    )]
     Execute(ExecuteArguments),
     /// Record that the owner is back in
+    #[command(
+        after_help = "Example:\n  mailwarden reset confirm R-7K2M9QXZ --by jane@example.com --channel phone --rotated"
+    )]
     Confirm(ConfirmArguments),
     /// Sweep the mailbox and end the case
+    #[command(after_help = "Example:\n  mailwarden reset close R-7K2M9QXZ")]
     Close(CloseArguments),
     /// Give a case up before it is executed
+    #[command(
+        after_help = "Example:\n  mailwarden reset cancel R-7K2M9QXZ --reason 'they found the password'"
+    )]
     Cancel(CancelArguments),
     /// The cases, or the log entry of one
+    #[command(after_help = "Example:\n  mailwarden reset show R-7K2M9QXZ")]
     Show(ShowArguments),
 }
 
