@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::ResetCase;
+use super::{ResetCase, Rung};
 use crate::approval::Approval;
 
 /// The log entry, with every line of the runbook. What did not happen says so.
@@ -40,7 +40,8 @@ pub fn log_entry(case: &ResetCase) -> String {
 fn verification(case: &ResetCase) -> String {
     match &case.verified {
         Some((verified, _)) => format!("{} over {}", verified.method, verified.channel),
-        None => "none; the user's own token".to_owned(),
+        None if case.requested.rung == Rung::UserDriven => "none; the user's own token".to_owned(),
+        None => "none yet".to_owned(),
     }
 }
 

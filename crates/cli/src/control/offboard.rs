@@ -253,21 +253,30 @@ async fn open(common: &Common, book: &Casebook, arguments: &OpenArguments) -> Re
     };
     let step = offboard::open(&book.policy, existing, opening);
     let subject = book.policy.person_address(&address).to_string();
-    let opened = book.take("offboard.opened", &actor, &subject, Some(&arguments.ticket), step).await?;
+    book.take("offboard.opened", &actor, &subject, Some(&arguments.ticket), step).await?;
     let case = case(book, &subject).await?;
     output::print(&format!("{}\n", case.id()))?;
-    if opened.is_some() {
-        match swept::swept(common, arguments.report.as_deref(), &Sweep::everything()).await {
-            Ok(seen) => output::complain(&findings(&case, &seen)),
-            Err(failure) => output::complain(&format!(
-                "the sweep that comes first could not be made: {}\n  `mailwarden offboard sweep {}` makes it up",
-                failure.render(false),
-                case.id()
-            )),
+    let outcome =
+        if case.contained.is_none() { first_sweep(common, &case, arguments).await } else { Outcome::Clean };
+    output::complain(&text(&case, book));
+    Ok(outcome)
+}
+
+/// What is there before anything is changed. Until the leaver is contained, the same command makes it again.
+async fn first_sweep(common: &Common, case: &OffboardCase, arguments: &OpenArguments) -> Outcome {
+    match swept::swept(common, arguments.report.as_deref(), &Sweep::everything()).await {
+        Ok(seen) => {
+            output::complain(&findings(case, &seen));
+            Outcome::Clean
+        }
+        Err(failure) => {
+            output::complain(&format!(
+                "the sweep that comes first could not be made: {}\n  the case is open; mend this and run the same command again",
+                failure.render(false)
+            ));
+            Outcome::Incomplete
         }
     }
-    output::complain(&text(&case, book));
-    Ok(Outcome::Clean)
 }
 
 /// The plan: what the sweep shows of the leaver, and how each is removed.
