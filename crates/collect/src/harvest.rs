@@ -91,6 +91,19 @@ fn order_of(fact: &Fact) -> [String; 4] {
         }
         Fact::Parameter { name, value } => [name.clone(), value.clone(), String::new(), String::new()],
         Fact::Account { login } => [login.clone(), String::new(), String::new(), String::new()],
+        Fact::SharedFolder { folder, rights } => {
+            [folder.clone(), rights.clone(), String::new(), String::new()]
+        }
+        Fact::SieveFile { path, detail, .. } => [path.clone(), detail.clone(), String::new(), String::new()],
+        Fact::Setting { name, value } => [name.clone(), value.clone(), String::new(), String::new()],
+        Fact::MasterUser { login, database, .. } => {
+            [login.clone(), database.clone(), String::new(), String::new()]
+        }
+        Fact::LockedAccount { login, how } => [login.clone(), how.clone(), String::new(), String::new()],
+        Fact::SharedHome { home, logins } => [home.clone(), logins.join(" "), String::new(), String::new()],
+        Fact::Session { login, service, addresses, .. } => {
+            [login.clone(), service.clone(), addresses.join(" "), String::new()]
+        }
     }
 }
 

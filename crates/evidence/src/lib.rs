@@ -4,11 +4,15 @@
 //! facts of the other: an observation is raw and carries a digest, and coverage says "could not look" as plainly
 //! as an observation says "this is there".
 
+mod collection;
 mod coverage;
 mod observation;
+mod profile;
 mod surface;
 mod text_or_base64;
 
+pub use collection::{COLLECTION_SCHEMA, Collection, CollectionReader, End, Head, Record, Unreadable};
 pub use coverage::{Coverage, CoverageState, SYSTEM};
-pub use observation::{AclIdentifier, Evidence, Fact, Observation};
+pub use observation::{AclIdentifier, Evidence, Fact, Observation, SieveOddity};
+pub use profile::Profile;
 pub use surface::{Surface, SurfaceId, Tier, catalogue, surface};

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::SurfaceId;
 
 /// One raw fact a collector saw.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
     /// The mailbox looked at, or [`crate::SYSTEM`] for facts of the whole mail system.
     pub mailbox: String,
@@ -26,7 +26,7 @@ pub struct Observation {
 pub enum Fact {
     /// A Sieve script in the mailbox's script store.
     SieveScript {
-        /// Its name as the server lists it (lossy UTF-8).
+        /// Its name as the server lists it (lossy UTF-8); the path of a script that is found as a file.
         name: String,
         /// Whether the server runs it at delivery.
         active: bool,
@@ -79,6 +79,76 @@ pub enum Fact {
         /// Login name as the server gives it.
         login: String,
     },
+    /// A folder of another mailbox that this one is shown, with what it may do there.
+    SharedFolder {
+        /// The folder's name in this mailbox's list, in UTF-8.
+        folder: String,
+        /// The right letters of this mailbox (RFC 4314 MYRIGHTS).
+        rights: String,
+    },
+    /// A file or link that decides which Sieve code runs, and is not what it seems.
+    SieveFile {
+        /// Where it is.
+        path: String,
+        /// In what way.
+        oddity: SieveOddity,
+        /// What it leads to: the target of a link, or what the compiled code does beyond its source.
+        detail: String,
+    },
+    /// Something the server tells of itself or of one mailbox: a setting, its name, a quota.
+    Setting {
+        /// Its name, e.g. `sieve_extensions`.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+    /// A login that may act for every mailbox.
+    MasterUser {
+        /// The login.
+        login: String,
+        /// The password database that holds it.
+        database: String,
+        /// Whether it is the one these rounds log in with.
+        ours: bool,
+    },
+    /// An account that may not log in, while the user database still knows it: mail for it is delivered and its
+    /// scripts run.
+    LockedAccount {
+        /// The login.
+        login: String,
+        /// How it is locked, e.g. `nologin`.
+        how: String,
+    },
+    /// Several logins that open the same mail.
+    SharedHome {
+        /// The directory.
+        home: String,
+        /// The logins, sorted.
+        logins: Vec<String>,
+    },
+    /// Connections that are open now.
+    Session {
+        /// Who is logged in.
+        login: String,
+        /// The service, e.g. `imap`.
+        service: String,
+        /// From where, each address once.
+        addresses: Vec<String>,
+        /// How many.
+        connections: u32,
+    },
+}
+
+/// How a file of the Sieve interpreter differs from what its owner and ManageSieve are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SieveOddity {
+    /// The active script is a file of its own, where ManageSieve expects a link: it runs and is not listed.
+    PlainFile,
+    /// The link of the active script leads out of the script directory; Pigeonhole refuses to run it.
+    LinkOutside,
+    /// The compiled form that runs does something else than its source.
+    BinaryDiffers,
 }
 
 /// The identifier of an access control entry, as RFC 4314 and Dovecot's shared-mailbox conventions spell it.
@@ -116,4 +186,26 @@ impl Evidence {
 
     /// Longest excerpt, in characters.
     pub const MAX_EXCERPT: usize = 400;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_survives_being_written_down_byte_for_byte() {
+        let source = (0..=255).collect::<Vec<u8>>();
+        let fact = Fact::SieveScript {
+            name: "main".to_owned(),
+            active: true,
+            source,
+            implementation: "Dovecot Pigeonhole".to_owned(),
+        };
+        let evidence = Evidence::of(b"raw", "excerpt", "test", "2026-11-01T12:00:00Z".parse().unwrap());
+        let mailbox = "a@example.test".to_owned();
+        let seen = Observation { mailbox, surface: "managesieve.scripts".to_owned(), fact, evidence };
+        let written = serde_json::to_string(&seen).unwrap();
+        assert!(written.contains(r#""kind":"sieve_script""#), "{written}");
+        assert_eq!(serde_json::from_str::<Observation>(&written).unwrap(), seen);
+    }
 }

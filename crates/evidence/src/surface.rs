@@ -29,6 +29,9 @@ pub struct Surface {
     pub id: SurfaceId,
     /// From where it is seen.
     pub tier: Tier,
+    /// Whether the mail host shows it too, where it belongs to another tier.
+    #[serde(default)]
+    pub on_host: bool,
     /// How it is abused, one sentence.
     pub abuse: String,
     /// How it is enumerated.

@@ -11,8 +11,15 @@ use crate::wording::{joined, shown};
 use crate::{Beneficiary, BeneficiaryKind, Confidence, Locator, State};
 
 const SURFACE: &str = "imap.metadata";
-/// Dovecot keeps the server's own annotation under a longer name with the same end.
-const ENTRY_END: &str = "imapsieve/script";
+/// RFC 6785, where Dovecot keeps the server's own annotation under a longer name with the same end; and the
+/// script that Cyrus runs for mail to a shared mailbox.
+const ENTRY_ENDS: [&str; 2] = ["imapsieve/script", "cyrus-imapd/sieve"];
+
+/// Servers run only what the shared entry names; the private one is a reader's own note.
+fn runs_scripts(entry: &str) -> bool {
+    let entry = entry.to_lowercase();
+    !entry.starts_with("/private/") && ENTRY_ENDS.iter().any(|end| entry.ends_with(end))
+}
 
 /// A script that runs when mail is stored, and where.
 pub(crate) struct StoreTrigger<'a> {
@@ -25,9 +32,7 @@ pub(crate) struct StoreTrigger<'a> {
 /// The triggers of all mailboxes; an empty value is none.
 pub(crate) fn triggers<'a>(brief: &Brief<'a>) -> Vec<StoreTrigger<'a>> {
     let trigger = |seen: &'a Observation| match &seen.fact {
-        Fact::Metadata { folder, entry, value }
-            if entry.to_lowercase().ends_with(ENTRY_END) && !value.trim().is_empty() =>
-        {
+        Fact::Metadata { folder, entry, value } if runs_scripts(entry) && !value.trim().is_empty() => {
             Some(StoreTrigger { folder, entry, script: value.trim(), seen })
         }
         _ => None,

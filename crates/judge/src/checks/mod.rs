@@ -3,9 +3,11 @@
 
 mod accounts;
 mod acl;
+mod host;
 pub(crate) mod metadata;
 pub(crate) mod postfix;
 pub(crate) mod sieve;
+mod urlauth;
 
 pub(crate) use acl::effects_of as acl_effects;
 
@@ -14,7 +16,14 @@ use crate::draft::Draft;
 
 /// What all checks found, in no particular order.
 pub(crate) fn run_all(brief: &Brief<'_>) -> Vec<Draft> {
-    let families: [fn(&Brief<'_>) -> Vec<Draft>; 5] =
-        [sieve::check, acl::check, metadata::check, postfix::check, accounts::check];
+    let families: [fn(&Brief<'_>) -> Vec<Draft>; 7] = [
+        sieve::check,
+        acl::check,
+        metadata::check,
+        urlauth::check,
+        postfix::check,
+        accounts::check,
+        host::check,
+    ];
     families.iter().flat_map(|check| check(brief)).collect()
 }

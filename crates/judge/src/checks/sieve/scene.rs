@@ -1,6 +1,6 @@
 //! One act with everything around it that a finding tells.
 
-use mailwarden_evidence::Evidence;
+use mailwarden_evidence::{Evidence, SYSTEM};
 use sieve_analysis::{Dialect, EffectKind, Form, LocalCopy, Reach};
 
 use super::acts::{Act, Surroundings};
@@ -103,7 +103,8 @@ impl<'a> Scene<'a> {
     /// `Mail to x`, or `Some mail to x` where only some of it is meant.
     pub(super) fn mail(&self) -> String {
         let some = if self.act.effect.reach == Reach::Conditional { "Some mail" } else { "Mail" };
-        format!("{some} to {}", self.mailbox())
+        let to = if self.mailbox() == SYSTEM { "every mailbox" } else { self.mailbox() };
+        format!("{some} to {to}")
     }
 
     fn conditions(&self) -> String {
@@ -272,6 +273,9 @@ impl Tool {
     /// doveadm reaches the scripts of Dovecot only; every server of this surface speaks ManageSieve (RFC
     /// 5804).
     fn of(store: &Store<'_>, script: &StoredScript<'_>) -> Self {
+        if store.surface.starts_with("sieve.") {
+            return Self::file(script.name);
+        }
         let name = operands(&[script.name]);
         let command = |verb: &str, managesieve: &str| match store.dialects.as_slice() {
             [Dialect::Pigeonhole] => format!("`doveadm sieve {verb} -u {} {name}`", word(store.mailbox)),
@@ -281,6 +285,16 @@ impl Tool {
             get: command("get", "GETSCRIPT"),
             put: command("put", "PUTSCRIPT"),
             delete: command("delete", "DELETESCRIPT"),
+        }
+    }
+
+    /// A script that no protocol reaches is named by its path.
+    fn file(path: &str) -> Self {
+        let command = |program: &str, more: &str| format!("`{program} {}{more}`", operands(&[path]));
+        Self {
+            get: command("cp -p", " ~/"),
+            put: format!("`cp -p` to {}", shown(path)),
+            delete: command("rm", ""),
         }
     }
 }
