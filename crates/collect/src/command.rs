@@ -20,6 +20,8 @@ pub(crate) struct Ran {
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
     pub(crate) success: bool,
+    /// The exit status, unless a signal ended it.
+    pub(crate) code: Option<i32>,
 }
 
 impl Ran {
@@ -65,7 +67,7 @@ async fn finish(mut child: Child, label: &str, most_output: usize) -> Result<Ran
         return Err(CollectError::misbehaved(label, "reading output", cause));
     }
     let status = child.wait().await.map_err(failed)?;
-    Ok(Ran { stdout, stderr, success: status.success() })
+    Ok(Ran { stdout, stderr, success: status.success(), code: status.code() })
 }
 
 /// Reads to the end, or to one byte more than is allowed. Then the pipe is closed and the child, if it goes

@@ -1,5 +1,7 @@
 //! What a collector brings home.
 
+use std::collections::BTreeSet;
+
 use chrono::Utc;
 use mailwarden_evidence::{Coverage, CoverageState, Evidence, Fact, Observation};
 
@@ -48,6 +50,13 @@ impl Harvest {
         });
     }
 
+    /// Drops what two collectors saw alike: the earlier one stays.
+    pub(crate) fn drop_repetitions(&mut self) {
+        let mut known = BTreeSet::new();
+        self.observations
+            .retain(|seen| known.insert((seen.mailbox.clone(), seen.surface.clone(), essence(&seen.fact))));
+    }
+
     /// The same failure on several surfaces of one mailbox.
     pub(crate) fn failed(mailbox: &str, surfaces: &[&str], source: &str, error: &CollectError) -> Self {
         let mut harvest = Self::default();
@@ -73,6 +82,21 @@ pub(crate) struct Place<'a> {
     pub(crate) mailbox: &'a str,
     pub(crate) surface: &'a str,
     pub(crate) source: &'a str,
+}
+
+/// What makes two facts the same fact, however they were learned: IMAP adds the obsolete rights c and d
+/// (RFC 4314 section 2.1.1), and a file does not say which program would read it.
+fn essence(fact: &Fact) -> String {
+    match fact {
+        Fact::AclEntry { folder, identifier, rights } => {
+            let mut rights: Vec<char> = rights.chars().filter(|right| !"cd".contains(*right)).collect();
+            rights.sort_unstable();
+            rights.dedup();
+            format!("acl {folder:?} {identifier:?} {rights:?}")
+        }
+        Fact::SieveScript { name, active, source, .. } => format!("script {name:?} {active} {source:?}"),
+        other => format!("{other:?}"),
+    }
 }
 
 /// What distinguishes facts of one surface, without their bulk.
@@ -114,5 +138,37 @@ pub(crate) fn named(names: &[String]) -> String {
     match names.len().checked_sub(MOST) {
         Some(more) if more > 0 => format!("{head} and {more} more"),
         _ => head,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mailwarden_evidence::AclIdentifier;
+
+    use super::*;
+
+    #[test]
+    fn what_two_collectors_saw_counts_once() {
+        let mut harvest = Harvest::default();
+        let place = Place { mailbox: "a", surface: "imap.acl", source: "imap" };
+        let grant = |name: &str, rights: &str| Fact::AclEntry {
+            folder: "Plans".to_owned(),
+            identifier: AclIdentifier { name: name.to_owned(), negative: false },
+            rights: rights.to_owned(),
+        };
+        for fact in [grant("bob", "lrtd"), grant("bob", "trl"), grant("bob", "lr"), grant("eve", "lrt")] {
+            harvest.observe(&place, fact, b"", "");
+        }
+        let script = |implementation: &str| Fact::SieveScript {
+            name: "main".to_owned(),
+            active: true,
+            source: b"keep;".to_vec(),
+            implementation: implementation.to_owned(),
+        };
+        harvest.observe(&place, script("Dovecot Pigeonhole"), b"", "");
+        harvest.observe(&place, script("other"), b"", "");
+        harvest.drop_repetitions();
+        assert_eq!(harvest.observations.len(), 4);
+        assert_eq!(harvest.observations[0].fact, grant("bob", "lrtd"), "the first one stays");
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod accounts;
 mod command;
+pub mod dovecot;
 pub mod error;
 pub mod harvest;
 pub mod imap;
@@ -18,5 +19,5 @@ pub mod server;
 
 pub use error::CollectError;
 pub use harvest::Harvest;
-pub use rounds::{Plan, Progress, run};
+pub use rounds::{Plan, Progress, run, run_into};
 pub use server::{Credentials, Dialer, LoginStyle, Server, TlsMode};

@@ -202,7 +202,13 @@ impl Client {
         if self.has_version {
             self.resynchronise(DOING).await?;
         }
-        let response = self.response(DOING, MAX_RESPONSE).await?;
+        let mut response = self.response(DOING, MAX_RESPONSE).await?;
+        for _ in 0..MAX_RESYNC {
+            if self.has_version || !tells_capabilities(&response) {
+                break;
+            }
+            response = self.response(DOING, MAX_RESPONSE).await?;
+        }
         let response = self.expect_ok(DOING, response)?;
         let listed = response.data.iter().map(|line| {
             let name = line.string(0)?.to_vec();
@@ -385,6 +391,12 @@ fn observe(harvest: &mut Harvest, place: &Place<'_>, script: &Listed, source: Ve
     let implementation = implementation.to_owned();
     let fact = Fact::SieveScript { name, active: script.active, source, implementation };
     harvest.observe(place, fact, &raw, &excerpt);
+}
+
+/// Whether a response is a list of capabilities, sent unasked by a server too old for NOOP. A line of
+/// LISTSCRIPTS never holds a second string.
+fn tells_capabilities(response: &ManagesieveResponse) -> bool {
+    response.data.iter().any(|line| line.string(1).is_some())
 }
 
 fn get_script(name: &[u8]) -> Vec<u8> {

@@ -2,17 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use mailwarden_evidence::{Coverage, CoverageState, Fact, Observation, SYSTEM};
-use tokio::time::{sleep, timeout};
+use secrecy::SecretString;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::accounts::{self, AccountsPlan};
+use crate::dovecot::{self, DovecotPlan, Host};
 use crate::harvest::Place;
 use crate::postfix::{self, PostfixPlan};
-use crate::{CollectError, Credentials, Dialer, Harvest, Server, imap, managesieve};
+use crate::{CollectError, Credentials, Dialer, Harvest, LoginStyle, Server, imap, managesieve};
 
 /// Logins in a row that may be refused for the sweeper's own credentials before it stops trying. More would
 /// only raise the server's penalty for this address and fill its log.
@@ -29,8 +34,12 @@ pub struct Plan {
     pub imap: Option<Server>,
     /// The ManageSieve server, for scripts.
     pub managesieve: Option<Server>,
-    /// The sweeper's login on both.
+    /// The sweeper's login on both; no master user where its name is empty.
     pub credentials: Credentials,
+    /// Passwords of mailboxes that are logged in to as themselves.
+    pub own_passwords: Arc<BTreeMap<String, SecretString>>,
+    /// The Dovecot of this host.
+    pub dovecot: Option<DovecotPlan>,
     /// The Postfix instance on this host.
     pub postfix: Option<PostfixPlan>,
     /// The command that lists accounts; every account it lists is looked at as well.
@@ -39,6 +48,10 @@ pub struct Plan {
     pub mailboxes: Vec<String>,
     /// Mailboxes looked at side by side, each with at most one connection to each server.
     pub connections: usize,
+    /// Most connections to one server at a time.
+    pub server_connections: usize,
+    /// Shortest time between two logins at one server.
+    pub pace: Option<Duration>,
     /// How long one mailbox may take on one server, all attempts together.
     pub mailbox_deadline: Duration,
     /// How often an attempt is repeated when the server could not be reached.
@@ -54,38 +67,60 @@ impl Plan {
             imap: None,
             managesieve: None,
             credentials,
+            own_passwords: Arc::default(),
+            dovecot: None,
             postfix: None,
             accounts: None,
             mailboxes: Vec::new(),
             connections: 4,
+            server_connections: MAX_CONNECTIONS,
+            pace: None,
             mailbox_deadline: Duration::from_secs(60),
             retries: 3,
             backoff: Duration::from_millis(250),
         }
     }
 
-    /// Every mailbox and surface that gets a coverage row.
+    /// Every mailbox and surface that gets a coverage row, for the mailboxes named so far.
     pub fn requested(&self) -> BTreeSet<(String, String)> {
-        let mut surfaces = Vec::new();
-        if self.imap.is_some() {
-            surfaces.extend(imap::SURFACES);
+        let own = self.mailbox_surfaces();
+        let rows = self.mailboxes.iter().flat_map(|mailbox| own.iter().map(move |id| (mailbox.clone(), *id)));
+        let system = self.system_surfaces().into_iter().map(|id| (SYSTEM.to_owned(), id));
+        rows.chain(system).map(|(mailbox, id)| (mailbox, id.to_owned())).collect()
+    }
+
+    /// The surfaces of each mailbox.
+    pub fn mailbox_surfaces(&self) -> BTreeSet<&'static str> {
+        let imap = self.imap.iter().flat_map(|_| imap::SURFACES);
+        let managesieve = self.managesieve.iter().map(|_| managesieve::SURFACE);
+        let dovecot = self.dovecot.iter().flat_map(|_| dovecot::MAILBOX_SURFACES);
+        imap.chain(managesieve).chain(dovecot).collect()
+    }
+
+    /// The surfaces of the mail system as a whole.
+    pub fn system_surfaces(&self) -> BTreeSet<&'static str> {
+        let postfix = self.postfix.iter().flat_map(|_| postfix::SURFACES);
+        let accounts = self.accounts.iter().map(|_| "account");
+        let dovecot = self.dovecot.iter().flat_map(|_| dovecot::SYSTEM_SURFACES);
+        let dovecot = dovecot.filter(|id| *id != "account" || self.accounts.is_some());
+        postfix.chain(accounts).chain(dovecot).collect()
+    }
+
+    /// How to log in for a mailbox: with its own password where there is one.
+    fn credentials_of(&self, mailbox: &str) -> Result<Credentials, CollectError> {
+        if let Some(password) = self.own_passwords.get(mailbox) {
+            return Ok(Credentials {
+                master_user: mailbox.to_owned(),
+                master_password: password.clone(),
+                style: LoginStyle::Own,
+            });
         }
-        if self.managesieve.is_some() {
-            surfaces.push(managesieve::SURFACE);
+        if self.credentials.master_user.is_empty() {
+            let next = "add it to the file of mailbox passwords, or name a master user";
+            let cause = "there is no master user and no password of this mailbox";
+            return Err(CollectError::configuration(mailbox, "logging in", cause, next));
         }
-        let rows = self
-            .mailboxes
-            .iter()
-            .flat_map(|mailbox| surfaces.iter().map(move |surface| (mailbox.clone(), *surface)));
-        let mut requested: BTreeSet<(String, String)> =
-            rows.map(|(mailbox, surface)| (mailbox, surface.to_owned())).collect();
-        if self.postfix.is_some() {
-            requested.extend(postfix::SURFACES.map(|surface| (SYSTEM.to_owned(), surface.to_owned())));
-        }
-        if self.accounts.is_some() {
-            requested.insert((SYSTEM.to_owned(), "account".to_owned()));
-        }
-        requested
+        Ok(self.credentials.clone())
     }
 }
 
@@ -117,43 +152,70 @@ pub enum Progress {
     },
 }
 
-/// Makes the rounds. Nothing that goes wrong ends them early; it stands in the coverage.
-pub async fn run(mut plan: Plan, progress: impl Fn(Progress) + Send + Sync) -> Harvest {
+/// Makes the rounds and brings everything home at once. Nothing that goes wrong ends them early; it stands in
+/// the coverage.
+pub async fn run(plan: Plan, progress: impl Fn(Progress) + Send + Sync) -> Harvest {
+    let mut all = Harvest::default();
+    let keep = |_: &str, harvest: Harvest| {
+        all.absorb(harvest);
+        Ok(())
+    };
+    let kept: io::Result<()> = run_into(plan, &BTreeSet::new(), keep, progress).await;
+    debug_assert!(kept.is_ok(), "keeping in memory does not fail");
+    all.sort();
+    all
+}
+
+/// Makes the rounds and hands over each mailbox as soon as it is done, [`SYSTEM`] being one of them; those in
+/// `done` are left out. At most as many mailboxes as are looked at side by side are held in memory.
+///
+/// # Errors
+/// When `take` fails; the rounds end there.
+pub async fn run_into(
+    mut plan: Plan,
+    done: &BTreeSet<String>,
+    mut take: impl FnMut(&str, Harvest) -> io::Result<()>,
+    progress: impl Fn(Progress) + Send + Sync,
+) -> io::Result<()> {
     let accounts = list_accounts(&plan).await;
-    plan.mailboxes.extend(accounts.observations.iter().filter_map(login));
-    let mailboxes: BTreeSet<String> = plan.mailboxes.iter().cloned().collect();
-    let total = mailboxes.len();
-    let done = AtomicUsize::new(0);
+    let listed: BTreeSet<String> = accounts.observations.iter().filter_map(login).collect();
+    let named: BTreeSet<String> = plan.mailboxes.iter().cloned().chain(listed.iter().cloned()).collect();
+    plan.mailboxes = named.iter().cloned().collect();
+    let (host_harvest, host) = prepare_host(&plan, &listed).await;
+    let (dovecot_label, host) = (plan.dovecot.as_ref().map(DovecotPlan::source), host);
     let rounds = Rounds {
-        imap: plan.imap.clone().map(|server| Round::new("imap", server)),
-        managesieve: plan.managesieve.clone().map(|server| Round::new("managesieve", server)),
+        imap: plan.imap.clone().map(|server| Round::new("imap", server, &plan)),
+        managesieve: plan.managesieve.clone().map(|server| Round::new("managesieve", server, &plan)),
+        host: host.as_ref().map(Result::as_ref),
+        host_label: dovecot_label.unwrap_or_default(),
+        surfaces: plan.mailbox_surfaces(),
+        listed: &listed,
         plan: &plan,
         progress: &progress,
     };
-    let visits = stream::iter(mailboxes).map(|mailbox| {
-        let (rounds, done, progress) = (&rounds, &done, &progress);
+    if !done.contains(SYSTEM) {
+        let mut system = look_at_postfix(&plan).await;
+        system.absorb(accounts);
+        system.absorb(host_harvest);
+        settle(&mut system, SYSTEM, &plan.system_surfaces());
+        take(SYSTEM, system)?;
+    }
+    let (total, finished) = (named.len(), AtomicUsize::new(named.intersection(done).count()));
+    let visits = stream::iter(named.difference(done).cloned()).map(|mailbox| {
+        let (rounds, finished, progress) = (&rounds, &finished, &progress);
         async move {
             progress(Progress::Started { mailbox: mailbox.clone() });
             let harvest = rounds.visit(&mailbox).await;
-            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            progress(Progress::Finished { mailbox, done, total });
-            harvest
+            let done = finished.fetch_add(1, Ordering::Relaxed) + 1;
+            progress(Progress::Finished { mailbox: mailbox.clone(), done, total });
+            (mailbox, harvest)
         }
     });
-    let visits = visits.buffer_unordered(plan.connections.clamp(1, MAX_CONNECTIONS)).fold(
-        Harvest::default(),
-        |mut all, harvest| async move {
-            all.absorb(harvest);
-            all
-        },
-    );
-    let (mut harvest, postfix) = tokio::join!(visits, look_at_postfix(&plan));
-    harvest.absorb(accounts);
-    harvest.absorb(postfix);
-    doubt_empty_script_lists(&mut harvest);
-    settle_coverage(&mut harvest, &plan.requested());
-    harvest.sort();
-    harvest
+    let mut visits = std::pin::pin!(visits.buffer_unordered(plan.connections.clamp(1, MAX_CONNECTIONS)));
+    while let Some((mailbox, harvest)) = visits.next().await {
+        take(&mailbox, harvest)?;
+    }
+    Ok(())
 }
 
 async fn list_accounts(plan: &Plan) -> Harvest {
@@ -170,6 +232,15 @@ fn login(seen: &Observation) -> Option<String> {
     }
 }
 
+async fn prepare_host(
+    plan: &Plan,
+    listed: &BTreeSet<String>,
+) -> (Harvest, Option<Result<Host, CollectError>>) {
+    let Some(dovecot) = &plan.dovecot else { return (Harvest::default(), None) };
+    let (harvest, host) = Host::prepare(dovecot, listed, &plan.mailboxes).await;
+    (harvest, Some(host))
+}
+
 async fn look_at_postfix(plan: &Plan) -> Harvest {
     match &plan.postfix {
         Some(postfix) => postfix::collect(postfix).await,
@@ -181,27 +252,53 @@ struct Rounds<'a> {
     plan: &'a Plan,
     imap: Option<Round>,
     managesieve: Option<Round>,
+    host: Option<Result<&'a Host, &'a CollectError>>,
+    host_label: String,
+    surfaces: BTreeSet<&'static str>,
+    listed: &'a BTreeSet<String>,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
 }
 
 impl Rounds<'_> {
-    /// Both servers side by side, so that one that hangs does not cost the other's answer.
+    /// Servers and host side by side, so that one that hangs does not cost the others' answers.
     async fn visit(&self, mailbox: &str) -> Harvest {
-        let credentials = &self.plan.credentials;
         let imap = async {
             let round = self.imap.as_ref()?;
-            let attempt = |dialer| async move { imap::collect(dialer, credentials, mailbox).await };
+            let attempt = |dialer, credentials: Credentials| async move {
+                imap::collect(dialer, &credentials, mailbox).await
+            };
             Some(self.on_server(round, &imap::SURFACES, mailbox, attempt).await)
         };
         let managesieve = async {
             let round = self.managesieve.as_ref()?;
-            let attempt = |dialer| async move { managesieve::collect(dialer, credentials, mailbox).await };
+            let attempt = |dialer, credentials: Credentials| async move {
+                managesieve::collect(dialer, &credentials, mailbox).await
+            };
             Some(self.on_server(round, &[managesieve::SURFACE], mailbox, attempt).await)
         };
-        let (imap, managesieve) = tokio::join!(imap, managesieve);
+        let (imap, managesieve, host) = tokio::join!(imap, managesieve, self.on_host(mailbox));
         let mut harvest = imap.unwrap_or_default();
         harvest.absorb(managesieve.unwrap_or_default());
+        harvest.absorb(host.unwrap_or_default());
+        doubt_empty_script_list(&mut harvest, self.listed.contains(mailbox));
+        settle(&mut harvest, mailbox, &self.surfaces);
         harvest
+    }
+
+    async fn on_host(&self, mailbox: &str) -> Option<Harvest> {
+        let host = match self.host? {
+            Ok(host) => host,
+            Err(error) => {
+                let surfaces = dovecot::MAILBOX_SURFACES;
+                return Some(Harvest::failed(mailbox, &surfaces, &self.host_label, error));
+            }
+        };
+        let visit = timeout(self.plan.mailbox_deadline, host.visit(mailbox)).await;
+        Some(visit.unwrap_or_else(|_| {
+            let cause = format!("not finished within {:?}", self.plan.mailbox_deadline);
+            let error = CollectError::unreachable(&self.host_label, "looking at the mailbox", cause);
+            Harvest::failed(mailbox, &dovecot::MAILBOX_SURFACES, &self.host_label, &error)
+        }))
     }
 
     async fn on_server<'r, F>(
@@ -209,16 +306,21 @@ impl Rounds<'_> {
         round: &'r Round,
         surfaces: &[&str],
         mailbox: &str,
-        attempt: impl Fn(&'r Dialer) -> F,
+        attempt: impl Fn(&'r Dialer, Credentials) -> F,
     ) -> Harvest
     where
         F: Future<Output = Result<Harvest, CollectError>>,
     {
-        let dialer = match &round.dialer {
-            Ok(dialer) => dialer,
-            Err(error) => return Harvest::failed(mailbox, surfaces, &round.label, error),
+        let failed = |error: &CollectError| Harvest::failed(mailbox, surfaces, &round.label, error);
+        let (dialer, credentials) = match (&round.dialer, self.plan.credentials_of(mailbox)) {
+            (Ok(dialer), Ok(credentials)) => (dialer, credentials),
+            (Err(error), _) => return failed(error),
+            (_, Err(error)) => return failed(&error),
         };
-        let attempts = self.attempts(round, mailbox, || attempt(dialer));
+        // Waiting for a turn is not the mailbox's time.
+        let _turn = round.turns.acquire().await;
+        round.pace.wait().await;
+        let attempts = self.attempts(round, mailbox, || attempt(dialer, credentials.clone()));
         let outcome = match timeout(self.plan.mailbox_deadline, attempts).await {
             Ok(outcome) => outcome,
             Err(_) => {
@@ -240,15 +342,22 @@ impl Rounds<'_> {
     {
         let mut pause = self.plan.backoff;
         let mut left = self.plan.retries;
+        let own = self.plan.own_passwords.contains_key(mailbox);
         loop {
-            round.gate.check(&round.label)?;
+            if !own {
+                round.gate.check(&round.label)?;
+            }
             let outcome = attempt().await;
-            round.gate.learn(&outcome);
+            // A mailbox's own password says nothing about the master's.
+            if !own {
+                round.gate.learn(&outcome);
+            }
             match outcome {
                 Err(error) if error.is_transient() && left > 0 => {
                     left -= 1;
                     (self.progress)(Progress::Retrying { mailbox: mailbox.to_owned(), error, pause });
                     sleep(pause).await;
+                    round.pace.wait().await;
                     pause = pause.saturating_mul(2).min(MAX_BACKOFF);
                 }
                 settled => return settled,
@@ -262,12 +371,39 @@ struct Round {
     dialer: Result<Dialer, CollectError>,
     label: String,
     gate: LoginGate,
+    turns: Semaphore,
+    pace: Pace,
 }
 
 impl Round {
-    fn new(protocol: &str, server: Server) -> Self {
+    fn new(protocol: &str, server: Server, plan: &Plan) -> Self {
         let label = format!("{protocol} {}:{}", server.host, server.port);
-        Self { dialer: Dialer::new(protocol, server), label, gate: LoginGate::default() }
+        Self {
+            dialer: Dialer::new(protocol, server),
+            label,
+            gate: LoginGate::default(),
+            turns: Semaphore::new(plan.server_connections.clamp(1, MAX_CONNECTIONS)),
+            pace: Pace { between: plan.pace, next: Mutex::new(Instant::now()) },
+        }
+    }
+}
+
+/// Keeps logins apart, so that a server with other work to do is not taken up by the rounds.
+struct Pace {
+    between: Option<Duration>,
+    next: Mutex<Instant>,
+}
+
+impl Pace {
+    async fn wait(&self) {
+        let Some(between) = self.between else { return };
+        let slot = {
+            let mut next = self.next.lock().await;
+            let slot = (*next).max(Instant::now());
+            *next = slot + between;
+            slot
+        };
+        sleep_until(slot).await;
     }
 }
 
@@ -308,44 +444,63 @@ impl LoginGate {
 
 /// A server with a permissive user database answers for a mailbox that does not exist with an empty list of
 /// scripts. Empty is only believed of a mailbox that something else has shown to exist.
-fn doubt_empty_script_lists(harvest: &mut Harvest) {
-    let mut proved: BTreeSet<&str> = BTreeSet::new();
-    for seen in &harvest.observations {
-        match &seen.fact {
-            Fact::SieveScript { .. } => proved.insert(&seen.mailbox),
-            Fact::Account { login } => proved.insert(login),
-            _ => false,
-        };
+fn doubt_empty_script_list(harvest: &mut Harvest, listed: bool) {
+    let proves = |seen: &Observation| matches!(&seen.fact, Fact::SieveScript { .. } | Fact::Account { .. });
+    if listed || harvest.observations.iter().any(proves) {
+        return;
     }
     for row in harvest.coverage.iter_mut().filter(|row| row.surface == managesieve::SURFACE) {
-        if row.state == CoverageState::Collected && !proved.contains(row.mailbox.as_str()) {
+        if row.state == CoverageState::Collected {
             row.state = CoverageState::Partial;
             row.reason =
                 "no scripts are listed, and nothing proves that the mailbox exists: a static user database \
-                          lets anybody in; look at it over IMAP too, or list the accounts"
+                 lets anybody in; look at it over IMAP too, or list the accounts"
                     .to_owned();
         }
     }
 }
 
-/// Exactly one row for each mailbox and surface asked for: of several the worst stands, a missing one is an
-/// error.
-fn settle_coverage(harvest: &mut Harvest, requested: &BTreeSet<(String, String)>) {
-    let mut rows: BTreeMap<(String, String), Coverage> = BTreeMap::new();
+/// Exactly one row for each surface asked for; a missing one is an error.
+///
+/// Of several rows of one server the worst stands. Of several collectors that each see the whole surface, the
+/// one that saw most stands: a mailbox whose owner may not log in is seen on the mail host all the same.
+fn settle(harvest: &mut Harvest, mailbox: &str, requested: &BTreeSet<&'static str>) {
+    harvest.drop_repetitions();
+    let mut by_source: BTreeMap<(String, String), Coverage> = BTreeMap::new();
     for row in std::mem::take(&mut harvest.coverage) {
-        let key = (row.mailbox.clone(), row.surface.clone());
-        let worse = rows.get(&key).is_none_or(|known| known.state.is_complete() && !row.state.is_complete());
-        if worse {
-            rows.insert(key, row);
+        let key = (row.surface.clone(), row.source.clone());
+        let worse = |known: &Coverage| known.state.is_complete() && !row.state.is_complete();
+        if by_source.get(&key).is_none_or(worse) {
+            by_source.insert(key, row);
         }
     }
-    harvest.coverage = std::mem::take(&mut rows).into_values().collect();
-    let known: BTreeSet<(String, String)> =
-        harvest.coverage.iter().map(|row| (row.mailbox.clone(), row.surface.clone())).collect();
-    for (mailbox, surface) in requested.difference(&known) {
-        let place = Place { mailbox, surface, source: "mailwarden" };
-        let reason = "no collector reported on this surface; this is a fault of mailwarden, report it";
-        harvest.cover(&place, CoverageState::Error, reason);
+    let mut rows: BTreeMap<String, Coverage> = BTreeMap::new();
+    for row in by_source.into_values() {
+        if rows.get(&row.surface).is_none_or(|known| rank(known.state) < rank(row.state)) {
+            rows.insert(row.surface.clone(), row);
+        }
+    }
+    for surface in requested {
+        if !rows.contains_key(*surface) {
+            let place = Place { mailbox, surface, source: "mailwarden" };
+            let reason = "no collector reported on this surface; this is a fault of mailwarden, report it";
+            harvest.cover(&place, CoverageState::Error, reason);
+        }
+    }
+    harvest.coverage.extend(rows.into_values());
+    harvest.sort();
+}
+
+/// Whose word counts among several collectors. That one protocol does not know a surface says little where
+/// another collector does: Dovecot enforces access control lists that its IMAP may not announce.
+fn rank(state: CoverageState) -> u8 {
+    match state {
+        CoverageState::Skipped => 0,
+        CoverageState::Unsupported => 1,
+        CoverageState::Error => 2,
+        CoverageState::Denied => 3,
+        CoverageState::Partial => 4,
+        CoverageState::Collected => 5,
     }
 }
 
@@ -383,32 +538,64 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_row_stands_and_a_missing_one_is_an_error() {
+    fn the_worst_row_of_a_server_stands_and_the_best_of_several_collectors() {
         let mut harvest = Harvest::default();
-        let place = |surface| Place { mailbox: "a", surface, source: "s" };
-        harvest.cover(&place("imap.acl"), CoverageState::Collected, "");
-        harvest.cover(&place("imap.acl"), CoverageState::Denied, "no");
-        let requested = ["imap.acl", "account"].map(|surface| ("a".to_owned(), surface.to_owned()));
-        settle_coverage(&mut harvest, &requested.into());
-        assert_eq!(harvest.coverage.len(), 2);
-        assert_eq!(harvest.coverage_of("a", "imap.acl").unwrap().state, CoverageState::Denied);
-        assert_eq!(harvest.coverage_of("a", "account").unwrap().state, CoverageState::Error);
+        let at = |surface, source| Place { mailbox: "a", surface, source };
+        harvest.cover(&at("imap.acl", "imap"), CoverageState::Collected, "");
+        harvest.cover(&at("imap.acl", "imap"), CoverageState::Denied, "no");
+        harvest.cover(&at("managesieve.scripts", "managesieve"), CoverageState::Denied, "locked");
+        harvest.cover(&at("managesieve.scripts", "dovecot"), CoverageState::Collected, "");
+        harvest.cover(&at("imap.metadata", "imap"), CoverageState::Unsupported, "not announced");
+        harvest.cover(&at("imap.metadata", "dovecot"), CoverageState::Error, "no disk");
+        settle(&mut harvest, "a", &["imap.acl", "account", "managesieve.scripts"].into());
+        assert_eq!(harvest.coverage.len(), 4);
+        let state = |surface| harvest.coverage_of("a", surface).unwrap().state;
+        assert_eq!(state("imap.acl"), CoverageState::Denied);
+        assert_eq!(state("managesieve.scripts"), CoverageState::Collected);
+        assert_eq!(state("account"), CoverageState::Error);
+        assert_eq!(state("imap.metadata"), CoverageState::Error);
     }
 
     #[test]
     fn an_empty_script_list_is_believed_only_of_a_proved_account() {
-        let mut harvest = Harvest::default();
-        for mailbox in ["known", "ghost"] {
-            let place = Place { mailbox, surface: managesieve::SURFACE, source: "s" };
+        let state = |listed, seen| {
+            let mut harvest = Harvest::default();
+            let place = Place { mailbox: "a", surface: managesieve::SURFACE, source: "s" };
             harvest.cover(&place, CoverageState::Collected, "");
+            if seen {
+                let place = Place { mailbox: "a", surface: "account", source: "s" };
+                harvest.observe(&place, Fact::Account { login: "a".into() }, b"", "");
+            }
+            doubt_empty_script_list(&mut harvest, listed);
+            harvest.coverage_of("a", managesieve::SURFACE).unwrap().state
+        };
+        assert_eq!(state(true, false), CoverageState::Collected);
+        assert_eq!(state(false, true), CoverageState::Collected);
+        assert_eq!(state(false, false), CoverageState::Partial);
+    }
+
+    #[tokio::test]
+    async fn logins_are_kept_apart() {
+        let begin = Instant::now();
+        let pace = Pace { between: Some(Duration::from_millis(20)), next: Mutex::new(begin) };
+        for _ in 0..5 {
+            pace.wait().await;
         }
-        let place = Place { mailbox: SYSTEM, surface: "account", source: "s" };
-        harvest.observe(&place, Fact::Account { login: "known".into() }, b"", "");
-        doubt_empty_script_lists(&mut harvest);
-        assert_eq!(
-            harvest.coverage_of("known", managesieve::SURFACE).unwrap().state,
-            CoverageState::Collected
-        );
-        assert_eq!(harvest.coverage_of("ghost", managesieve::SURFACE).unwrap().state, CoverageState::Partial);
+        assert!(begin.elapsed() >= Duration::from_millis(80), "{:?}", begin.elapsed());
+    }
+
+    #[test]
+    fn a_mailbox_without_any_password_is_told_so() {
+        let nobody = Credentials {
+            master_user: String::new(),
+            master_password: String::new().into(),
+            style: LoginStyle::Authzid,
+        };
+        let mut plan = Plan::new(nobody);
+        let own = BTreeMap::from([("jane".to_owned(), SecretString::from("pw"))]);
+        plan.own_passwords = own.into();
+        assert_eq!(plan.credentials_of("jane").unwrap().style, LoginStyle::Own);
+        let error = plan.credentials_of("bob").unwrap_err();
+        assert!(error.to_string().contains("no password of this mailbox"), "{error}");
     }
 }

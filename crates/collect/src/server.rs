@@ -74,6 +74,8 @@ pub enum LoginStyle {
     Authzid,
     /// One login name, `mailbox` + separator + `master user` (Dovecot's `auth_master_user_separator`).
     Separator(char),
+    /// No master user: `master_user` is the mailbox itself, with a password of its own.
+    Own,
 }
 
 /// The sweeper's own login.
@@ -98,6 +100,7 @@ impl Credentials {
         let (authzid, authcid) = match self.style {
             LoginStyle::Authzid => (mailbox, self.master_user.clone()),
             LoginStyle::Separator(separator) => ("", format!("{mailbox}{separator}{}", self.master_user)),
+            LoginStyle::Own => ("", self.master_user.clone()),
         };
         Ok(STANDARD.encode(format!("{authzid}\0{authcid}\0{password}")).into())
     }
@@ -274,9 +277,10 @@ mod tests {
     }
 
     #[test]
-    fn both_login_styles_name_the_mailbox() {
+    fn each_login_style_names_the_mailbox() {
         assert_eq!(decoded(LoginStyle::Authzid), "alice@example.test\0sweeper\0pw");
         assert_eq!(decoded(LoginStyle::Separator('*')), "\0alice@example.test*sweeper\0pw");
+        assert_eq!(decoded(LoginStyle::Own), "\0sweeper\0pw");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod coverage;
 mod observation;
 mod profile;
 mod surface;
-mod text_or_base64;
+pub mod text_or_base64;
 
 pub use collection::{COLLECTION_SCHEMA, Collection, CollectionReader, End, Head, Record, Unreadable};
 pub use coverage::{Coverage, CoverageState, SYSTEM};

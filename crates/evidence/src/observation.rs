@@ -205,7 +205,7 @@ mod tests {
         let mailbox = "a@example.test".to_owned();
         let seen = Observation { mailbox, surface: "managesieve.scripts".to_owned(), fact, evidence };
         let written = serde_json::to_string(&seen).unwrap();
-        assert!(written.contains(r#""kind":"sieve_script""#), "{written}");
+        assert!(written.contains(r#""kind":"sieve-script""#), "{written}");
         assert_eq!(serde_json::from_str::<Observation>(&written).unwrap(), seen);
     }
 }

@@ -13,7 +13,7 @@ enum Saved {
 }
 
 /// Writes bytes.
-pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Saved::Text(text.to_owned()),
         Err(_) => Saved::Binary { base64: STANDARD.encode(bytes) },
@@ -22,7 +22,7 @@ pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S:
 }
 
 /// Reads what [`serialize`] wrote, byte for byte.
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     match Saved::deserialize(deserializer)? {
         Saved::Text(text) => Ok(text.into_bytes()),
         Saved::Binary { base64 } => STANDARD.decode(base64).map_err(D::Error::custom),

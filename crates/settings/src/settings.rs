@@ -36,6 +36,10 @@ pub struct Settings {
     pub managesieve: Option<MailServer>,
     /// The master login of the rounds.
     pub login: Option<Login>,
+    /// Passwords of mailboxes that are logged in to as themselves.
+    pub mailbox_passwords: Option<SecretSource>,
+    /// The local Dovecot.
+    pub dovecot: Option<Dovecot>,
     /// The local Postfix.
     pub postfix: Option<Postfix>,
     /// How to list the accounts of the mail system.
@@ -56,6 +60,8 @@ impl Default for Settings {
             imap: None,
             managesieve: None,
             login: None,
+            mailbox_passwords: None,
+            dovecot: None,
             postfix: None,
             accounts: None,
             sweep: Sweep::default(),
@@ -213,6 +219,16 @@ pub struct Login {
     pub separator: Option<char>,
 }
 
+/// `[dovecot]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dovecot {
+    /// Configuration file of the instance; the system's when absent.
+    pub config: Option<PathBuf>,
+    /// Directory of `doveadm`, `doveconf`, `sievec` and `sieve-dump`; the PATH when absent.
+    pub program_directory: Option<PathBuf>,
+}
+
 /// `[postfix]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -235,6 +251,12 @@ pub struct Accounts {
 pub struct Sweep {
     /// Mailboxes looked at side by side.
     pub connections: usize,
+    /// Most connections to one server at a time.
+    pub server_connections: usize,
+    /// Most logins a second at one server; 0 sets no limit.
+    pub limit_rate: f64,
+    /// How often an attempt is repeated when a server cannot be reached.
+    pub retries: u32,
     /// Longest time for one mailbox.
     #[serde(deserialize_with = "duration")]
     pub mailbox_deadline: Duration,
@@ -242,7 +264,13 @@ pub struct Sweep {
 
 impl Default for Sweep {
     fn default() -> Self {
-        Self { connections: 4, mailbox_deadline: Duration::from_secs(60) }
+        Self {
+            connections: 4,
+            server_connections: 16,
+            limit_rate: 0.0,
+            retries: 3,
+            mailbox_deadline: Duration::from_secs(60),
+        }
     }
 }
 

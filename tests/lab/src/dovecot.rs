@@ -221,6 +221,18 @@ impl Dovecot {
         Ok(run(command.arg("-c").arg(self.conf_path()).args(args), b"", COMMAND_LIMIT)?.into())
     }
 
+    /// Compiles a Sieve script as the server would, into a file of the mailbox's owner.
+    pub fn compile(&self, address: &str, script: &Path, binary: &Path) -> Result<()> {
+        let mut command = Command::new("/usr/bin/sievec");
+        command.arg("-c").arg(self.conf_path()).args(["-u", address]).arg(script).arg(binary);
+        let ran: Ran = run(&mut command, b"", COMMAND_LIMIT)?.into();
+        if ran.code != Some(0) {
+            let doing = format!("sievec {}", script.display());
+            return Err(LabError::Answer { server: NAME, doing, answer: ran.stderr });
+        }
+        chown(binary, Some(MAIL_UID), Some(MAIL_UID)).map_err(LabError::io("giving away", binary))
+    }
+
     /// The configuration file.
     #[must_use]
     pub fn conf_path(&self) -> PathBuf {

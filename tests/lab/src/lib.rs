@@ -30,6 +30,7 @@ mod lab;
 pub mod managesieve;
 pub mod outside;
 pub mod packages;
+pub mod population;
 pub mod ports;
 pub mod postfix;
 pub mod process;

@@ -8,14 +8,26 @@ use crate::harvest::{Place, named};
 use crate::{CollectError, Credentials, Dialer, Harvest};
 
 /// The surfaces this collector covers, one row each for every mailbox.
-pub const SURFACES: [&str; 3] = [ACCOUNT, ACL, METADATA];
+pub const SURFACES: [&str; 4] = [ACCOUNT, ACL, METADATA, URLAUTH];
 /// The annotation that makes a script run when mail is stored (RFC 6785 section 2.2.1). It is asked for by
 /// its exact name: Dovecot leaves the server's own annotations out of an answer with DEPTH infinity.
 pub const METADATA_ENTRY: &str = "/shared/imapsieve/script";
+/// Where Dovecot keeps the key of a folder's signed URLs (RFC 4467); it exists once a URL was signed.
+const URLAUTH_ENTRY: &str = "/private/vendor/vendor.dovecot/imap-urlauth";
+/// All annotations asked for. After the standard one: its private twin, which no server runs; the script that
+/// Cyrus runs for a shared mailbox; the subscription of Dovecot's push notifications.
+const ENTRIES: [&str; 5] = [
+    METADATA_ENTRY,
+    "/private/imapsieve/script",
+    "/shared/vendor/cmu/cyrus-imapd/sieve",
+    "/private/vendor/vendor.dovecot/http-notify",
+    URLAUTH_ENTRY,
+];
 
 const ACCOUNT: &str = "account";
 const ACL: &str = "imap.acl";
 const METADATA: &str = "imap.metadata";
+const URLAUTH: &str = "imap.urlauth";
 /// Longest annotation value kept, in bytes; the rest of it changes no judgement about a script's name.
 const MAX_VALUE: usize = 4096;
 
@@ -47,15 +59,30 @@ async fn look(dialer: &Dialer, credentials: &Credentials, mailbox: &str) -> Resu
     let own: Vec<Folder> = folders.iter().filter(|folder| folder.is_own).cloned().collect();
     let mut harvest = Harvest::default();
 
+    let foreign: Vec<Folder> = folders.iter().filter(|folder| !folder.is_own).cloned().collect();
     let view = View::of(&mut session, &own).await?;
     let at = |surface: &'static str| Place { mailbox, surface, source };
     report_account(&mut harvest, &at(ACCOUNT), &view);
+    if view.rights.is_some() {
+        let rights = session.my_rights(&foreign).await?;
+        report_shared(&mut harvest, &at(ACL), &foreign, &rights);
+    }
     report_acl(&mut harvest, &at(ACL), &view, &own, &credentials.master_user);
+    for (name, value) in session.particulars().await.unwrap_or_default() {
+        let excerpt = format!("{name}: {value}");
+        harvest.observe(&at(ACCOUNT), Fact::Setting { name, value }, excerpt.as_bytes(), &excerpt);
+    }
+    let announces_urlauth = session.capabilities().contains("URLAUTH");
     match metadata_of(&mut session, &own).await {
         Ok(answers) => {
             report_metadata(&mut harvest, &at(METADATA), &view, &answers, &credentials.master_user);
+            report_urlauth(&mut harvest, &at(URLAUTH), &view, &answers, announces_urlauth);
         }
-        Err(error) => harvest.cover(&at(METADATA), error.coverage_state(), error.to_string()),
+        Err(error) => {
+            for surface in [METADATA, URLAUTH] {
+                harvest.cover(&at(surface), error.coverage_state(), error.to_string());
+            }
+        }
     }
     session.close().await;
     Ok(harvest)
@@ -63,8 +90,8 @@ async fn look(dialer: &Dialer, credentials: &Credentials, mailbox: &str) -> Resu
 
 /// What the session may see, asked before anything it shows is believed.
 struct View {
-    /// Rights on INBOX; `None` where the server has no access control lists.
-    rights: Option<Answer<String>>,
+    /// Rights on each own folder, INBOX first; `None` where the server has no access control lists.
+    rights: Option<Vec<Answer<String>>>,
     /// The list of each own folder; empty without access control lists.
     acls: Vec<Answer<AclFound>>,
     /// Whether INBOX opens; only asked where the rights do not settle it.
@@ -75,7 +102,7 @@ struct View {
 impl View {
     async fn of(session: &mut ImapSession, own: &[Folder]) -> Result<Self, CollectError> {
         let has_acl = session.capabilities().contains("ACL");
-        let rights = if has_acl { Some(session.my_rights_on_inbox().await?) } else { None };
+        let rights = if has_acl { Some(session.my_rights(own).await?) } else { None };
         let acls = if has_acl { session.get_acls(own).await? } else { Vec::new() };
         let mut view = Self { rights, acls, inbox: None, only_inbox: own.len() == 1 };
         if !view.administers_inbox() {
@@ -85,7 +112,11 @@ impl View {
     }
 
     fn administers_inbox(&self) -> bool {
-        matches!(&self.rights, Some(Answer::Given(rights)) if rights.contains('a'))
+        matches!(self.rights_on_inbox(), Some(Answer::Given(rights)) if rights.contains('a'))
+    }
+
+    fn rights_on_inbox(&self) -> Option<&Answer<String>> {
+        self.rights.as_ref().and_then(|rights| rights.first())
     }
 
     /// Whether what is shown may be the master user's view instead of the owner's: with Dovecot's acl
@@ -101,7 +132,7 @@ impl View {
 }
 
 fn blind_reason(view: &View, master: &str) -> String {
-    let said = match &view.rights {
+    let said = match view.rights_on_inbox() {
         Some(Answer::Refused(refusal)) => format!("MYRIGHTS INBOX: {refusal}"),
         Some(Answer::Given(rights)) => format!("its rights on INBOX are only `{rights}`"),
         _ => "MYRIGHTS INBOX got no readable answer".to_owned(),
@@ -146,6 +177,18 @@ fn report_acl(harvest: &mut Harvest, place: &Place<'_>, view: &View, own: &[Fold
         return harvest.cover(place, CoverageState::Denied, blind_reason(view, master));
     }
     cover_by_gaps(harvest, place, &gaps(own, &view.acls), "GETACL");
+}
+
+/// Folders of others that this mailbox is shown: what it can reach. Those the server refuses to name rights
+/// for are placeholders of the hierarchy.
+fn report_shared(harvest: &mut Harvest, place: &Place<'_>, folders: &[Folder], rights: &[Answer<String>]) {
+    for (folder, answer) in folders.iter().zip(rights) {
+        if let Answer::Given(rights) = answer {
+            let excerpt = format!("{}: {} has {rights}", folder.name, place.mailbox);
+            let fact = Fact::SharedFolder { folder: folder.name.clone(), rights: rights.clone() };
+            harvest.observe(place, fact, excerpt.as_bytes(), &excerpt);
+        }
+    }
 }
 
 fn observe_acl(harvest: &mut Harvest, place: &Place<'_>, folder: &Folder, found: &AclFound) {
@@ -209,7 +252,7 @@ async fn metadata_of(session: &mut ImapSession, own: &[Folder]) -> Result<Annota
     let server = Folder { wire: Vec::new(), name: String::new(), is_placeholder: false, is_own: true };
     let mut asked = vec![server];
     asked.extend(own.iter().filter(|_| all).cloned());
-    let answers = session.get_metadata(&asked, METADATA_ENTRY).await?;
+    let answers = session.get_metadata(&asked, &ENTRIES).await?;
     Ok(Some((asked, answers)))
 }
 
@@ -224,17 +267,61 @@ fn report_metadata(
         let reason = "the server does not announce METADATA (RFC 5464), so folders carry no annotations";
         return harvest.cover(place, CoverageState::Unsupported, reason);
     };
-    for (folder, answer) in folders.iter().zip(answers) {
-        if let Answer::Given(MetadataFound { value: Some(value), raw }) = answer {
-            let value = String::from_utf8_lossy(&value[..value.len().min(MAX_VALUE)]).into_owned();
-            let excerpt = format!("{METADATA_ENTRY} of `{}`: {value}", folder.name);
-            let entry = METADATA_ENTRY.to_owned();
-            let fact = Fact::Metadata { folder: folder.name.clone(), entry, value };
-            harvest.observe(place, fact, raw, &excerpt);
-        }
-    }
+    observe_annotations(harvest, place, folders, answers, |entry| entry != URLAUTH_ENTRY);
     if view.is_blind() {
         return harvest.cover(place, CoverageState::Denied, blind_reason(view, master));
     }
     cover_by_gaps(harvest, place, &gaps(folders, answers), "GETMETADATA");
+}
+
+fn observe_annotations(
+    harvest: &mut Harvest,
+    place: &Place<'_>,
+    folders: &[Folder],
+    answers: &[Answer<MetadataFound>],
+    wanted: impl Fn(&str) -> bool,
+) {
+    for (folder, answer) in folders.iter().zip(answers) {
+        let Answer::Given(found) = answer else { continue };
+        for (entry, value) in found.values.iter().filter(|(entry, _)| wanted(entry)) {
+            // Whoever has the key can sign URLs: that it exists is all that anybody needs to know.
+            let value = match entry.as_str() {
+                URLAUTH_ENTRY => "(a key)".to_owned(),
+                _ => String::from_utf8_lossy(&value[..value.len().min(MAX_VALUE)]).into_owned(),
+            };
+            let excerpt = format!("{entry} of `{}`: {value}", folder.name);
+            let fact = Fact::Metadata { folder: folder.name.clone(), entry: entry.clone(), value };
+            harvest.observe(place, fact, &found.raw, &excerpt);
+        }
+    }
+}
+
+/// Signed URLs cannot be listed, but Dovecot's key of a folder exists only once a URL was signed, and shows as
+/// an annotation. Version 2.4 signs them without announcing that it can.
+fn report_urlauth(
+    harvest: &mut Harvest,
+    place: &Place<'_>,
+    view: &View,
+    annotations: &Annotations,
+    announced: bool,
+) {
+    match annotations {
+        Some((folders, answers)) => {
+            observe_annotations(harvest, place, folders, answers, |entry| entry == URLAUTH_ENTRY);
+            if view.is_blind() {
+                let reason = "the session does not see the folders as their owner does, see imap.acl";
+                return harvest.cover(place, CoverageState::Denied, reason);
+            }
+            cover_by_gaps(harvest, place, &gaps(folders, answers), "GETMETADATA");
+        }
+        None if announced => {
+            let reason = "the server signs URLs (RFC 4467) and does not show for which folders: it has no \
+                          METADATA; RESETKEY makes every signed URL void";
+            harvest.cover(place, CoverageState::Partial, reason);
+        }
+        None => {
+            let reason = "the server announces neither URLAUTH (RFC 4467) nor METADATA, so it signs no URLs";
+            harvest.cover(place, CoverageState::Unsupported, reason);
+        }
+    }
 }

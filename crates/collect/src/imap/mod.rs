@@ -12,7 +12,7 @@ mod collect;
 mod guard;
 mod lexer;
 mod login;
-mod mutf7;
+pub(crate) mod mutf7;
 mod session;
 mod wire;
 

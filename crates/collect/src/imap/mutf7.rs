@@ -12,7 +12,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// The folder name a server means, or `None` if the bytes are not modified UTF-7.
-pub(super) fn decode(wire: &[u8]) -> Option<String> {
+pub(crate) fn decode(wire: &[u8]) -> Option<String> {
     let wire = std::str::from_utf8(wire).ok()?;
     let mut name = String::with_capacity(wire.len());
     let mut rest = wire;

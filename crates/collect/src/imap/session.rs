@@ -1,6 +1,6 @@
 //! One logged-in IMAP connection on behalf of one mailbox.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_imap::imap_proto::Response;
@@ -19,6 +19,8 @@ use crate::{CollectError, Credentials, Dialer, TlsMode};
 pub(super) const MAX_FOLDERS: usize = 20_000;
 /// Commands sent before their answers are awaited: the round trip is paid once for all of them.
 const PIPELINE: usize = 50;
+/// Most particulars kept of one session.
+const MAX_PARTICULARS: usize = 64;
 /// How long a farewell may take; nothing depends on it.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -145,19 +147,32 @@ impl ImapSession {
         Ok(reply.untagged.iter().find_map(|frame| wire::namespace(frame)).unwrap_or_default())
     }
 
-    /// The rights the session has on INBOX.
-    pub(super) async fn my_rights_on_inbox(&mut self) -> Result<Answer<String>, CollectError> {
-        let reply = self.ask("asking for rights", "MYRIGHTS INBOX").await?;
-        if let Some(refusal) = reply.refusal() {
-            return Ok(Answer::Refused(refusal));
-        }
-        let rights = reply.untagged.iter().find_map(|frame| wire::my_rights(frame));
-        Ok(match rights {
-            Some((folder, rights)) if folder.eq_ignore_ascii_case(b"INBOX") => {
-                Answer::Given(String::from_utf8_lossy(&rights).into_owned())
-            }
-            _ => Answer::Unreadable("no MYRIGHTS answer for INBOX".to_owned()),
-        })
+    /// The rights the session has on each folder, in order.
+    pub(super) async fn my_rights(
+        &mut self,
+        folders: &[Folder],
+    ) -> Result<Vec<Answer<String>>, CollectError> {
+        let questions =
+            folders.iter().map(|folder| wire::quote(&folder.wire).map(|name| format!("MYRIGHTS {name}")));
+        let replies = self.ask_each("asking for rights", questions.collect()).await?;
+        let frames = replies.iter().flatten().flat_map(|reply| &reply.untagged);
+        let found = frames
+            .filter_map(|frame| wire::my_rights(frame))
+            .map(|(folder, rights)| (key(&folder), String::from_utf8_lossy(&rights).into_owned()));
+        Ok(matched(folders, &replies, found.collect()))
+    }
+
+    /// What the server says of itself and of the mailbox's room, as names and values. Nothing depends on it,
+    /// so a server that does not answer says nothing.
+    pub(super) async fn particulars(&mut self) -> Result<Vec<(String, String)>, CollectError> {
+        let known = |name: &str, command: &str| self.capabilities.contains(name).then(|| command.to_owned());
+        let questions = vec![known("ID", "ID NIL"), known("QUOTA", "GETQUOTAROOT \"INBOX\"")];
+        let replies = self.ask_each("asking for particulars", questions).await?;
+        let frames = replies.iter().flatten().flat_map(|reply| &reply.untagged);
+        let mut particulars: Vec<(String, String)> =
+            frames.flat_map(|frame| wire::id(frame).into_iter().chain(wire::quota(frame))).collect();
+        particulars.truncate(MAX_PARTICULARS);
+        Ok(particulars)
     }
 
     /// Whether INBOX can be opened at all.
@@ -181,35 +196,68 @@ impl ImapSession {
         Ok(matched(folders, &replies, found.collect()))
     }
 
-    /// The value of one annotation of each folder, in order; the folder `""` is the server itself.
+    /// The values of some annotations of each folder, in order; the folder `""` is the server itself.
+    ///
+    /// All entries are asked for at once. A server that refuses is asked again entry by entry, because one it
+    /// does not know must not hide the others.
     pub(super) async fn get_metadata(
         &mut self,
         folders: &[Folder],
-        entry: &str,
+        entries: &[&str],
     ) -> Result<Vec<Answer<MetadataFound>>, CollectError> {
+        let mut answers = self.ask_metadata(folders, &entries.join(" ")).await?;
+        let refused: Vec<usize> = (0..answers.len())
+            .filter(|at| matches!(answers[*at], Answer::Refused(_)) && !folders[*at].is_placeholder)
+            .collect();
+        if refused.is_empty() || entries.len() < 2 {
+            return Ok(answers);
+        }
+        let again: Vec<Folder> = refused.iter().map(|at| folders[*at].clone()).collect();
+        for (nth, entry) in entries.iter().enumerate() {
+            let single = self.ask_metadata(&again, entry).await?;
+            for (at, answer) in refused.iter().zip(single) {
+                // The first entry is the one every server with annotations must be able to answer for.
+                match (answer, nth) {
+                    (answer, 0) => answers[*at] = answer,
+                    (Answer::Given(found), _) => add_values(&mut answers[*at], found),
+                    (Answer::Refused(refusal), _) if refusal.has_code("NOPERM") => {
+                        answers[*at] = Answer::Refused(refusal);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn ask_metadata(
+        &mut self,
+        folders: &[Folder],
+        entries: &str,
+    ) -> Result<Vec<Answer<MetadataFound>>, CollectError> {
+        const DOING: &str = "reading annotations";
         let questions = folders
             .iter()
-            .map(|folder| wire::quote(&folder.wire).map(|name| format!("GETMETADATA {name} ({entry})")));
-        let replies = self.ask_each("reading annotations", questions.collect()).await?;
+            .map(|folder| wire::quote(&folder.wire).map(|name| format!("GETMETADATA {name} ({entries})")));
+        let replies = self.ask_each(DOING, questions.collect()).await?;
         let frames = replies.iter().flatten().flat_map(|reply| &reply.untagged);
         let frames: Vec<&Vec<u8>> = frames.filter(|frame| wire::is_named(frame, "METADATA")).collect();
-        let mut found = std::collections::BTreeMap::new();
+        let mut found: BTreeMap<Vec<u8>, MetadataFound> = BTreeMap::new();
         for frame in frames {
             let Some(metadata) = wire::metadata(frame) else {
                 let cause = format!("an unreadable METADATA answer: {}", crate::error::shown(frame));
-                return Err(CollectError::misbehaved(&self.label, "reading annotations", cause));
+                return Err(CollectError::misbehaved(&self.label, DOING, cause));
             };
-            let wanted =
-                metadata.entries.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(entry.as_bytes()));
-            if let Some(value) = wanted.and_then(|(_, value)| value) {
-                found.insert(key(&metadata.folder), MetadataFound { value: Some(value), raw: frame.clone() });
-            }
+            let of_folder = found.entry(key(&metadata.folder)).or_default();
+            of_folder.raw.extend_from_slice(frame);
+            of_folder.values.extend(metadata.entries.into_iter().filter_map(|(name, value)| {
+                Some((String::from_utf8_lossy(&name).to_ascii_lowercase(), value?))
+            }));
         }
         // RFC 5464 lets a server leave out what has no value, so silence after OK is an answer here.
         for (folder, reply) in folders.iter().zip(&replies) {
             if reply.as_ref().is_some_and(|reply| reply.status == Status::Ok) {
-                let nothing = MetadataFound { value: None, raw: Vec::new() };
-                found.entry(key(&folder.wire)).or_insert(nothing);
+                found.entry(key(&folder.wire)).or_default();
             }
         }
         Ok(matched(folders, &replies, found))
@@ -287,11 +335,18 @@ pub(super) struct AclFound {
     pub(super) raw: Vec<u8>,
 }
 
-/// The value of one annotation, with the response that proves it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The annotations that have a value, names in lower case, with the responses that prove them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct MetadataFound {
-    pub(super) value: Option<Vec<u8>>,
+    pub(super) values: Vec<(String, Vec<u8>)>,
     pub(super) raw: Vec<u8>,
+}
+
+fn add_values(answer: &mut Answer<MetadataFound>, more: MetadataFound) {
+    if let Answer::Given(found) = answer {
+        found.values.extend(more.values);
+        found.raw.extend(more.raw);
+    }
 }
 
 /// Answers by the folder they name, not by their order: a server may work on pipelined commands side by side
@@ -299,7 +354,7 @@ pub(super) struct MetadataFound {
 fn matched<T: Clone>(
     folders: &[Folder],
     replies: &[Option<Reply>],
-    found: std::collections::BTreeMap<Vec<u8>, T>,
+    found: BTreeMap<Vec<u8>, T>,
 ) -> Vec<Answer<T>> {
     let answer = |(folder, reply): (&Folder, &Option<Reply>)| match reply {
         None => Answer::Unreadable("its name cannot be sent back to the server".to_owned()),

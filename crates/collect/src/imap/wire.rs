@@ -282,6 +282,31 @@ pub(super) fn metadata(frame: &[u8]) -> Option<Metadata> {
     Some(Metadata { folder: folder.astring()?.to_vec(), entries: entries.collect::<Option<_>>()? })
 }
 
+/// Longest piece of a particular that is kept, in bytes.
+const MAX_PARTICULAR: usize = 200;
+
+/// Reads an ID response (RFC 2971): which program answers.
+pub(super) fn id(frame: &[u8]) -> Option<(String, String)> {
+    let tokens = body_of(frame, "ID")?;
+    let words: Vec<&[u8]> = tokens.iter().filter_map(Token::astring).collect();
+    let pairs = words.chunks_exact(2).map(|pair| format!("{}={}", shown(pair[0]), shown(pair[1])));
+    let mut said = pairs.collect::<Vec<_>>().join(" ");
+    said.truncate(said.floor_char_boundary(MAX_PARTICULAR));
+    (!said.is_empty()).then(|| ("imap.id".to_owned(), said))
+}
+
+/// Reads a QUOTA response (RFC 9208): resource, usage and limit, each a particular.
+pub(super) fn quota(frame: &[u8]) -> Vec<(String, String)> {
+    let Some(tokens) = body_of(frame, "QUOTA") else { return Vec::new() };
+    let Some((root, rest)) = tokens.split_first() else { return Vec::new() };
+    let root = root.astring().map(shown).unwrap_or_default();
+    let words: Vec<String> = rest.iter().filter_map(Token::astring).map(shown).collect();
+    let resource = |triple: &[String]| {
+        (format!("quota {root} {}", triple[0]), format!("{} of {}", triple[1], triple[2]))
+    };
+    words.chunks_exact(3).map(resource).collect()
+}
+
 /// Reads a CAPABILITY response, or the `[CAPABILITY ...]` code of a status line.
 pub(super) fn capabilities(frame: &[u8]) -> Option<BTreeSet<String>> {
     let listed = match body_of(frame, "CAPABILITY") {
@@ -413,6 +438,19 @@ mod tests {
             assert_eq!(list(frame).unwrap().name, name);
         }
         assert_eq!(list(b"* LIST (\\A \\B) \"/\" x\r\n").unwrap().attributes, ["\\A", "\\B"]);
+    }
+
+    #[test]
+    fn particulars_are_read_and_shortened() {
+        let said = id(b"* ID (\"name\" \"Dovecot\" \"version\" NIL)\r\n").unwrap();
+        assert_eq!(said, ("imap.id".to_owned(), "name=Dovecot version=NIL".to_owned()));
+        assert_eq!(id(b"* ID NIL\r\n"), None);
+        let long = format!("* ID (\"name\" \"{}\")\r\n", "\u{fc}".repeat(5000));
+        assert!(id(long.as_bytes()).unwrap().1.len() <= MAX_PARTICULAR);
+        let room = quota(b"* QUOTA \"User quota\" (STORAGE 3 102400 MESSAGE 1 10)\r\n");
+        assert_eq!(room[0], ("quota User quota STORAGE".to_owned(), "3 of 102400".to_owned()));
+        assert_eq!(room.len(), 2);
+        assert!(quota(b"* QUOTAROOT INBOX \"User quota\"\r\n").is_empty());
     }
 
     #[test]

@@ -93,7 +93,7 @@ async fn every_plant_is_found_and_the_coverage_is_whole() {
         for row in &harvest.coverage {
             assert_eq!(row.state, CoverageState::Collected, "{row:?}");
         }
-        assert_eq!(harvest.coverage.len(), 2 * 4);
+        assert_eq!(harvest.coverage.len(), 2 * 5);
         assert_plants(&harvest);
     }
 }
@@ -169,7 +169,7 @@ async fn a_wrong_password_is_tried_three_times_and_the_rest_is_not_tried() {
     assert!(harvest.coverage.iter().all(|row| row.state == CoverageState::Denied), "{:?}", harvest.coverage);
     assert!(reason(&harvest, ALICE, "account").contains("AUTHENTICATIONFAILED"));
     let untried = harvest.coverage.iter().filter(|row| row.reason.starts_with("not tried")).count();
-    assert_eq!(untried, 2 * 4);
+    assert_eq!(untried, 2 * 5);
     assert!(!format!("{:?}", harvest.coverage).contains("wrong,"), "the password is not repeated");
 }
 

@@ -293,16 +293,12 @@ async fn refused_logins_are_sorted_by_whom_they_concern() {
 #[tokio::test]
 async fn annotations_are_read_in_every_spelling() {
     let port = twisted(|tag, command| {
-        let answer = match command {
-            "GETMETADATA \"\" (/shared/imapsieve/script)" => {
-                "* METADATA \"\" (/shared/imapsieve/script {4}\r\nglob)\r\n"
-            }
-            "GETMETADATA \"INBOX\" (/shared/imapsieve/script)" => {
-                "* METADATA inbox (/Shared/imapsieve/script \"fwd\")\r\n"
-            }
-            "GETMETADATA \"Plans\" (/shared/imapsieve/script)" => {
-                "* METADATA Plans (/shared/imapsieve/script NIL)\r\n"
-            }
+        let (verb, rest) = command.split_once(' ')?;
+        let folder = rest.strip_suffix(')')?.split_once(" (/shared/imapsieve/script ")?.0;
+        let answer = match (verb, folder) {
+            ("GETMETADATA", "\"\"") => "* METADATA \"\" (/shared/imapsieve/script {4}\r\nglob)\r\n",
+            ("GETMETADATA", "\"INBOX\"") => "* METADATA inbox (/Shared/imapsieve/script \"fwd\")\r\n",
+            ("GETMETADATA", "\"Plans\"") => "* METADATA Plans (/shared/imapsieve/script NIL)\r\n",
             _ => return None,
         };
         Some(say(format!("{answer}{tag} OK done\r\n")))
@@ -319,4 +315,64 @@ async fn annotations_are_read_in_every_spelling() {
         .collect();
     assert_eq!(values, [("", "glob"), ("INBOX", "fwd")]);
     assert_eq!(state(&harvest, "imap.metadata"), CoverageState::Collected);
+}
+
+#[tokio::test]
+async fn an_entry_the_server_does_not_know_hides_no_other() {
+    let port = twisted(|tag, command| {
+        let entries = command.strip_prefix("GETMETADATA \"Plans\" (")?.strip_suffix(')')?;
+        Some(say(match entries {
+            "/shared/imapsieve/script" => {
+                format!("* METADATA Plans ({entries} \"fwd\")\r\n{tag} OK done\r\n")
+            }
+            "/private/vendor/vendor.dovecot/imap-urlauth" => {
+                format!("* METADATA Plans ({entries} \"0123456789abcdef\")\r\n{tag} OK done\r\n")
+            }
+            _ => format!("{tag} NO unknown entry\r\n"),
+        }))
+    })
+    .await;
+    let harvest = collect(port).await.unwrap();
+    for surface in ["imap.metadata", "imap.urlauth"] {
+        assert_eq!(state(&harvest, surface), CoverageState::Collected, "{surface}");
+    }
+    let found = |surface: &str| {
+        let mut seen = harvest.observations.iter().filter(move |seen| seen.surface == surface);
+        seen.find_map(|seen| match &seen.fact {
+            Fact::Metadata { folder, value, .. } => Some((folder.clone(), value.clone())),
+            _ => None,
+        })
+    };
+    assert_eq!(found("imap.metadata"), Some(("Plans".to_owned(), "fwd".to_owned())));
+    assert_eq!(found("imap.urlauth"), Some(("Plans".to_owned(), "(a key)".to_owned())));
+    assert!(!format!("{harvest:?}").contains("0123456789abcdef"), "a key is a secret");
+}
+
+#[tokio::test]
+async fn signed_urls_without_annotations_are_not_called_clean() {
+    let port = twisted(|tag, command| {
+        let said = "OK [CAPABILITY IMAP4rev1 ACL URLAUTH] in";
+        command.starts_with("AUTHENTICATE").then(|| say(format!("{tag} {said}\r\n")))
+    })
+    .await;
+    let harvest = collect(port).await.unwrap();
+    assert_eq!(state(&harvest, "imap.urlauth"), CoverageState::Partial);
+    assert!(reason(&harvest, "imap.urlauth").contains("RESETKEY"));
+}
+
+#[tokio::test]
+async fn a_hundred_megabytes_on_one_line_end_the_connection_and_nothing_else() {
+    for at in ["CAPABILITY", "LIST", "GETACL", "GETMETADATA"] {
+        let port = twisted(move |_, command| {
+            command.starts_with(at).then(|| Act::Say([&b"* X "[..], &vec![b'x'; 100_000_000]].concat()))
+        })
+        .await;
+        match collect(port).await {
+            Err(error) => assert!(matches!(error, CollectError::PeerMisbehaved { .. }), "{at}: {error}"),
+            Ok(harvest) => {
+                let unseen = harvest.coverage.iter().filter(|row| !row.state.is_complete()).count();
+                assert!(unseen > 0 || at == "CAPABILITY", "{at}: {:?}", harvest.coverage);
+            }
+        }
+    }
 }

@@ -171,3 +171,28 @@ async fn a_name_that_is_no_text_is_asked_for_by_its_bytes() {
     let harvest = collect(port).await.unwrap();
     assert_eq!(scripts(&harvest), [("a\u{fffd}b", false, &b"keep;\r\n"[..])]);
 }
+
+#[tokio::test]
+async fn an_old_server_without_noop_may_send_its_capabilities_again() {
+    let greeting = "\"IMPLEMENTATION\" \"Cyrus timsieved v2.3\"\r\n\"SASL\" \"PLAIN\"\r\nOK\r\n";
+    for again in ["", "\"IMPLEMENTATION\" \"Cyrus timsieved v2.3\"\r\n\"SASL\" \"PLAIN\"\r\nOK\r\n"] {
+        let port = serve(say(greeting), move |line| match line.split(' ').next() {
+            Some("AUTHENTICATE") => say(format!("OK\r\n{again}")),
+            Some("NOOP") => say("NO \"unknown command\"\r\n"),
+            _ => say(honest(line)),
+        })
+        .await;
+        let harvest = collect(port).await.unwrap();
+        assert_eq!((row(&harvest).0, scripts(&harvest).len()), (CoverageState::Collected, 2), "{again:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_megabytes_on_one_line_end_the_connection() {
+    let port = twisted(|line| {
+        line.starts_with("LISTSCRIPTS").then(|| Act::Say([&b"\""[..], &vec![b'x'; 100_000_000]].concat()))
+    })
+    .await;
+    let error = collect(port).await.unwrap_err();
+    assert!(matches!(error, CollectError::PeerMisbehaved { .. }), "{error}");
+}

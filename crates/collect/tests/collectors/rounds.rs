@@ -52,7 +52,7 @@ async fn every_mailbox_and_surface_has_one_row_even_if_nothing_answers() {
     })
     .await;
     assert_each_row_once(&harvest, &requested);
-    assert_eq!(requested.len(), 5 * 4 + 4);
+    assert_eq!(requested.len(), 5 * 5 + 4);
     assert!(harvest.coverage.iter().all(|row| row.state == CoverageState::Error));
     assert_eq!(retries.into_inner(), 5 * 2 * 3, "each attempt is repeated three times on each server");
 }
@@ -88,7 +88,7 @@ async fn a_refused_password_is_not_hammered() {
     assert_eq!(logins.load(Ordering::Relaxed), 3);
     assert!(harvest.coverage.iter().all(|row| row.state == CoverageState::Denied));
     let untried = harvest.coverage.iter().filter(|row| row.reason.starts_with("not tried")).count();
-    assert_eq!(untried, 17 * 3);
+    assert_eq!(untried, 17 * 4);
 }
 
 #[tokio::test]

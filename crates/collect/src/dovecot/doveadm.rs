@@ -1,0 +1,238 @@
+//! Dovecot's own programs, of one instance.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::command::{self, Ran};
+use crate::{CollectError, Harvest};
+
+/// Most bytes that one program may print.
+const MAX_OUTPUT: usize = 64 * 1024 * 1024;
+/// Logins asked about by one call: the arguments stay far below what a system takes.
+pub(super) const BATCH: usize = 200;
+
+/// Which Dovecot instance is looked at.
+#[derive(Debug, Clone)]
+pub struct DovecotPlan {
+    /// Its configuration file; the system's when absent.
+    pub config: Option<PathBuf>,
+    /// Directory of `doveadm`, `doveconf`, `sievec` and `sieve-dump`, where they are not on the PATH.
+    pub program_dir: Option<PathBuf>,
+    /// How long one program may run.
+    pub timeout: Duration,
+    /// The master user of these rounds, which is no finding.
+    pub sweeper: String,
+}
+
+impl DovecotPlan {
+    /// The instance of a configuration file, or the system's, its programs from the PATH.
+    pub fn new(config: Option<PathBuf>, sweeper: &str) -> Self {
+        let timeout = Duration::from_secs(60);
+        Self { config, program_dir: None, timeout, sweeper: sweeper.to_owned() }
+    }
+
+    /// How messages and coverage call it.
+    pub(crate) fn source(&self) -> String {
+        match &self.config {
+            Some(path) => format!("dovecot {}", path.display()),
+            None => "dovecot".to_owned(),
+        }
+    }
+
+    fn argv<S: Into<OsString>>(
+        &self,
+        program: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Vec<OsString> {
+        let program = match &self.program_dir {
+            Some(directory) => directory.join(program).into_os_string(),
+            None => program.into(),
+        };
+        let mut argv = vec![program];
+        if let Some(config) = &self.config {
+            argv.extend(["-c".into(), config.clone().into_os_string()]);
+        }
+        argv.extend(arguments.into_iter().map(Into::into));
+        argv
+    }
+
+    /// Runs a program to its end, whatever it says.
+    pub(super) async fn run<S: Into<OsString>>(
+        &self,
+        program: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Result<Ran, CollectError> {
+        command::run(&self.argv(program, arguments), self.timeout, MAX_OUTPUT).await
+    }
+
+    /// What a program prints, if it succeeds.
+    pub(super) async fn ask<S: Into<OsString>>(
+        &self,
+        program: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Result<String, CollectError> {
+        let ran = self.run(program, arguments).await?;
+        if ran.success {
+            return Ok(String::from_utf8_lossy(&ran.stdout).into_owned());
+        }
+        let doing = format!("running {program}");
+        let next = "run the same command by hand and correct what it complains about";
+        Err(CollectError::configuration(&self.source(), &doing, ran.complaint(), next))
+    }
+}
+
+/// The fields of one user in the user database.
+pub(super) type Fields = BTreeMap<String, String>;
+
+/// Every login's fields; a login that the database does not know has none.
+///
+/// doveadm prints the fields of several users one after the other and names none of them, so a batch is
+/// believed only where every user was found and gave a home; otherwise they are asked for one by one.
+pub(super) async fn users(
+    plan: &DovecotPlan,
+    logins: &[String],
+) -> Result<BTreeMap<String, Fields>, CollectError> {
+    let mut found = BTreeMap::new();
+    for batch in logins.chunks(BATCH) {
+        let ran = plan.run("doveadm", user_arguments(batch)).await?;
+        match split_users(&ran.stdout, batch.len()).filter(|_| ran.success) {
+            Some(fields) => found.extend(batch.iter().cloned().zip(fields)),
+            None => one_by_one(plan, batch, &mut found).await?,
+        }
+    }
+    Ok(found)
+}
+
+async fn one_by_one(
+    plan: &DovecotPlan,
+    batch: &[String],
+    found: &mut BTreeMap<String, Fields>,
+) -> Result<(), CollectError> {
+    /// No such user (EX_NOUSER of sysexits).
+    const NO_USER: i32 = 67;
+    for login in batch {
+        let ran = plan.run("doveadm", user_arguments(std::slice::from_ref(login))).await?;
+        if ran.success {
+            found.extend(
+                split_users(&ran.stdout, 1).and_then(|mut one| one.pop()).map(|one| (login.clone(), one)),
+            );
+        } else if ran.code != Some(NO_USER) {
+            let next = "run `doveadm user` by hand and correct what it complains about";
+            return Err(CollectError::configuration(
+                &plan.source(),
+                "looking up users",
+                ran.complaint(),
+                next,
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn user_arguments(logins: &[String]) -> Vec<String> {
+    let fixed = ["-f", "json", "user", "--"].map(str::to_owned);
+    fixed.into_iter().chain(logins.iter().cloned()).collect()
+}
+
+#[derive(serde::Deserialize)]
+struct Row {
+    field: String,
+    value: String,
+}
+
+/// `[{"field":"uid","value":"5000"},...]`, the fields of each user beginning with the same name.
+fn split_users(output: &[u8], users: usize) -> Option<Vec<Fields>> {
+    let rows: Vec<Row> = serde_json::from_slice(output.trim_ascii()).ok()?;
+    let mut all: Vec<Fields> = Vec::new();
+    for row in rows {
+        if all.last().is_none_or(|fields| fields.contains_key(&row.field)) {
+            all.push(Fields::new());
+        }
+        all.last_mut()?.insert(row.field, row.value);
+    }
+    let whole = all.len() == users && all.iter().all(|fields| fields.contains_key("home"));
+    whole.then_some(all)
+}
+
+/// What the password databases say of each login; a login they do not know is not in the answer.
+pub(super) async fn passwords(
+    plan: &DovecotPlan,
+    logins: &[String],
+) -> Result<BTreeMap<String, Fields>, CollectError> {
+    let mut found = BTreeMap::new();
+    for batch in logins.chunks(BATCH) {
+        let fixed = ["auth", "lookup", "--"].map(str::to_owned);
+        let ran = plan.run("doveadm", fixed.into_iter().chain(batch.iter().cloned())).await?;
+        found.extend(split_lookups(&String::from_utf8_lossy(&ran.stdout)));
+    }
+    Ok(found)
+}
+
+/// Blocks of `passdb: NAME` and indented `key : value`.
+fn split_lookups(output: &str) -> Vec<(String, Fields)> {
+    let mut found: Vec<(String, Fields)> = Vec::new();
+    for line in output.lines() {
+        if let Some(login) = line.strip_prefix("passdb: ") {
+            found.push((login.trim().to_owned(), Fields::new()));
+        } else if let (Some((name, value)), Some((_, fields))) = (line.split_once(':'), found.last_mut()) {
+            fields.insert(name.trim().to_owned(), value.trim().to_owned());
+        }
+    }
+    found
+}
+
+/// The sessions that are open.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub(super) struct Session {
+    pub(super) username: String,
+    pub(super) connections: String,
+    pub(super) service: String,
+    #[serde(default)]
+    pub(super) ips: String,
+}
+
+pub(super) fn sessions(output: &str) -> Option<Vec<Session>> {
+    serde_json::from_str(output.trim()).ok()
+}
+
+/// A harvest with the same failure on several surfaces.
+pub(super) fn failed(plan: &DovecotPlan, mailbox: &str, surfaces: &[&str], error: &CollectError) -> Harvest {
+    Harvest::failed(mailbox, surfaces, &plan.source(), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_told_apart_only_where_all_were_found() {
+        let one = r#"{"field":"uid","value":"5"},{"field":"home","value":"/h/HOME"}"#;
+        let two = format!("[{},{}]\n", one.replace("HOME", "a"), one.replace("HOME", "b"));
+        let fields = split_users(two.as_bytes(), 2).unwrap();
+        assert_eq!((fields[0]["home"].as_str(), fields[1]["home"].as_str()), ("/h/a", "/h/b"));
+        assert_eq!(split_users(two.as_bytes(), 3), None, "one of three is missing");
+        let homeless = two.replacen(r#"{"field":"home","value":"/h/a"},"#, "", 1);
+        assert_eq!(split_users(homeless.as_bytes(), 2), None);
+        assert_eq!(split_users(b"[]\nalice\n", 1), None, "-f json of a list is no JSON");
+    }
+
+    #[test]
+    fn lookups_are_read_by_name() {
+        let output = "passdb: carol@e.test\n  user      : carol@e.test\n  nologin   : y\n  reason    : a: b\n\n\
+                      passdb: dave@e.test\n  user      : dave@e.test\n";
+        let found = split_lookups(output);
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[0].1["nologin"].as_str(), found[0].1["reason"].as_str()), ("y", "a: b"));
+        assert!(!found[1].1.contains_key("nologin"));
+    }
+
+    #[test]
+    fn sessions_are_read() {
+        let output = r#"[{"username":"a@e.test","connections":"2","service":"imap","pids":"(1 2)","ips":"(127.0.0.1)"}]"#;
+        assert_eq!(sessions(output).unwrap()[0].connections, "2");
+        assert_eq!(sessions("[]").unwrap(), []);
+        assert_eq!(sessions("doveadm: Error"), None);
+    }
+}

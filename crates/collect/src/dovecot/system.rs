@@ -1,0 +1,342 @@
+//! What concerns all mailboxes at once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use mailwarden_evidence::{CoverageState, Fact, SYSTEM, SieveOddity};
+
+use super::conf::{Block, Conf};
+use super::doveadm::{self, DovecotPlan, Fields};
+use super::places::{self, PlaceKind};
+use super::{acl, binary, disk, scripts};
+use crate::Harvest;
+use crate::harvest::{Place, named};
+
+/// Settings that decide what a user, or a thief with a user's password, could do.
+const TELLING: [&str; 20] = [
+    "acl",
+    "acl_anyone",
+    "acl_defaults_from_inbox",
+    "acl_globals_only",
+    "acl_ignore_namespace",
+    "acl_shared_dict",
+    "acl_user",
+    "auth_cache_size",
+    "auth_cache_ttl",
+    "auth_master_user_separator",
+    "auth_username_translation",
+    "imap_acl_allow_anyone",
+    "imap_metadata",
+    "imap_urlauth_host",
+    "imapsieve_url",
+    "mail_attribute_dict",
+    "sieve_extensions",
+    "sieve_global_extensions",
+    "sieve_max_redirects",
+    "sieve_plugins",
+];
+/// Longest password file.
+const MAX_PASSWORD_FILE: usize = 64 * 1024 * 1024;
+/// Most master users.
+const MAX_MASTERS: usize = 10_000;
+/// Most sessions.
+const MAX_SESSIONS: usize = 200_000;
+/// What `%s`, the service, may stand for in the name of a password file.
+const SERVICES: [&str; 8] = ["imap", "pop3", "sieve", "managesieve", "smtp", "submission", "lmtp", "doveadm"];
+
+/// One collector of one surface: what it saw, and what it could not see.
+struct Surface<'a> {
+    place: Place<'a>,
+    gaps: Vec<String>,
+}
+
+impl<'a> Surface<'a> {
+    fn new(surface: &'a str, source: &'a str) -> Self {
+        Self { place: Place { mailbox: SYSTEM, surface, source }, gaps: Vec::new() }
+    }
+
+    fn cover(self, harvest: &mut Harvest) {
+        if self.gaps.is_empty() {
+            return harvest.cover(&self.place, CoverageState::Collected, "");
+        }
+        let reason = format!("not or not wholly read: {}", named(&self.gaps));
+        harvest.cover(&self.place, CoverageState::Partial, reason);
+    }
+}
+
+/// The settings that tell what could be done.
+pub(super) fn posture(conf: &Conf, source: &str, harvest: &mut Harvest) {
+    let surface = Surface::new("dovecot.posture", source);
+    for name in TELLING {
+        let value = conf.plugin(name).or_else(|| conf.anywhere(name));
+        if let Some(value) = value {
+            let excerpt = format!("{name} = {value}");
+            let fact = Fact::Setting { name: name.to_owned(), value: value.to_owned() };
+            harvest.observe(&surface.place, fact, excerpt.as_bytes(), &excerpt);
+        }
+    }
+    surface.cover(harvest);
+}
+
+/// Master users, and the password databases by their names.
+pub(super) fn credentials(conf: &Conf, plan: &DovecotPlan, source: &str, harvest: &mut Harvest) {
+    let mut surface = Surface::new("dovecot.credentials", source);
+    for (at, block) in conf.blocks("passdb").iter().enumerate() {
+        let passdb = Passdb::of(block);
+        let excerpt = format!("passdb {}: {}", at + 1, passdb.label());
+        let name = format!("passdb {}", at + 1);
+        let fact = Fact::Setting { name, value: passdb.label() };
+        harvest.observe(&surface.place, fact, excerpt.as_bytes(), &excerpt);
+        if passdb.is_master {
+            masters(&passdb, plan, &mut surface, harvest);
+        }
+    }
+    surface.cover(harvest);
+}
+
+/// A password database as far as these rounds care.
+struct Passdb {
+    driver: String,
+    is_master: bool,
+    is_deny: bool,
+    file: Option<String>,
+}
+
+impl Passdb {
+    fn of(block: &Block<'_>) -> Self {
+        let get = |name: &str| block.get(name).or_else(|| block.get(&format!("passdb_{name}")));
+        let driver = get("driver").unwrap_or(block.name).to_owned();
+        let by_args =
+            get("args").and_then(|args| args.split_whitespace().rfind(|word| word.starts_with('/')));
+        let file = by_args
+            .or_else(|| block.get("passwd_file_path"))
+            .or_else(|| block.get("passdb_passwd_file_path"));
+        Self {
+            is_master: get("master") == Some("yes"),
+            is_deny: get("deny") == Some("yes"),
+            file: file.map(str::to_owned).filter(|_| driver == "passwd-file"),
+            driver,
+        }
+    }
+
+    fn label(&self) -> String {
+        let role = if self.is_master {
+            " (master users)"
+        } else if self.is_deny {
+            " (deny)"
+        } else {
+            ""
+        };
+        format!("{} {}{role}", self.driver, self.file.as_deref().unwrap_or_default()).trim().to_owned()
+    }
+
+    /// The files it may read: one, or one for each service.
+    fn files(&self) -> Option<Vec<PathBuf>> {
+        let file = self.file.as_ref()?;
+        let by_service = ["%s", "%{protocol}", "%{service}"].iter().find(|name| file.contains(**name));
+        let files: Vec<String> = match by_service {
+            Some(name) => SERVICES.iter().map(|service| file.replace(name, service)).collect(),
+            None => vec![file.clone()],
+        };
+        let known = files.iter().all(|file| !file.contains('%'));
+        known.then(|| files.into_iter().map(PathBuf::from).collect())
+    }
+}
+
+fn masters(passdb: &Passdb, plan: &DovecotPlan, surface: &mut Surface<'_>, harvest: &mut Harvest) {
+    let Some(files) = passdb.files() else {
+        return surface
+            .gaps
+            .push(format!("master users of {}: not a file that can be read here", passdb.label()));
+    };
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in files {
+        match disk::read(&file, MAX_PASSWORD_FILE) {
+            Ok(bytes) => {
+                for (login, _) in rows(&bytes).take(MAX_MASTERS) {
+                    found.entry(login).or_default().push(file.display().to_string());
+                }
+            }
+            // A file for a service that nobody uses need not exist.
+            Err(error) if disk::is_absent(&error) => {}
+            Err(error) => surface.gaps.push(format!("{} ({error})", file.display())),
+        }
+    }
+    for (login, files) in found {
+        let database = files.join(", ");
+        let excerpt = format!("master user {login} in {database}");
+        let ours = login == plan.sweeper;
+        let fact = Fact::MasterUser { login, database, ours };
+        harvest.observe(&surface.place, fact, excerpt.as_bytes(), &excerpt);
+    }
+}
+
+/// Login and password field of each row of a passwd-file.
+fn rows(bytes: &[u8]) -> impl Iterator<Item = (String, String)> + '_ {
+    bytes.split(|byte| *byte == b'\n').filter_map(|line| {
+        let line = String::from_utf8_lossy(line);
+        let mut fields = line.trim().splitn(3, ':');
+        let login = fields.next().filter(|login| !login.is_empty() && !login.starts_with('#'))?.to_owned();
+        Some((login, fields.next().unwrap_or_default().to_owned()))
+    })
+}
+
+/// Logins whose password no input can match: the field is `!` or `*`, after its scheme.
+pub(super) fn unusable_passwords(conf: &Conf) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for block in conf.blocks("passdb") {
+        let passdb = Passdb::of(&block);
+        if passdb.is_master || passdb.is_deny {
+            continue;
+        }
+        for file in passdb.files().unwrap_or_default() {
+            let Ok(bytes) = disk::read(&file, MAX_PASSWORD_FILE) else { continue };
+            let locked = rows(&bytes).filter(|(_, password)| is_unusable(password));
+            found.extend(locked.map(|(login, _)| (login, "a password that nothing matches".to_owned())));
+        }
+    }
+    found
+}
+
+fn is_unusable(password: &str) -> bool {
+    let hash = match password.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
+        Some((scheme, _)) if scheme.starts_with("PLAIN") => return false,
+        Some((_, hash)) => hash,
+        None => password,
+    };
+    hash.starts_with('!') || hash.starts_with('*')
+}
+
+/// Who is connected now. It is asked before the rounds begin, so that they do not count themselves.
+pub(super) async fn sessions(plan: &DovecotPlan, source: &str, harvest: &mut Harvest) {
+    let surface = Surface::new("dovecot.sessions", source);
+    let output = match plan.ask("doveadm", ["-f", "json", "who"]).await {
+        Ok(output) => output,
+        Err(error) => return harvest.cover(&surface.place, error.coverage_state(), error.to_string()),
+    };
+    let Some(sessions) = doveadm::sessions(&output) else {
+        return harvest.cover(&surface.place, CoverageState::Error, "`doveadm -f json who` gave no JSON");
+    };
+    for session in sessions.into_iter().take(MAX_SESSIONS) {
+        let addresses = session.ips.trim_matches(['(', ')']).split_whitespace().map(str::to_owned).collect();
+        let excerpt = format!("{} on {} from {}", session.username, session.service, session.ips);
+        let connections = session.connections.parse().unwrap_or(1);
+        let fact =
+            Fact::Session { login: session.username, service: session.service, addresses, connections };
+        harvest.observe(&surface.place, fact, excerpt.as_bytes(), &excerpt);
+    }
+    surface.cover(harvest);
+}
+
+/// Logins that open the same home.
+pub(super) fn aliasing(
+    users: &BTreeMap<String, Fields>,
+    missing: &[String],
+    source: &str,
+    harvest: &mut Harvest,
+) {
+    let mut surface = Surface::new("account.aliasing", source);
+    let mut homes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (login, fields) in users {
+        match fields.get("home") {
+            Some(home) => homes.entry(home.trim_end_matches('/')).or_default().push(login.clone()),
+            None => surface.gaps.push(format!("{login} (no home)")),
+        }
+    }
+    surface.gaps.extend(missing.iter().map(|login| format!("{login} (not in the user database)")));
+    for (home, logins) in homes.into_iter().filter(|(_, logins)| logins.len() > 1) {
+        let excerpt = format!("{home}: {}", named(&logins));
+        let fact = Fact::SharedHome { home: home.to_owned(), logins };
+        harvest.observe(&surface.place, fact, excerpt.as_bytes(), &excerpt);
+    }
+    surface.cover(harvest);
+}
+
+/// The administrator's own scripts, and the list of grants for the whole server.
+pub(super) async fn global_scripts(
+    conf: &Conf,
+    plan: &DovecotPlan,
+    some_login: Option<&str>,
+    source: &str,
+    harvest: &mut Harvest,
+) {
+    let mut surface = Surface::new("sieve.global", source);
+    for place in places::global(conf) {
+        let path = match &place.kind {
+            // What depends on the user is looked at with each mailbox.
+            PlaceKind::Files(path) if path.contains('%') || path.starts_with('~') => continue,
+            PlaceKind::Files(path) => PathBuf::from(path),
+            PlaceKind::Dictionary { .. } => continue,
+            PlaceKind::Other(what) => {
+                surface.gaps.push(format!("{} = {what} (this kind of store is not read)", place.setting));
+                continue;
+            }
+        };
+        let walk = scripts::walk_global(&path, place.runs, &surface.place);
+        harvest.absorb(walk.odd);
+        surface.gaps.extend(walk.odd_gaps);
+        for (compiled, script) in walk.binaries {
+            let different = binary::difference(plan, some_login, &compiled, &script).await;
+            report_difference(harvest, &surface.place, &compiled, different, &mut surface.gaps);
+        }
+    }
+    surface.cover(harvest);
+}
+
+pub(super) fn report_difference(
+    harvest: &mut Harvest,
+    place: &Place<'_>,
+    compiled: &Path,
+    different: Result<Option<String>, String>,
+    gaps: &mut Vec<String>,
+) {
+    match different {
+        Ok(None) => {}
+        Ok(Some(detail)) => {
+            scripts::observe_odd(harvest, place, compiled, SieveOddity::BinaryDiffers, &detail);
+        }
+        Err(cause) => gaps.push(format!("{} ({cause})", compiled.display())),
+    }
+}
+
+/// The list of grants for the whole server, if one is configured. What cannot be read of it is a gap of every
+/// mailbox.
+pub(super) fn global_acl(conf: &Conf, source: &str, harvest: &mut Harvest) -> Vec<String> {
+    let of_driver = conf.plugin("acl").and_then(|value| value.strip_prefix("vfile:"));
+    let path = of_driver.and_then(|rest| rest.split(':').next()).or_else(|| conf.plugin("acl_global_path"));
+    let Some(path) = path.filter(|path| path.starts_with('/')) else { return Vec::new() };
+    let place = Place { mailbox: SYSTEM, surface: "imap.acl", source };
+    match disk::read(Path::new(path), MAX_PASSWORD_FILE) {
+        Ok(bytes) => acl::read_global(&bytes, harvest, &place),
+        Err(error) => vec![format!("{path} ({error})")],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_that_nothing_matches_is_told_from_one_that_begins_alike() {
+        for unusable in ["!", "*", "!!", "{CRYPT}!$6$x", "!{SHA512}x"] {
+            assert!(is_unusable(unusable), "{unusable}");
+        }
+        for usable in ["{PLAIN}!secret", "$6$x", "{SHA512-CRYPT}$6$", "", "{PLAIN}*"] {
+            assert!(!is_unusable(usable), "{usable}");
+        }
+    }
+
+    #[test]
+    fn password_databases_of_both_versions_name_their_file() {
+        let conf = Conf::parse(
+            "passdb {\n  args = scheme=PLAIN /etc/users.%s\n  driver = passwd-file\n  master = yes\n}\n\
+             passdb passwd-file {\n  passdb_passwd_file_path = /x\n  passdb_deny = yes\n}\n\
+             passdb {\n  args = /etc/sql.conf\n  driver = sql\n}\n",
+        );
+        let all: Vec<Passdb> = conf.blocks("passdb").iter().map(Passdb::of).collect();
+        assert!(all[0].is_master && all[1].is_deny);
+        assert!(all[0].files().unwrap().contains(&PathBuf::from("/etc/users.imap")));
+        assert_eq!(all[1].files().unwrap(), [PathBuf::from("/x")]);
+        assert_eq!(all[2].files(), None);
+    }
+}
