@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use mailwarden_evidence::Profile;
 use mailwarden_judge::Severity;
 use mailwarden_settings::Settings;
 
@@ -81,6 +82,12 @@ pub(crate) enum Command {
     /// Make the rounds: look at mailboxes and maps, report what outlives a password
     #[command(after_help = SWEEP_EXAMPLES)]
     Sweep(Sweep),
+    /// Make the rounds and write down what was seen, to be judged elsewhere
+    #[command(after_help = COLLECT_EXAMPLES)]
+    Collect(Collect),
+    /// Judge what `mailwarden collect` wrote; no mail server is needed
+    #[command(after_help = "Example:\n  mailwarden judge --input mx1.jsonl --format html > report.html")]
+    Judge(Judge),
     /// The audit ledger
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -133,8 +140,16 @@ const SWEEP_EXAMPLES: &str = "Examples:
   mailwarden sweep sales@example.com --format json
   mailwarden sweep --all --output /var/lib/mailwarden/reports --severity high
   mailwarden sweep --all --baseline last/report.json --fail-on new
+  mailwarden sweep --all --profile full --limit-rate 20 --output reports --resume
 
 \"Clean\" is printed only when every surface asked for was looked at completely.";
+
+const COLLECT_EXAMPLES: &str = "Examples:
+  mailwarden collect --all --profile full --output mx1.jsonl
+  mailwarden collect --all --output mx1.jsonl --resume
+  mailwarden judge --input mx1.jsonl
+
+An interrupted file is continued with --resume: no mailbox is lost, none is looked at twice.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Who {
@@ -354,15 +369,74 @@ pub(crate) enum TextOrJson {
 
 #[derive(Debug, Args)]
 pub(crate) struct Sweep {
+    #[command(flatten)]
+    pub(crate) looking: Looking,
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+    /// Continue a sweep into the same --output directory that was interrupted
+    #[arg(long, requires = "output")]
+    pub(crate) resume: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Collect {
+    #[command(flatten)]
+    pub(crate) looking: Looking,
+    /// The file to write; it holds scripts and addresses and is readable by its owner only
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Continue a file whose collecting was interrupted
+    #[arg(long)]
+    pub(crate) resume: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Judge {
+    /// A file that `mailwarden collect` wrote, on this machine or another
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: PathBuf,
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+}
+
+/// What is looked at, and how fast.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Looking {
     /// Mailboxes to look at
     #[arg(value_name = "MAILBOX", required_unless_present = "all", conflicts_with = "all")]
     pub(crate) mailboxes: Vec<String>,
     /// Every mailbox that the policy or the server's account list names, and the mail system itself
     #[arg(long)]
     pub(crate) all: bool,
+    /// The mail system as well, beside named mailboxes
+    #[arg(long)]
+    pub(crate) system: bool,
+    /// What must have been looked at before anything is called clean [default: all that is configured]
+    #[arg(long, value_enum)]
+    pub(crate) profile: Option<ProfileChoice>,
     /// Only this surface, e.g. imap.acl; may be given several times
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with = "profile")]
     pub(crate) surface: Vec<String>,
+    /// Most logins a second at one server, before the one in the configuration
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) limit_rate: Option<f64>,
+}
+
+impl Looking {
+    /// Named mailboxes and the mail system, every surface.
+    pub(crate) fn of(mailboxes: &[String]) -> Self {
+        Self { mailboxes: mailboxes.to_vec(), system: true, ..Self::default() }
+    }
+
+    /// Every mailbox and the mail system, every surface.
+    pub(crate) fn everything() -> Self {
+        Self { all: true, system: true, ..Self::default() }
+    }
+}
+
+/// How it is judged and said.
+#[derive(Debug, Args)]
+pub(crate) struct Judging {
     /// text, json, jsonl, csv, html, ocsf, sarif or defectdojo
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     pub(crate) format: mailwarden_report::Format,
@@ -378,31 +452,31 @@ pub(crate) struct Sweep {
     /// What makes the exit code 1: any open finding, or only what is new or changed
     #[arg(long, value_enum, default_value_t = FailOn::Any)]
     pub(crate) fail_on: FailOn,
-    /// The mail system as well, beside named mailboxes
-    #[arg(long)]
-    pub(crate) system: bool,
 }
 
-impl Sweep {
-    /// Named mailboxes and the mail system, every surface.
-    pub(crate) fn of(mailboxes: &[String]) -> Self {
-        Self {
-            mailboxes: mailboxes.to_vec(),
-            all: false,
-            surface: Vec::new(),
-            format: mailwarden_report::Format::Text,
-            output: None,
-            severity: SeverityChoice::Info,
-            baseline: None,
-            fail_on: FailOn::Any,
-            system: true,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileChoice {
+    /// All that IMAP and ManageSieve show
+    Remote,
+    /// All that the mail host shows: doveadm, files, Postfix
+    Host,
+    /// Both
+    Full,
+}
+
+impl From<ProfileChoice> for Profile {
+    fn from(choice: ProfileChoice) -> Self {
+        match choice {
+            ProfileChoice::Remote => Self::Remote,
+            ProfileChoice::Host => Self::Host,
+            ProfileChoice::Full => Self::Full,
         }
     }
+}
 
-    /// Every mailbox and the mail system, every surface.
-    pub(crate) fn everything() -> Self {
-        Self { all: true, ..Self::of(&[]) }
-    }
+fn positive(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| "a number above 0, such as 5 or 0.5".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

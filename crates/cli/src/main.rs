@@ -2,10 +2,12 @@
 
 mod arguments;
 mod check;
+mod collect;
 mod control;
 mod explain;
 mod failure;
 mod gate_show;
+mod judge;
 mod ledger;
 mod memory;
 mod output;
@@ -14,9 +16,11 @@ mod postfix_check;
 mod postfix_render;
 mod remembered;
 mod rerender;
+mod rounds;
 mod sieve_audit;
 mod sieve_disable;
 mod sieve_text;
+mod spool;
 mod sweep;
 mod vendors;
 mod who;
@@ -64,6 +68,8 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Sieve(SieveCommand::Disable(disable)) => sieve_disable::run(&disable),
         Command::Sieve(SieveCommand::Undo(undo)) => sieve_disable::undo(&undo),
         Command::Sweep(sweep) => on_runtime(sweep::run(&common, &sweep)),
+        Command::Collect(collect) => on_runtime(collect::run(&common, &collect)),
+        Command::Judge(judge) => on_runtime(judge::run(&common, &judge)),
         Command::Ledger(LedgerCommand::Show(show)) => on_runtime(ledger::show(&common, &show)),
         Command::Ledger(LedgerCommand::Verify(verify)) => on_runtime(ledger::verify(&common, &verify)),
         Command::Gate(GateCommand::Show(show)) => on_runtime(gate_show::run(&common, &show)),

@@ -2,196 +2,93 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 use chrono::Utc;
-use indicatif::{ProgressBar, ProgressStyle};
-use mailwarden_collect::accounts::AccountsPlan;
-use mailwarden_collect::postfix::PostfixPlan;
-use mailwarden_collect::{Credentials, Harvest, LoginStyle, Plan, Progress, Server, TlsMode};
-use mailwarden_evidence::{catalogue, surface};
-use mailwarden_judge::{Finding, Report, Run, Severity, Status, judge};
+use mailwarden_evidence::Collection;
+use mailwarden_judge::{Report, Run, Severity, Status, judge};
 use mailwarden_policy::Policy;
 use mailwarden_report::{Format, TextStyle, summary_line};
-use mailwarden_settings::{MailServer, Settings, Tls, load_policy};
-use secrecy::SecretString;
+use mailwarden_settings::{Settings, load_policy};
 use uuid::Uuid;
 
-use crate::arguments::{Common, FailOn, Sweep};
+use crate::arguments::{Common, FailOn, Judging, Looking, Sweep};
 use crate::failure::{Failure, Outcome};
-use crate::output::{complain, shown};
+use crate::output::complain;
 use crate::remembered::remember;
-use crate::rerender;
+use crate::rounds::{self, Wanted};
+use crate::spool::Spool;
+use crate::{rerender, spool};
 
-/// How long the command that lists the accounts may take.
-const ACCOUNTS_TIMEOUT: Duration = Duration::from_secs(60);
+/// The collection of a sweep, beside its report.
+const COLLECTION: &str = "collection.jsonl";
 
 pub(crate) async fn run(common: &Common, sweep: &Sweep) -> Result<Outcome, Failure> {
-    check_surfaces(&sweep.surface)?;
+    let wanted = Wanted::of(&sweep.looking)?;
     let settings = common.settings()?;
-    let previous = sweep.baseline.as_deref().map(rerender::load).transpose()?;
-    let report = made(common, &settings, sweep).await?;
-    let report = remember(&settings, report, previous.as_ref()).await;
-    write(&report, sweep)?;
-    Ok(outcome(&report, sweep))
+    let (policy, _) = load_policy(&common.policy_directory(&settings))?;
+    let previous = sweep.judging.baseline.as_deref().map(rerender::load).transpose()?;
+    let plan = rounds::plan(&settings, &policy, &sweep.looking, &wanted)?;
+    let head = rounds::head(&wanted, &plan);
+    let spool = match &sweep.judging.output {
+        Some(directory) => Spool::file(&in_directory(directory)?, head, sweep.resume)?,
+        None => Spool::memory(head),
+    };
+    let collection = rounds::make(plan, &wanted, spool).await?;
+    conclude(&settings, &policy, collection, previous.as_ref(), &sweep.judging).await
 }
 
 /// A sweep for a case, on record as any other, its report not printed.
-pub(crate) async fn now(common: &Common, sweep: &Sweep) -> Result<Report, Failure> {
+pub(crate) async fn now(common: &Common, looking: &Looking) -> Result<Report, Failure> {
+    let wanted = Wanted::of(looking)?;
     let settings = common.settings()?;
-    let report = made(common, &settings, sweep).await?;
-    let report = remember(&settings, report, None).await;
+    let (policy, _) = load_policy(&common.policy_directory(&settings))?;
+    let plan = rounds::plan(&settings, &policy, looking, &wanted)?;
+    let spool = Spool::memory(rounds::head(&wanted, &plan));
+    let collection = rounds::make(plan, &wanted, spool).await?;
+    let report = remember(&settings, judged(&policy, collection), None).await;
     complain(&summary_line(&report));
     Ok(report)
 }
 
-async fn made(common: &Common, settings: &Settings, sweep: &Sweep) -> Result<Report, Failure> {
-    let (policy, _) = load_policy(&common.policy_directory(settings))?;
-    let started = Utc::now();
-    let harvest = collect(settings, &policy, sweep).await?;
+fn in_directory(directory: &Path) -> Result<std::path::PathBuf, Failure> {
+    std::fs::create_dir_all(directory).map_err(|error| spool::unwritable(directory, &error))?;
+    Ok(directory.join(COLLECTION))
+}
+
+/// From what was collected, here or elsewhere, to the exit code.
+pub(crate) async fn conclude(
+    settings: &Settings,
+    policy: &Policy,
+    collection: Collection,
+    previous: Option<&Report>,
+    judging: &Judging,
+) -> Result<Outcome, Failure> {
+    let report = remember(settings, judged(policy, collection), previous).await;
+    write(&report, judging)?;
+    Ok(outcome(&report, judging))
+}
+
+fn judged(policy: &Policy, collection: Collection) -> Report {
+    let now = Utc::now();
+    let surfaces: BTreeSet<&String> = collection.coverage.iter().map(|row| &row.surface).collect();
     let run = Run {
         run_id: Uuid::now_v7().to_string(),
         tool: concat!("mailwarden ", env!("CARGO_PKG_VERSION")).to_owned(),
-        started,
-        now: Utc::now(),
-        surfaces: surfaces_of(&harvest),
+        started: collection.head.as_ref().map_or(now, |head| head.started),
+        now,
+        surfaces: surfaces.into_iter().cloned().collect(),
     };
-    Ok(judge(&run, &policy, &harvest.observations, harvest.coverage))
-}
-
-fn check_surfaces(asked: &[String]) -> Result<(), Failure> {
-    let Some(unknown) = asked.iter().find(|id| surface(id).is_none()) else { return Ok(()) };
-    let known: Vec<&str> = catalogue().1.iter().map(|surface| surface.id.as_str()).collect();
-    Err(Failure::Usage(format!("no surface is called `{}`; known: {}", shown(unknown), known.join(", "))))
-}
-
-fn surfaces_of(harvest: &Harvest) -> Vec<String> {
-    let names: BTreeSet<&String> = harvest.coverage.iter().map(|coverage| &coverage.surface).collect();
-    names.into_iter().cloned().collect()
-}
-
-// --- what to look at ------------------------------------------------------------------------------------------------
-
-async fn collect(settings: &Settings, policy: &Policy, sweep: &Sweep) -> Result<Harvest, Failure> {
-    let asked = |id: &str| sweep.surface.is_empty() || sweep.surface.iter().any(|surface| surface == id);
-    let mut plan = Plan::new(credentials(settings)?);
-    plan.imap = ["account", "imap.acl", "imap.metadata"]
-        .iter()
-        .any(|id| asked(id))
-        .then(|| settings.imap.as_ref().map(|imap| server(settings, imap)))
-        .flatten();
-    plan.managesieve = asked("managesieve.scripts")
-        .then(|| settings.managesieve.as_ref().map(|managesieve| server(settings, managesieve)))
-        .flatten();
-    let wants_postfix = (sweep.all || sweep.system)
-        && catalogue().1.iter().any(|s| s.id.starts_with("postfix.") && asked(&s.id));
-    plan.postfix = settings
-        .postfix
-        .as_ref()
-        .filter(|_| wants_postfix)
-        .map(|postfix| PostfixPlan::new(settings.resolve(&postfix.config_directory)));
-    plan.connections = settings.sweep.connections;
-    plan.mailbox_deadline = settings.sweep.mailbox_deadline;
-    plan.accounts = settings
-        .accounts
-        .as_ref()
-        .filter(|_| sweep.all && asked("account"))
-        .map(|accounts| AccountsPlan { argv: accounts.command.clone(), timeout: ACCOUNTS_TIMEOUT });
-    plan.mailboxes = mailboxes(policy, sweep);
-    if plan.imap.is_none() && plan.managesieve.is_none() && plan.postfix.is_none() && plan.accounts.is_none()
-    {
-        return Err(Failure::Usage(
-            "there is nothing to look at\n  \
-             the configuration needs [imap], [managesieve] or [postfix] for the surfaces asked for"
-                .to_owned(),
-        ));
-    }
-    let progress = progress_bar(plan.mailboxes.len());
-    let mut harvest = mailwarden_collect::run(plan, |event| show_progress(&progress, &event)).await;
-    progress.finish_and_clear();
-    for note in &harvest.notes {
-        complain(&format!("note: {}", shown(&note.to_string())));
-    }
-    harvest.observations.retain(|observation| asked(&observation.surface));
-    harvest.coverage.retain(|coverage| asked(&coverage.surface));
-    Ok(harvest)
-}
-
-/// Those named on the command line, or all of the policy; the accounts that the server lists come on top.
-fn mailboxes(policy: &Policy, sweep: &Sweep) -> Vec<String> {
-    if !sweep.all {
-        return sweep.mailboxes.clone();
-    }
-    policy.mailboxes().iter().map(|mailbox| mailbox.address.to_string()).collect()
-}
-
-fn credentials(settings: &Settings) -> Result<Credentials, Failure> {
-    let Some(login) = &settings.login else {
-        if settings.imap.is_some() || settings.managesieve.is_some() {
-            return Err(Failure::Usage(
-                "[imap] and [managesieve] need a master user\n  \
-                 add [login] with `user` and `password = { file = \"...\" }`"
-                    .to_owned(),
-            ));
-        }
-        let nobody = SecretString::from("");
-        return Ok(Credentials {
-            master_user: String::new(),
-            master_password: nobody,
-            style: LoginStyle::Authzid,
-        });
-    };
-    Ok(Credentials {
-        master_user: login.user.clone(),
-        master_password: login.password.read(&settings.directory)?,
-        style: login.separator.map_or(LoginStyle::Authzid, LoginStyle::Separator),
-    })
-}
-
-fn server(settings: &Settings, configured: &MailServer) -> Server {
-    let tls = match configured.tls {
-        Tls::Starttls => TlsMode::StartTls,
-        Tls::Implicit => TlsMode::Implicit,
-        Tls::None => TlsMode::Plain,
-    };
-    let mut server = Server::new(configured.host.clone(), configured.port, tls);
-    server.tls_name.clone_from(&configured.tls_name);
-    server.ca_file = configured.ca_file.as_ref().map(|file| settings.resolve(file));
-    server
-}
-
-// --- what is said on the way ----------------------------------------------------------------------------------------
-
-/// Drawn on a terminal only; `indicatif` hides it elsewhere.
-fn progress_bar(mailboxes: usize) -> ProgressBar {
-    let bar = ProgressBar::new(mailboxes as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} mailboxes  {msg}") {
-        bar.set_style(style);
-    }
-    bar
-}
-
-fn show_progress(bar: &ProgressBar, event: &Progress) {
-    match event {
-        Progress::Started { mailbox } => bar.set_message(shown(mailbox)),
-        Progress::Retrying { mailbox, error, pause } => {
-            bar.println(shown(&format!("{mailbox}: {error}; trying again in {pause:?}")));
-        }
-        Progress::Finished { done, total, .. } => {
-            bar.set_length(*total as u64);
-            bar.set_position(*done as u64);
-        }
-    }
+    judge(&run, policy, &collection.observations, collection.coverage)
 }
 
 // --- what comes of it -----------------------------------------------------------------------------------------------
 
-fn write(report: &Report, sweep: &Sweep) -> Result<(), Failure> {
-    if let Some(directory) = &sweep.output {
+fn write(report: &Report, judging: &Judging) -> Result<(), Failure> {
+    if let Some(directory) = &judging.output {
         save(report, directory)?;
     }
-    mailwarden_report::write(report, sweep.format, &mut std::io::stdout().lock(), &rerender::style())?;
-    if sweep.format != Format::Text {
+    mailwarden_report::write(report, judging.format, &mut std::io::stdout().lock(), &rerender::style())?;
+    if judging.format != Format::Text {
         complain(&summary_line(report));
     }
     Ok(())
@@ -213,11 +110,11 @@ fn save(report: &Report, directory: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn outcome(report: &Report, sweep: &Sweep) -> Outcome {
-    let threshold = Severity::from(sweep.severity);
+fn outcome(report: &Report, judging: &Judging) -> Outcome {
+    let threshold = Severity::from(judging.severity);
     let counts = |finding: &&Finding| {
         finding.severity >= threshold
-            && (sweep.fail_on == FailOn::Any || matches!(finding.status, Status::New | Status::Changed))
+            && (judging.fail_on == FailOn::Any || matches!(finding.status, Status::New | Status::Changed))
     };
     if report.open_findings().any(|finding| counts(&finding)) {
         Outcome::Findings

@@ -69,6 +69,14 @@ pub fn mailwarden_milter(arguments: &[&str]) -> Result<Output> {
     run(milter_program()?, arguments, None)
 }
 
+/// Where `mailwarden` is, for a test that ends it before its time.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn mailwarden_program() -> Result<&'static Path> {
+    Ok(&programs()?.mailwarden)
+}
+
 /// Where `mailwarden-milter` is.
 ///
 /// # Errors

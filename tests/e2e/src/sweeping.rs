@@ -22,6 +22,10 @@ pub struct SweepConfig {
     pub tls_name: String,
     /// The master user's password.
     pub password: String,
+    /// Whether the rounds may look at Dovecot on its own host too.
+    pub host: bool,
+    /// More of the configuration.
+    pub more: String,
     installation: String,
     master: String,
     postfix: PathBuf,
@@ -39,6 +43,8 @@ impl SweepConfig {
             ca_file: lab.ca().authority().to_owned(),
             tls_name: "mail.example.test".to_owned(),
             password: password.to_owned(),
+            host: false,
+            more: String::new(),
             installation: installation.path(""),
             master: lab.dovecot.master_user().to_owned(),
             postfix: lab.postfix.config_dir(),
@@ -78,12 +84,17 @@ impl SweepConfig {
         };
         let (imap, sieve) = (server(self.imap_port), server(self.sieve_port));
         let (directory, name) = (&self.installation, &self.name);
+        let host = match self.host {
+            true => format!("\n[dovecot]\nconfig = {:?}\n", self.dovecot),
+            false => String::new(),
+        };
+        let more = &self.more;
         format!(
             "[policy]\ndirectory = \"policy\"\n\n[ledger]\nurl = \"sqlite:{directory}ledger.db\"\n\n\
              [imap]\n{imap}\n[managesieve]\n{sieve}\n\
              [login]\nuser = \"{master}\"\npassword = {{ file = \"{name}.password\" }}\nseparator = \"*\"\n\n\
              [postfix]\nconfig_directory = {postfix:?}\n\n\
-             [accounts]\ncommand = [\"/usr/bin/doveadm\", \"-c\", {dovecot:?}, \"user\", \"*\"]\n",
+             [accounts]\ncommand = [\"/usr/bin/doveadm\", \"-c\", {dovecot:?}, \"user\", \"*\"]\n{host}{more}",
             master = self.master,
             postfix = self.postfix,
             dovecot = self.dovecot,

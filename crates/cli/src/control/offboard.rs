@@ -16,7 +16,7 @@ use super::actor::Actor;
 use super::casebook::{moment, number, refused};
 use super::reset::{ActAs, ApprovalArguments, approving};
 use super::{Casebook, bundle, swept};
-use crate::arguments::{Common, Sweep};
+use crate::arguments::{Common, Looking};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, shown};
 use crate::policy_edit::PolicyEdit;
@@ -264,7 +264,7 @@ async fn open(common: &Common, book: &Casebook, arguments: &OpenArguments) -> Re
 
 /// What is there before anything is changed. Until the leaver is contained, the same command makes it again.
 async fn first_sweep(common: &Common, case: &OffboardCase, arguments: &OpenArguments) -> Outcome {
-    match swept::swept(common, arguments.report.as_deref(), &Sweep::everything()).await {
+    match swept::swept(common, arguments.report.as_deref(), &Looking::everything()).await {
         Ok(seen) => {
             output::complain(&findings(case, &seen));
             Outcome::Clean
@@ -377,7 +377,7 @@ async fn sweep(common: &Common, book: &Casebook, arguments: &SweepArguments) -> 
     for case in chosen {
         // Asked before the sweep, which takes time.
         case.pass(&book.policy, None).map_err(refused)?;
-        let seen = swept::swept(common, arguments.report.as_deref(), &Sweep::everything()).await?;
+        let seen = swept::swept(common, arguments.report.as_deref(), &Looking::everything()).await?;
         let passed = case.pass(&book.policy, Some(&seen)).map_err(refused)?;
         for step in &passed {
             let (who, ticket) = (actor.recorded(), Some(case.opened.ticket.clone()));

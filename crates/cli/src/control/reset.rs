@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::casebook::number;
 use super::{Casebook, signature, swept};
-use crate::arguments::{Common, Sweep};
+use crate::arguments::{Common, Looking};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, shown};
 
@@ -430,8 +430,8 @@ async fn close(common: &Common, book: &Casebook, arguments: &CloseArguments) -> 
     let (subject, ticket) = about(&case);
     let seen = match sweeps {
         true => {
-            let sweep = Sweep::of(std::slice::from_ref(&subject));
-            Some(swept::swept(common, arguments.report.as_deref(), &sweep).await?)
+            let looking = Looking::of(std::slice::from_ref(&subject));
+            Some(swept::swept(common, arguments.report.as_deref(), &looking).await?)
         }
         false => None,
     };

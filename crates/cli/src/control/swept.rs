@@ -5,15 +5,15 @@ use std::path::Path;
 use mailwarden_casework::{OpenFinding, Row, Swept};
 use mailwarden_judge::Report;
 
-use crate::arguments::{Common, Sweep};
+use crate::arguments::{Common, Looking};
 use crate::failure::Failure;
 use crate::{rerender, sweep};
 
-/// Makes this sweep now, or takes the saved report.
-pub(crate) async fn swept(common: &Common, report: Option<&Path>, sweep: &Sweep) -> Result<Swept, Failure> {
+/// Looks at this now, or takes the saved report.
+pub(crate) async fn swept(common: &Common, report: Option<&Path>, looking: &Looking) -> Result<Swept, Failure> {
     match report {
         Some(file) => Ok(seen(&rerender::load(file)?)),
-        None => Ok(seen(&sweep::now(common, sweep).await?)),
+        None => Ok(seen(&sweep::now(common, looking).await?)),
     }
 }
 

@@ -60,7 +60,7 @@ impl Host {
         };
         let missing: Vec<String> =
             listed.iter().filter(|login| !users.contains_key(*login)).cloned().collect();
-        system::aliasing(&users, &missing, &source, &mut harvest);
+        system::aliasing(&users, &missing, !listed.is_empty(), &source, &mut harvest);
         let some_login = users.keys().next().map(String::as_str);
         system::global_scripts(&conf, plan, some_login, &source, &mut harvest).await;
         let global_acl_gaps = system::global_acl(&conf, &source, &mut harvest);

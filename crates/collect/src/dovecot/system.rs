@@ -232,6 +232,7 @@ pub(super) async fn sessions(plan: &DovecotPlan, source: &str, harvest: &mut Har
 pub(super) fn aliasing(
     users: &BTreeMap<String, Fields>,
     missing: &[String],
+    accounts_are_listed: bool,
     source: &str,
     harvest: &mut Harvest,
 ) {
@@ -242,6 +243,9 @@ pub(super) fn aliasing(
             Some(home) => homes.entry(home.trim_end_matches('/')).or_default().push(login.clone()),
             None => surface.gaps.push(format!("{login} (no home)")),
         }
+    }
+    if !accounts_are_listed {
+        surface.gaps.push("logins beside the named ones (the accounts were not listed)".to_owned());
     }
     surface.gaps.extend(missing.iter().map(|login| format!("{login} (not in the user database)")));
     for (home, logins) in homes.into_iter().filter(|(_, logins)| logins.len() > 1) {

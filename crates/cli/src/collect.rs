@@ -1,0 +1,26 @@
+//! `mailwarden collect`: the rounds without a judgement.
+
+use mailwarden_settings::load_policy;
+
+use crate::arguments::{Collect, Common};
+use crate::failure::{Failure, Outcome};
+use crate::output::complain;
+use crate::rounds::{self, Wanted};
+use crate::spool::Spool;
+
+pub(crate) async fn run(common: &Common, collect: &Collect) -> Result<Outcome, Failure> {
+    let wanted = Wanted::of(&collect.looking)?;
+    let settings = common.settings()?;
+    let (policy, _) = load_policy(&common.policy_directory(&settings))?;
+    let plan = rounds::plan(&settings, &policy, &collect.looking, &wanted)?;
+    let spool = Spool::file(&collect.output, rounds::head(&wanted, &plan), collect.resume)?;
+    let collected = rounds::make(plan, &wanted, spool).await?;
+    let gaps = collected.coverage.iter().filter(|row| !row.state.is_complete()).count();
+    complain(&format!(
+        "collected: {} mailboxes, {} observations, {gaps} gaps in {}",
+        collected.done.len().saturating_sub(1),
+        collected.observations.len(),
+        collect.output.display()
+    ));
+    Ok(if gaps > 0 { Outcome::Incomplete } else { Outcome::Clean })
+}

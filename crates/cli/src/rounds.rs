@@ -1,0 +1,291 @@
+//! From configuration and options to the rounds: what is wanted, who is asked, what is said on the way.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use indicatif::{ProgressBar, ProgressStyle};
+use mailwarden_collect::accounts::AccountsPlan;
+use mailwarden_collect::dovecot::{self, DovecotPlan};
+use mailwarden_collect::postfix::{self, PostfixPlan};
+use mailwarden_collect::{
+    Credentials, Harvest, LoginStyle, Plan, Progress, Server, TlsMode, imap, managesieve, run_into,
+};
+use mailwarden_evidence::{
+    COLLECTION_SCHEMA, Collection, Coverage, CoverageState, Head, Profile, SYSTEM, catalogue, surface,
+};
+use mailwarden_policy::Policy;
+use mailwarden_settings::{MailServer, Settings, Tls};
+use secrecy::SecretString;
+
+use crate::arguments::Looking;
+use crate::failure::Failure;
+use crate::output::{complain, shown};
+use crate::spool::Spool;
+
+/// How long the command that lists the accounts may take.
+const ACCOUNTS_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the options ask for.
+pub(crate) struct Wanted {
+    profile: Option<Profile>,
+    surfaces: BTreeSet<String>,
+    system: bool,
+}
+
+impl Wanted {
+    /// The surfaces of the options, after a look at their names.
+    pub(crate) fn of(looking: &Looking) -> Result<Self, Failure> {
+        if let Some(unknown) = looking.surface.iter().find(|id| surface(id).is_none()) {
+            let known: Vec<&str> = catalogue().1.iter().map(|surface| surface.id.as_str()).collect();
+            let (unknown, known) = (shown(unknown), known.join(", "));
+            return Err(Failure::Usage(format!("no surface is called `{unknown}`; known: {known}")));
+        }
+        let profile = looking.profile.map(Profile::from);
+        let surfaces = match profile {
+            Some(profile) => profile.surfaces().map(|surface| surface.id.clone()).collect(),
+            None => looking.surface.iter().cloned().collect(),
+        };
+        Ok(Self { profile, surfaces, system: looking.all || looking.system })
+    }
+
+    /// Whether a surface is asked for; without a profile and without names all are that can be looked at.
+    fn has(&self, id: &str) -> bool {
+        self.surfaces.is_empty() || self.surfaces.contains(id)
+    }
+
+    fn has_any<'s>(&self, ids: impl IntoIterator<Item = &'s str>) -> bool {
+        ids.into_iter().any(|id| self.has(id))
+    }
+
+    /// Whether a profile looks from there. Surfaces by name do not say from where.
+    fn remotely(&self) -> bool {
+        !matches!(self.profile, Some(Profile::Host))
+    }
+
+    fn on_host(&self) -> bool {
+        !matches!(self.profile, Some(Profile::Remote))
+    }
+
+    /// What the profile promises of one mailbox, or of the mail system.
+    fn promised(&self, mailbox: &str) -> impl Iterator<Item = &String> {
+        let is_here: fn(&str) -> bool = if mailbox == SYSTEM { is_of_system } else { is_of_mailbox };
+        let bound = self.profile.is_some() && (mailbox != SYSTEM || (self.system && self.on_host()));
+        self.surfaces.iter().filter(move |id| bound && is_here(id))
+    }
+}
+
+fn is_of_mailbox(id: &str) -> bool {
+    id == managesieve::SURFACE || imap::SURFACES.contains(&id) || dovecot::MAILBOX_SURFACES.contains(&id)
+}
+
+fn is_of_system(id: &str) -> bool {
+    dovecot::SYSTEM_SURFACES.contains(&id) || postfix::SURFACES.contains(&id)
+}
+
+/// The first line of a collection.
+pub(crate) fn head(wanted: &Wanted, plan: &Plan) -> Head {
+    let looked_at = plan.mailbox_surfaces().into_iter().chain(plan.system_surfaces());
+    let looked_at = looked_at.filter(|id| wanted.has(id)).map(str::to_owned);
+    let surfaces: BTreeSet<String> = looked_at.chain(wanted.surfaces.iter().cloned()).collect();
+    Head {
+        schema: COLLECTION_SCHEMA.to_owned(),
+        tool: concat!("mailwarden ", env!("CARGO_PKG_VERSION")).to_owned(),
+        started: Utc::now(),
+        profile: wanted.profile,
+        surfaces: surfaces.into_iter().collect(),
+    }
+}
+
+/// Who is asked about what.
+pub(crate) fn plan(
+    settings: &Settings,
+    policy: &Policy,
+    looking: &Looking,
+    wanted: &Wanted,
+) -> Result<Plan, Failure> {
+    let mut plan = Plan::new(credentials(settings)?);
+    if wanted.remotely() {
+        plan.imap = settings
+            .imap
+            .as_ref()
+            .filter(|_| wanted.has_any(imap::SURFACES))
+            .map(|imap| server(settings, imap));
+        plan.managesieve = settings
+            .managesieve
+            .as_ref()
+            .filter(|_| wanted.has(managesieve::SURFACE))
+            .map(|managesieve| server(settings, managesieve));
+    }
+    if wanted.on_host() {
+        plan.postfix = settings
+            .postfix
+            .as_ref()
+            .filter(|_| wanted.system && wanted.has_any(postfix::SURFACES))
+            .map(|postfix| PostfixPlan::new(settings.resolve(&postfix.config_directory)));
+        let of_dovecot = dovecot::MAILBOX_SURFACES.into_iter().chain(dovecot::SYSTEM_SURFACES);
+        plan.dovecot = dovecot_plan(settings).filter(|_| wanted.has_any(of_dovecot));
+    }
+    plan.accounts = accounts(settings).filter(|_| looking.all && wanted.has("account"));
+    plan.own_passwords = own_passwords(settings)?;
+    plan.mailboxes = mailboxes(policy, looking);
+    pace(&mut plan, settings, looking);
+    let nothing = plan.imap.is_none() && plan.managesieve.is_none() && plan.postfix.is_none();
+    if nothing && plan.accounts.is_none() && plan.dovecot.is_none() {
+        return Err(Failure::Usage(
+            "there is nothing to look at\n  \
+             the configuration needs [imap], [managesieve], [dovecot] or [postfix] for the surfaces asked for"
+                .to_owned(),
+        ));
+    }
+    Ok(plan)
+}
+
+fn pace(plan: &mut Plan, settings: &Settings, looking: &Looking) {
+    let sweep = &settings.sweep;
+    plan.connections = sweep.connections;
+    plan.server_connections = sweep.server_connections;
+    plan.retries = sweep.retries;
+    plan.mailbox_deadline = sweep.mailbox_deadline;
+    let rate = looking.limit_rate.unwrap_or(sweep.limit_rate);
+    plan.pace = (rate.is_finite() && rate > 0.0).then(|| Duration::from_secs_f64((1.0 / rate).min(3600.0)));
+}
+
+fn dovecot_plan(settings: &Settings) -> Option<DovecotPlan> {
+    let configured = settings.dovecot.as_ref()?;
+    let sweeper = settings.login.as_ref().map_or("", |login| &login.user);
+    let config = configured.config.as_ref().map(|path| settings.resolve(path));
+    let mut plan = DovecotPlan::new(config, sweeper);
+    plan.program_dir = configured.program_directory.as_ref().map(|path| settings.resolve(path));
+    Some(plan)
+}
+
+/// The command of the configuration, or doveadm where Dovecot is on this host.
+fn accounts(settings: &Settings) -> Option<AccountsPlan> {
+    if let Some(accounts) = &settings.accounts {
+        return Some(AccountsPlan { argv: accounts.command.clone(), timeout: ACCOUNTS_TIMEOUT });
+    }
+    let dovecot = settings.dovecot.as_ref()?;
+    let config = dovecot.config.as_ref().map(|path| settings.resolve(path));
+    let mut plan = AccountsPlan::doveadm(config.as_deref());
+    if let (Some(directory), Some(program)) = (&dovecot.program_directory, plan.argv.first_mut()) {
+        *program = settings.resolve(directory).join(&program).display().to_string();
+    }
+    Some(plan)
+}
+
+fn own_passwords(
+    settings: &Settings,
+) -> Result<Arc<std::collections::BTreeMap<String, SecretString>>, Failure> {
+    let Some(source) = &settings.mailbox_passwords else { return Ok(Arc::default()) };
+    Ok(Arc::new(source.read_table(&settings.directory)?))
+}
+
+/// Those named on the command line, or all of the policy; the accounts that the server lists come on top.
+fn mailboxes(policy: &Policy, looking: &Looking) -> Vec<String> {
+    if !looking.all {
+        return looking.mailboxes.clone();
+    }
+    policy.mailboxes().iter().map(|mailbox| mailbox.address.to_string()).collect()
+}
+
+/// The master login; none where every mailbox has its own.
+fn credentials(settings: &Settings) -> Result<Credentials, Failure> {
+    let Some(login) = &settings.login else {
+        let asks_servers = settings.imap.is_some() || settings.managesieve.is_some();
+        if asks_servers && settings.mailbox_passwords.is_none() {
+            return Err(Failure::Usage(
+                "[imap] and [managesieve] need a master user\n  \
+                 add [login] with `user` and `password = { file = \"...\" }`, or [mailbox_passwords]"
+                    .to_owned(),
+            ));
+        }
+        let nobody = SecretString::from("");
+        return Ok(Credentials {
+            master_user: String::new(),
+            master_password: nobody,
+            style: LoginStyle::Authzid,
+        });
+    };
+    Ok(Credentials {
+        master_user: login.user.clone(),
+        master_password: login.password.read(&settings.directory)?,
+        style: login.separator.map_or(LoginStyle::Authzid, LoginStyle::Separator),
+    })
+}
+
+fn server(settings: &Settings, configured: &MailServer) -> Server {
+    let tls = match configured.tls {
+        Tls::Starttls => TlsMode::StartTls,
+        Tls::Implicit => TlsMode::Implicit,
+        Tls::None => TlsMode::Plain,
+    };
+    let mut server = Server::new(configured.host.clone(), configured.port, tls);
+    server.tls_name.clone_from(&configured.tls_name);
+    server.ca_file = configured.ca_file.as_ref().map(|file| settings.resolve(file));
+    server
+}
+
+/// Makes the rounds into a spool and brings back what is in it.
+pub(crate) async fn make(plan: Plan, wanted: &Wanted, mut spool: Spool) -> Result<Collection, Failure> {
+    let done = spool.done().clone();
+    let progress = progress_bar(plan.mailboxes.len(), done.len());
+    let take = |mailbox: &str, mut harvest: Harvest| {
+        keep_promise(wanted, mailbox, &mut harvest);
+        for note in &harvest.notes {
+            progress.suspend(|| complain(&format!("note: {}", shown(note))));
+        }
+        spool.take(mailbox, harvest)
+    };
+    let made = run_into(plan, &done, take, |event| show_progress(&progress, &event)).await;
+    progress.finish_and_clear();
+    made.map_err(|error| Failure::Ours(format!("cannot write down what was collected: {error}")))?;
+    spool.finish()
+}
+
+/// Leaves what was asked for, and says of every surface that the profile promises why it was not looked at.
+fn keep_promise(wanted: &Wanted, mailbox: &str, harvest: &mut Harvest) {
+    // What Dovecot's host tells of the system is learned on the way, and was not asked for.
+    let here = mailbox != SYSTEM || wanted.system;
+    harvest.observations.retain(|observation| here && wanted.has(&observation.surface));
+    harvest.coverage.retain(|row| here && wanted.has(&row.surface));
+    let missing: Vec<String> =
+        wanted.promised(mailbox).filter(|id| harvest.coverage_of(mailbox, id).is_none()).cloned().collect();
+    harvest.coverage.extend(missing.into_iter().map(|surface| Coverage {
+        mailbox: mailbox.to_owned(),
+        surface,
+        state: CoverageState::Skipped,
+        reason: "the profile wants it, but nobody is configured to look: add [imap], [managesieve], [dovecot] \
+                 or [postfix]"
+            .to_owned(),
+        source: "mailwarden".to_owned(),
+    }));
+}
+
+/// Drawn on a terminal only; `indicatif` hides it elsewhere.
+fn progress_bar(mailboxes: usize, done: usize) -> ProgressBar {
+    let bar = ProgressBar::new(mailboxes as u64);
+    if let Ok(style) =
+        ProgressStyle::with_template("{bar:30} {pos}/{len} mailboxes, {per_sec}, {eta} left  {msg}")
+    {
+        bar.set_style(style);
+    }
+    // What an earlier run did says nothing about the speed of this one.
+    bar.set_position(done as u64);
+    bar.reset_eta();
+    bar
+}
+
+fn show_progress(bar: &ProgressBar, event: &Progress) {
+    match event {
+        Progress::Started { mailbox } => bar.set_message(shown(mailbox)),
+        Progress::Retrying { mailbox, error, pause } => {
+            bar.println(shown(&format!("{mailbox}: {error}; trying again in {pause:?}")));
+        }
+        Progress::Finished { done, total, .. } => {
+            bar.set_length(*total as u64);
+            bar.set_position(*done as u64);
+        }
+    }
+}
