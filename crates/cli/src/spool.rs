@@ -58,7 +58,7 @@ impl Spool {
                 path.display()
             )));
         }
-        let cut = || {
+        let cut = || -> io::Result<File> {
             let mut file = OpenOptions::new().write(true).open(path)?;
             file.set_len(bytes)?;
             file.seek(SeekFrom::End(0))?;
