@@ -173,7 +173,7 @@ impl Host {
                     match filled(path, mailbox, home) {
                         Some(path) => add(walk, scripts::walk_global(&path, place.runs, odd)),
                         None => {
-                            walk.odd_gaps.push(format!("{} = {path} (an unknown variable)", place.setting))
+                            walk.odd_gaps.push(format!("{} = {path} (an unknown variable)", place.setting));
                         }
                     }
                 }
