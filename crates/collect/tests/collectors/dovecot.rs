@@ -1,5 +1,6 @@
 //! The collectors against a real Dovecot.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use mailwarden_collect::accounts::{self, AccountsPlan};
@@ -123,11 +124,20 @@ fn assert_plants(harvest: &Harvest) {
         scripts,
         [(".hidden", false, hidden), ("main", true, b"keep;\r\n"), ("w\u{fc}st \"q\"", false, b"")]
     );
-    // What Alice shares with Bob stands in Bob's list of folders, but is not Bob's to answer for.
+    // What Alice shares with Bob stands in Bob's list of folders with Bob's rights; whom else it is shared with
+    // is Alice's to answer for.
     let of_bob = harvest.observations.iter().filter(|seen| seen.mailbox == BOB && seen.surface == "imap.acl");
+    let mut shared = BTreeMap::new();
     for seen in of_bob {
-        assert!(!format!("{:?}", seen.fact).contains("shared/"), "{seen:?}");
+        match &seen.fact {
+            Fact::SharedFolder { folder, rights } => {
+                shared.insert(folder.as_str(), rights.as_str());
+            }
+            other => assert!(!format!("{other:?}").contains("shared/"), "{seen:?}"),
+        }
     }
+    assert_eq!(shared.get("shared/alice@example.test"), Some(&"lrs"), "{shared:?}");
+    assert_eq!(shared.get("shared/alice@example.test/Plans"), Some(&"lr"), "{shared:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
