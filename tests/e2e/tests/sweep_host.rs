@@ -248,12 +248,17 @@ fn every_plant_is_found_and_nothing_else(seed: u64, mailboxes: usize) {
         unexplained.remove(at);
     }
     assert!(unexplained.is_empty(), "seed {seed}: nobody planted: {unexplained:#?}");
-    // Only the locked mailboxes hide something: what IMAP alone would show.
+    // Only locked mailboxes hide something, namely what IMAP alone would show; and a second login into a home
+    // that another login has: Dovecot 2.3's imap ends on an assertion when it lists somebody's shared folders for it.
     for gap in gaps(&report) {
         let is_locked = expected
             .iter()
             .any(|plant| plant.surface == "account.state" && gap["mailbox"] == plant.mailbox.as_str());
-        assert!(is_locked, "{gap:#}");
+        let is_twin = population.is_twin(gap["mailbox"].as_str().unwrap())
+            && gap["surface"].as_str().unwrap().starts_with("imap.");
+        let log = world.lab.dovecot.log();
+        let of_mailbox = log.lines().filter(|line| line.contains(gap["mailbox"].as_str().unwrap()));
+        assert!(is_locked || is_twin, "{gap:#}\n{}", of_mailbox.collect::<Vec<_>>().join("\n"));
     }
 }
 

@@ -161,6 +161,12 @@ impl Population {
         self.plants.iter().flat_map(|plant| plant.expected(lab)).collect()
     }
 
+    /// Whether a login is the second one of a mailbox.
+    #[must_use]
+    pub fn is_twin(&self, login: &str) -> bool {
+        self.plants.iter().any(|plant| plant.kind == Kind::SecondLogin && plant.twin() == login)
+    }
+
     /// Puts everything into a lab that runs with these users: harmless rules everywhere, then the plants.
     pub fn plant(&self, lab: &Lab) -> Result<()> {
         for (login, _) in &self.users {

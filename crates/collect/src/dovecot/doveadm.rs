@@ -183,18 +183,34 @@ fn split_lookups(output: &str) -> Vec<(String, Fields)> {
     found
 }
 
-/// The sessions that are open.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+/// One login on one service.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Session {
     pub(super) username: String,
     pub(super) connections: String,
     pub(super) service: String,
-    #[serde(default)]
     pub(super) ips: String,
 }
 
+/// The sessions that are open, as `doveadm -f tab who` lists them. With several sessions its JSON is none:
+/// version 2.3 closes the list after the first.
 pub(super) fn sessions(output: &str) -> Option<Vec<Session>> {
-    serde_json::from_str(output.trim()).ok()
+    let mut lines = output.lines();
+    let columns: Vec<&str> = lines.next()?.split('\t').collect();
+    let at = |name: &str| columns.iter().position(|column| *column == name);
+    let (username, connections) = (at("username")?, at("connections").or(at("#"))?);
+    let (service, ips) = (at("service").or(at("proto"))?, at("ips").or(at("(ips)"))?);
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let cell = |at: usize| cells.get(at).map(|cell| (*cell).to_owned());
+        Some(Session {
+            username: cell(username)?,
+            connections: cell(connections)?,
+            service: cell(service)?,
+            ips: cell(ips).unwrap_or_default(),
+        })
+    };
+    lines.filter(|line| !line.is_empty()).map(row).collect()
 }
 
 /// A harvest with the same failure on several surfaces.
@@ -230,9 +246,13 @@ mod tests {
 
     #[test]
     fn sessions_are_read() {
-        let output = r#"[{"username":"a@e.test","connections":"2","service":"imap","pids":"(1 2)","ips":"(127.0.0.1)"}]"#;
-        assert_eq!(sessions(output).unwrap()[0].connections, "2");
-        assert_eq!(sessions("[]").unwrap(), []);
+        let output = "username\tconnections\tservice\tpids\tips\n\
+                      a@e.test\t2\timap\t(1 2)\t(127.0.0.1)\nb@e.test\t1\tsieve\t(3)\t(::1 192.0.2.1)\n";
+        let found = sessions(output).unwrap();
+        assert_eq!((found[0].connections.as_str(), found[1].ips.as_str()), ("2", "(::1 192.0.2.1)"));
+        assert_eq!(sessions("username\tconnections\tservice\tpids\tips\n"), Some(vec![]));
+        assert_eq!(sessions("username\tconnections\tservice\tpids\tips\na@e.test"), None, "a row cut off");
         assert_eq!(sessions("doveadm: Error"), None);
+        assert_eq!(sessions(""), None);
     }
 }

@@ -210,12 +210,12 @@ fn is_unusable(password: &str) -> bool {
 /// Who is connected now. It is asked before the rounds begin, so that they do not count themselves.
 pub(super) async fn sessions(plan: &DovecotPlan, source: &str, harvest: &mut Harvest) {
     let surface = Surface::new("dovecot.sessions", source);
-    let output = match plan.ask("doveadm", ["-f", "json", "who"]).await {
+    let output = match plan.ask("doveadm", ["-f", "tab", "who"]).await {
         Ok(output) => output,
         Err(error) => return harvest.cover(&surface.place, error.coverage_state(), error.to_string()),
     };
     let Some(sessions) = doveadm::sessions(&output) else {
-        return harvest.cover(&surface.place, CoverageState::Error, "`doveadm -f json who` gave no JSON");
+        return harvest.cover(&surface.place, CoverageState::Error, "`doveadm -f tab who` gave no table");
     };
     for session in sessions.into_iter().take(MAX_SESSIONS) {
         let addresses = session.ips.trim_matches(['(', ')']).split_whitespace().map(str::to_owned).collect();
