@@ -5,7 +5,7 @@ use std::path::Path;
 
 use chrono::Utc;
 use mailwarden_evidence::Collection;
-use mailwarden_judge::{Report, Run, Severity, Status, judge};
+use mailwarden_judge::{Finding, Report, Run, Severity, Status, judge};
 use mailwarden_policy::Policy;
 use mailwarden_report::{Format, TextStyle, summary_line};
 use mailwarden_settings::{Settings, load_policy};

@@ -21,7 +21,9 @@ pub use gate::Gate;
 pub use installation::{EXAMPLE_POLICY, Installation};
 pub use letters::letter;
 pub use load::{Load, Sent, Told};
-pub use programs::{Output, mailwarden, mailwarden_milter, mailwarden_program, mailwarden_reading, milter_program};
+pub use programs::{
+    Output, mailwarden, mailwarden_milter, mailwarden_program, mailwarden_reading, milter_program,
+};
 pub use refusal::{reference_of, without_reference};
 pub use scrape::Scrape;
 pub use sweeping::SweepConfig;

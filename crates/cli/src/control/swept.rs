@@ -10,7 +10,11 @@ use crate::failure::Failure;
 use crate::{rerender, sweep};
 
 /// Looks at this now, or takes the saved report.
-pub(crate) async fn swept(common: &Common, report: Option<&Path>, looking: &Looking) -> Result<Swept, Failure> {
+pub(crate) async fn swept(
+    common: &Common,
+    report: Option<&Path>,
+    looking: &Looking,
+) -> Result<Swept, Failure> {
     match report {
         Some(file) => Ok(seen(&rerender::load(file)?)),
         None => Ok(seen(&sweep::now(common, looking).await?)),
