@@ -40,7 +40,7 @@ pub(crate) struct Common {
     /// Policy directory or file, before the one in the configuration
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) policy: Option<PathBuf>,
-    /// Ledger, before the one in the configuration, e.g. sqlite:/var/lib/mailwarden/ledger.db
+    /// Ledger, before the one in the configuration: sqlite:/PATH or postgres://USER@HOST/DATABASE
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) ledger: Option<String>,
 }
@@ -516,11 +516,60 @@ impl From<SeverityChoice> for Severity {
 #[derive(Debug, Subcommand)]
 pub(crate) enum LedgerCommand {
     /// Print events, and refusals summed by rule and policy object
-    #[command(after_help = "Example:\n  mailwarden ledger show --kind policy --limit 20")]
+    #[command(after_help = "Examples:\n  mailwarden ledger show --kind policy --limit 20\n  \
+        mailwarden ledger show --case OFF-2026-014 --format json")]
     Show(LedgerShow),
-    /// Check that nothing was altered, removed or forked
-    #[command(after_help = "Example:\n  mailwarden ledger verify")]
+    /// Check that nothing was altered, removed, cut off or forked
+    #[command(after_help = LEDGER_VERIFY_EXAMPLES)]
     Verify(LedgerVerify),
+    /// Sign the present state and print the signed note
+    #[command(
+        after_help = "Example:\n  mailwarden ledger checkpoint > /media/stick/ledger-$(date +%F).note\n\n\
+        Refused when the ledger does not go on from the last checkpoint."
+    )]
+    Checkpoint(LedgerSign),
+    /// Sign the present state and take the note off the machine: file, system log, command
+    #[command(after_help = "Examples:\n  mailwarden ledger anchor\n  \
+        mailwarden ledger anchor --file /mnt/other-machine/ledger-anchors")]
+    Anchor(LedgerAnchoring),
+    /// Write one case with its proofs, to be checked by `mailwarden-verify` without the ledger
+    #[command(
+        after_help = "Examples:\n  mailwarden ledger export OFF-2026-014 --output OFF-2026-014.json\n  \
+        mailwarden-verify OFF-2026-014.json --key ledger.pub"
+    )]
+    Export(LedgerExport),
+    /// Erase what entries tell about persons; the proof stays, and so does who erased it
+    #[command(after_help = "Examples:\n  mailwarden ledger erase 4711 4715 --reason GDPR-17\n  \
+        mailwarden ledger erase --expired")]
+    Erase(LedgerErase),
+    /// Print the public key that checkpoints are checked with
+    #[command(after_help = "Example:\n  mailwarden ledger key > ledger.pub")]
+    Key,
+}
+
+const LEDGER_VERIFY_EXAMPLES: &str = "Examples:
+  mailwarden ledger verify
+  mailwarden ledger verify --key ledger.pub --anchor /media/stick/ledger.note --anchor /var/log/auth.log
+
+Without an anchor from outside, whoever can write the database could have rewritten all of it.
+Exit codes: 0 intact; 1 something is altered, missing, cut off or forked; 2 wrong usage or configuration;
+4 the database could not be read.";
+
+/// How an answer is printed.
+#[derive(Debug, Args)]
+pub(crate) struct LedgerOutput {
+    /// Output
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = TextOrJson::Text)]
+    format: TextOrJson,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+impl LedgerOutput {
+    pub(crate) fn is_json(&self) -> bool {
+        self.json || self.format == TextOrJson::Json
+    }
 }
 
 #[derive(Debug, Args)]
@@ -528,19 +577,68 @@ pub(crate) struct LedgerShow {
     /// Only events whose kind begins so, e.g. policy or gate.refusals
     #[arg(long, value_name = "PREFIX")]
     pub(crate) kind: Option<String>,
+    /// Only events of this case
+    #[arg(long, value_name = "ID")]
+    pub(crate) case: Option<String>,
+    /// Only events about this, e.g. a mailbox
+    #[arg(long, value_name = "SUBJECT")]
+    pub(crate) subject: Option<String>,
     /// No more than the newest N events
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(crate) limit: u64,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) output: LedgerOutput,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct LedgerVerify {
-    /// Print JSON
+    /// Public keys of the ledger, one a line [default: that of the configured key, where it can be read]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// A file with checkpoints that were kept elsewhere: notes, or a system log; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) anchor: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: LedgerOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerSign {
+    #[command(flatten)]
+    pub(crate) output: LedgerOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerAnchoring {
+    /// Also append the note to this file; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: LedgerOutput,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerExport {
+    /// The case
+    pub(crate) case: String,
+    /// Where to write the bundle [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LedgerErase {
+    /// Entries whose details are erased
+    #[arg(value_name = "ENTRY", required_unless_present = "expired", conflicts_with = "expired")]
+    pub(crate) entries: Vec<u64>,
+    /// Why: a ticket
+    #[arg(long, value_name = "TICKET", required_unless_present = "expired")]
+    pub(crate) reason: Option<String>,
+    /// Every detail that [ledger.keep_details] keeps no longer
     #[arg(long)]
-    pub(crate) json: bool,
+    pub(crate) expired: bool,
+    #[command(flatten)]
+    pub(crate) output: LedgerOutput,
 }
 
 #[derive(Debug, Subcommand)]

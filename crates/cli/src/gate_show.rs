@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mailwarden_ledger::{Journal, JournalEntry, Reference};
+use mailwarden_ledger::{Journal, JournalEntry, Reference, shown_url};
 
 use crate::arguments::{Common, GateShow};
 use crate::failure::{Failure, Outcome};
@@ -14,11 +14,12 @@ pub(crate) async fn run(common: &Common, show: &GateShow) -> Result<Outcome, Fai
     })?;
     let settings = common.settings()?;
     let url = settings.journal_url();
-    let failed = |error| Failure::Ledger(format!("cannot look into the gate journal {url}"), error);
+    let name = shown_url(&url);
+    let failed = |error| Failure::Ledger(format!("cannot look into the gate journal {name}"), error);
     let journal = Journal::open_existing(&url).await.map_err(failed)?;
     let Some(entry) = journal.find(reference).await.map_err(failed)? else {
         output::complain(&format!(
-            "no decision {reference} in {url}\n  \
+            "no decision {reference} in {name}\n  \
              it may be older than the journal keeps, or come from another machine"
         ));
         return Ok(Outcome::Findings);

@@ -6,7 +6,7 @@ use mailwarden_casework::Entry;
 use mailwarden_casework::access::{self, Grant};
 use mailwarden_casework::observed::{Became, Comparison, Difference};
 use mailwarden_judge::{AccessRecord, Finding, Report, Status, against_access, compare};
-use mailwarden_ledger::{Event, EventFilter, EventKind, Ledger, LedgerError, MAX_EVENTS_PER_CALL};
+use mailwarden_ledger::{Event, EventFilter, EventKind, Ledger, LedgerError, MAX_EVENTS_PER_CALL, shown_url};
 use mailwarden_settings::Settings;
 use serde_json::json;
 
@@ -16,8 +16,8 @@ use crate::output::complain;
 /// Sets a report against the access on record and against the report before it, and puts on record what the
 /// sweep saw. A sweep is worth reading where the ledger is away: grants are then findings, recorded or not.
 pub(crate) async fn remember(settings: &Settings, report: Report, previous: Option<&Report>) -> Report {
-    let url = &settings.ledger.url;
-    let ledger = match Ledger::open(url).await {
+    let url = shown_url(&settings.ledger.url);
+    let ledger = match Ledger::open(&settings.ledger.url).await {
         Ok(ledger) => ledger,
         Err(error) => {
             complain(&format!(

@@ -239,8 +239,8 @@ async fn record(
     state: VendorState,
     planned: &Change,
 ) -> Result<(), Failure> {
-    let url = &settings.ledger.url;
-    let failed = |error| Failure::Ledger(format!("the change is not made: the ledger {url}"), error);
+    let (url, name) = (&settings.ledger.url, mailwarden_ledger::shown_url(&settings.ledger.url));
+    let failed = |error| Failure::Ledger(format!("the change is not made: the ledger {name}"), error);
     let kind = match state {
         VendorState::Active => EventKind::VendorActivated,
         VendorState::Paused => EventKind::VendorPaused,

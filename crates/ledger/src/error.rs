@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use mailwarden_proof::EventError;
+
 /// Who has to act on an error; the command line turns it into an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -63,6 +65,19 @@ pub enum LedgerError {
         /// What the database answered.
         source: Arc<sqlx::Error>,
     },
+    /// The connection broke while the database was told to keep it.
+    #[error(
+        "while {doing} {database}: the connection broke at the commit, and nobody knows whether it was \
+         recorded ({source}); look at `mailwarden ledger show` before doing it again"
+    )]
+    Unknown {
+        /// What was being done.
+        doing: &'static str,
+        /// To which database.
+        database: String,
+        /// What broke.
+        source: Arc<sqlx::Error>,
+    },
     /// The database contradicts itself: it was altered from outside, or we have a bug.
     #[error(
         "{database} contradicts itself: {found}; stop writing to it, keep a copy, run `mailwarden ledger \
@@ -82,6 +97,9 @@ pub enum LedgerError {
         "entry {0} has no detail that could be erased: it does not exist, holds none, or was erased before"
     )]
     NothingToErase(u64),
+    /// No entry belongs to the case.
+    #[error("no entry belongs to the case {0:?}; `mailwarden ledger show` prints the case of each entry")]
+    NoSuchCase(String),
     /// A question the tree cannot answer, such as a proof for an entry that does not exist.
     #[error("no such proof: {0}")]
     NoSuchProof(#[from] crate::proof::ProofError),
@@ -99,43 +117,12 @@ impl LedgerError {
             | Self::Misplaced { .. }
             | Self::Note(_)
             | Self::NoSuchProof(_)
+            | Self::NoSuchCase(_)
             | Self::NothingToErase(_) => Fault::Configuration,
-            Self::File { .. } | Self::Database { .. } | Self::Closed => Fault::Unreachable,
+            Self::File { .. } | Self::Database { .. } | Self::Unknown { .. } | Self::Closed => {
+                Fault::Unreachable
+            }
             Self::Event(_) | Self::Corrupted { .. } => Fault::Ours,
         }
     }
-}
-
-/// Why an event cannot be an entry.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum EventError {
-    /// The kind is not a dotted name.
-    #[error("the kind {0:?} is not a dotted name such as `gate.held` (a-z, 0-9, `-`, at most 64 bytes)")]
-    Kind(String),
-    /// A field that must be filled is empty.
-    #[error("`{0}` is empty: every event says who did what to which object")]
-    Empty(&'static str),
-    /// A text field is too long.
-    #[error("`{field}` has {bytes} bytes, at most {limit} are allowed")]
-    TooLong {
-        /// Which field.
-        field: &'static str,
-        /// How long it is.
-        bytes: usize,
-        /// How long it may be.
-        limit: usize,
-    },
-    /// A number that would be written differently by different JSON libraries.
-    #[error("the number {0} is not an integer within ±(2^53-1); write it as a string")]
-    Number(String),
-    /// Values are nested too deeply.
-    #[error("the payload is nested more than {0} levels deep")]
-    TooDeep(usize),
-    /// The instant lies outside the years 1970 to 9999.
-    #[error("the instant {0} lies outside the years 1970 to 9999")]
-    Instant(String),
-    /// More events in one call than fit into one transaction.
-    #[error("{0} events in one call, at most {1} are allowed")]
-    TooMany(usize, usize),
 }

@@ -1,229 +1,26 @@
-//! What an entry says, and the bytes that stand for it in the tree.
-//!
-//! The leaf of an entry is canonical JSON ([`crate::canonical`]) with these members:
-//!
-//! | member | meaning |
-//! |---|---|
-//! | `actor` | who |
-//! | `at` | when, UTC, `YYYY-MM-DDThh:mm:ss.ffffffZ` |
-//! | `commitment` | `hex(SHA-256(salt ‖ detail))`, for kinds that hold personal data |
-//! | `detail` | the detail itself, for kinds that do not |
-//! | `index` | which entry this is, so that entries cannot change places |
-//! | `kind` | what |
-//! | `reason` | why: ticket or approval; left out when there is none |
-//! | `schema` | `mailwarden.event/1` |
-//!
-//! The *detail* is canonical JSON with `subject`, `payload` and, where there is one, `prior_state`. Of a
-//! committed detail the salt (32 random bytes) and the text are kept outside the tree; erasing both leaves a
-//! leaf, a proof and a checkpoint that still verify and that tell nothing about whom they concern, because
-//! nobody can guess the salt.
-
-use std::fmt;
-use std::str::FromStr;
+//! What is to be recorded, and how it becomes a leaf (see [`mailwarden_proof::entry`]).
 
 use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+pub use mailwarden_proof::entry::{
+    Detail, EVENT_SCHEMA, EventKind, Leaf, MAX_KIND_BYTES, OtherKind, StoredEvent, commitment, is_dotted_name,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use crate::canonical::{canonical_json, write_string};
 use crate::error::EventError;
-use crate::merkle::Hash;
 use crate::random::random_32;
 
-/// The longest kind, in bytes.
-pub const MAX_KIND_BYTES: usize = 64;
 /// The longest actor, in bytes.
 pub const MAX_ACTOR_BYTES: usize = 512;
 /// The longest reason, in bytes.
 pub const MAX_REASON_BYTES: usize = 2048;
 /// The longest subject, in bytes.
 pub const MAX_SUBJECT_BYTES: usize = 1024;
+/// The longest case id, in bytes.
+pub const MAX_CASE_BYTES: usize = 64;
 /// The longest detail, in bytes of canonical JSON; a prior state may hold a whole Sieve script.
 pub const MAX_DETAIL_BYTES: usize = 8 << 20;
-/// The version of the leaf format.
-pub const EVENT_SCHEMA: &str = "mailwarden.event/1";
-
-macro_rules! event_kinds {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $privacy:ident;)*) => {
-        /// What happened: a stable dotted name. The set is open; names that are not listed here are
-        /// [`EventKind::Other`] and are treated as holding personal data.
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[non_exhaustive]
-        pub enum EventKind {
-            $($(#[$doc])* $variant,)*
-            /// A kind this version does not know by name.
-            Other(OtherKind),
-        }
-
-        impl EventKind {
-            /// Every kind this version knows by name.
-            pub const KNOWN: &'static [EventKind] = &[$(EventKind::$variant,)*];
-
-            /// The stable dotted name.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                match self {
-                    $(Self::$variant => $name,)*
-                    Self::Other(OtherKind(name)) => name,
-                }
-            }
-
-            /// Whether the detail may concern a person and is therefore committed to, not written into the
-            /// leaf.
-            #[must_use]
-            pub fn is_personal(&self) -> bool {
-                match self {
-                    $(Self::$variant => event_kinds!(@$privacy),)*
-                    Self::Other(_) => true,
-                }
-            }
-
-            fn known(name: &str) -> Option<Self> {
-                match name {
-                    $($name => Some(Self::$variant),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-    (@personal) => { true };
-    (@clear) => { false };
-}
-
-event_kinds! {
-    /// A policy was put into force.
-    PolicyLoaded = "policy.loaded", clear;
-    /// A policy was refused; the one before stays in force.
-    PolicyRejected = "policy.rejected", clear;
-    /// A sweep began.
-    SweepStarted = "sweep.started", clear;
-    /// A sweep ended.
-    SweepFinished = "sweep.finished", clear;
-    /// The gate began to serve.
-    GateStarted = "gate.started", clear;
-    /// The gate stopped serving.
-    GateStopped = "gate.stopped", clear;
-    /// The refusals of one hour, summed per rule and policy object.
-    GateRefusals = "gate.refusals", personal;
-    /// A message was held.
-    GateHeld = "gate.held", personal;
-    /// Mail of a leaver was led elsewhere or refused.
-    GateContained = "gate.contained", personal;
-    /// A vendor address heard from an organisation it never dealt with.
-    GateUnexpectedSender = "gate.unexpected-sender", personal;
-    /// A scope began to receive a flood of new local parts.
-    GateFloodBegan = "gate.flood-began", personal;
-    /// That flood ended.
-    GateFloodEnded = "gate.flood-ended", personal;
-    /// A message that one of our own mailboxes redirected to the outside passed the gate.
-    GateLiveRedirect = "gate.live-redirect", personal;
-    /// A finding was seen for the first time.
-    FindingOpened = "finding.opened", personal;
-    /// A known finding has another content.
-    FindingChanged = "finding.changed", personal;
-    /// A finding is no longer there.
-    FindingResolved = "finding.resolved", personal;
-    /// A finding is covered by an exception.
-    FindingAccepted = "finding.accepted", personal;
-    /// A change that nobody recorded was seen by a sweep.
-    ChangeObserved = "change.observed", personal;
-    /// A change is about to be made; the prior state is in this entry.
-    ChangePlanned = "change.planned", personal;
-    /// The change was made and read back.
-    ChangeApplied = "change.applied", personal;
-    /// The change was tried and did not take effect.
-    ChangeFailed = "change.failed", personal;
-    /// The prior state was put back.
-    ChangeReverted = "change.reverted", personal;
-    /// A time-bound access was granted.
-    AccessGranted = "access.granted", personal;
-    /// An access was revoked.
-    AccessRevoked = "access.revoked", personal;
-    /// An access reached its expiry.
-    AccessExpired = "access.expired", personal;
-    /// A vendor was set active.
-    VendorActivated = "vendor.activated", personal;
-    /// A vendor was paused.
-    VendorPaused = "vendor.paused", personal;
-    /// A vendor was burned.
-    VendorBurned = "vendor.burned", personal;
-    /// A password reset was requested.
-    ResetRequested = "reset.requested", personal;
-    /// The identity of the requester was verified.
-    ResetVerified = "reset.verified", personal;
-    /// The reset was approved.
-    ResetApproved = "reset.approved", personal;
-    /// The reset was executed.
-    ResetExecuted = "reset.executed", personal;
-    /// The owner confirmed the reset.
-    ResetConfirmed = "reset.confirmed", personal;
-    /// The reset was closed.
-    ResetClosed = "reset.closed", personal;
-    /// An offboarding was opened.
-    OffboardOpened = "offboard.opened", personal;
-    /// The gate contains the leaver from now on.
-    OffboardContained = "offboard.contained", personal;
-    /// An item of the checklist was passed by evidence.
-    OffboardPassed = "offboard.passed", personal;
-    /// An item was attested by a named person.
-    OffboardAttested = "offboard.attested", personal;
-    /// An item was waived.
-    OffboardWaived = "offboard.waived", personal;
-    /// The offboarding was approved.
-    OffboardApproved = "offboard.approved", personal;
-    /// The offboarding was closed.
-    OffboardClosed = "offboard.closed", personal;
-    /// The detail of an earlier entry was erased.
-    LedgerErased = "ledger.erased", clear;
-    /// A checkpoint was taken off the machine.
-    LedgerAnchored = "ledger.anchored", clear;
-}
-
-/// The name of a kind this version does not know; only [`EventKind::from_str`] makes one, so it is always
-/// valid.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OtherKind(Box<str>);
-
-impl FromStr for EventKind {
-    type Err = EventError;
-
-    fn from_str(name: &str) -> Result<Self, EventError> {
-        match Self::known(name) {
-            Some(kind) => Ok(kind),
-            None if is_dotted_name(name) => Ok(Self::Other(OtherKind(name.into()))),
-            None => Err(EventError::Kind(name.chars().take(MAX_KIND_BYTES).collect())),
-        }
-    }
-}
-
-/// Two or more words joined by dots; a word begins with a letter and goes on with letters, digits and
-/// hyphens.
-fn is_dotted_name(name: &str) -> bool {
-    let is_word = |word: &str| {
-        word.starts_with(|c: char| c.is_ascii_lowercase())
-            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    name.len() <= MAX_KIND_BYTES && name.contains('.') && name.split('.').all(is_word)
-}
-
-impl fmt::Display for EventKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl Serialize for EventKind {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for EventKind {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
 
 /// Something to be recorded: what, when, who, why, about what, and what was there before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,6 +34,9 @@ pub struct Event {
     /// Why: the ticket or the approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Which case it belongs to: an id such as `OFF-2026-014`, never a name, for it cannot be erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<String>,
     /// About what: a mailbox, scope, vendor, rule, policy.
     pub subject: String,
     /// What was there before.
@@ -260,6 +60,7 @@ impl Event {
             at,
             actor: actor.into(),
             reason: None,
+            case: None,
             subject: subject.into(),
             prior_state: None,
             payload: Value::Null,
@@ -270,6 +71,12 @@ impl Event {
     #[must_use]
     pub fn because(self, reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), ..self }
+    }
+
+    /// The same event as part of a case.
+    #[must_use]
+    pub fn in_case(self, case: impl Into<String>) -> Self {
+        Self { case: Some(case.into()), ..self }
     }
 
     /// The same event with the state before it.
@@ -285,48 +92,11 @@ impl Event {
     }
 }
 
-/// The part of an event that may concern a person and can be erased.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Detail {
-    /// About what.
-    pub subject: String,
-    /// What was there before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prior_state: Option<Value>,
-    /// The rest.
-    #[serde(default)]
-    pub payload: Value,
-}
-
-/// An entry as it was read back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StoredEvent {
-    /// Which entry, counted from 0.
-    pub index: u64,
-    /// What happened.
-    pub kind: EventKind,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// Who did it.
-    pub actor: String,
-    /// Why.
-    pub reason: Option<String>,
-    /// About what, with the state before; `None` once it was erased.
-    pub detail: Option<Detail>,
-    /// The RFC 6962 hash of the leaf.
-    pub leaf_hash: Hash,
-}
-
 /// The detail of an entry, kept outside the tree until it is erased.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CommittedDetail {
     pub(crate) salt: [u8; 32],
     pub(crate) text: String,
-}
-
-/// `SHA-256(salt ‖ detail)`.
-pub(crate) fn commitment(salt: &[u8], detail: &str) -> Hash {
-    Hash(Sha256::new().chain_update(salt).chain_update(detail).finalize().into())
 }
 
 /// A checked event: everything but the index is written already, so that the transaction only numbers it.
@@ -335,7 +105,9 @@ pub(crate) struct Draft {
     pub(crate) kind: EventKind,
     pub(crate) at_us: i64,
     pub(crate) subject: String,
+    pub(crate) case: Option<String>,
     pub(crate) committed: Option<CommittedDetail>,
+    before_case: String,
     before_index: String,
     after_index: String,
 }
@@ -351,32 +123,41 @@ impl Draft {
         let at = checked_instant(event.at)?;
         let detail = detail_text(event)?;
         let personal = event.kind.is_personal();
-        let mut before_index = String::from("{\"actor\":");
-        write_string(&mut before_index, &event.actor);
-        before_index.push_str(&format!(",\"at\":\"{}\"", instant_text(at)));
-        before_index.push_str(&match personal {
+        let mut before_case = String::from("{\"actor\":");
+        write_string(&mut before_case, &event.actor);
+        before_case.push_str(&format!(",\"at\":\"{}\"", instant_text(at)));
+        let mut before_index = match personal {
             true => format!(",\"commitment\":\"{}\"", commitment(&salt, &detail).to_hex()),
             false => format!(",\"detail\":{detail}"),
-        });
+        };
         before_index.push_str(",\"index\":");
         Ok(Self {
             kind: event.kind.clone(),
             at_us: at.timestamp_micros(),
             subject: event.subject.clone(),
+            case: event.case.clone(),
             committed: personal.then_some(CommittedDetail { salt, text: detail }),
+            before_case,
             before_index,
             after_index: after_index(event),
         })
     }
 
-    /// The leaf of this event as entry `index`.
-    pub(crate) fn leaf(&self, index: u64) -> String {
-        format!("{}{index}{}", self.before_index, self.after_index)
+    /// The leaf of this event as entry `index`; `previous` is the entry of the same case before it.
+    pub(crate) fn leaf(&self, index: u64, previous: Option<u64>) -> String {
+        let case = match (&self.case, previous) {
+            (Some(case), Some(previous)) => format!(",\"case\":\"{case}\",\"case_previous\":{previous}"),
+            (Some(case), None) => format!(",\"case\":\"{case}\""),
+            (None, _) => String::new(),
+        };
+        format!("{}{case}{}{index}{}", self.before_case, self.before_index, self.after_index)
     }
 
     /// About how many bytes the entry takes.
     pub(crate) fn weight(&self) -> usize {
-        self.before_index.len() + self.committed.as_ref().map_or(0, |detail| detail.text.len())
+        self.before_case.len()
+            + self.before_index.len()
+            + self.committed.as_ref().map_or(0, |detail| detail.text.len())
     }
 }
 
@@ -393,7 +174,25 @@ fn after_index(event: &Event) -> String {
 fn check_texts(event: &Event) -> Result<(), EventError> {
     check_text("actor", &event.actor, MAX_ACTOR_BYTES)?;
     check_text("subject", &event.subject, MAX_SUBJECT_BYTES)?;
-    event.reason.as_deref().map_or(Ok(()), |reason| check_text("reason", reason, MAX_REASON_BYTES))
+    event.reason.as_deref().map_or(Ok(()), |reason| check_text("reason", reason, MAX_REASON_BYTES))?;
+    event.case.as_deref().map_or(Ok(()), check_case)
+}
+
+fn check_case(case: &str) -> Result<(), EventError> {
+    let refused = || EventError::Case(case.chars().take(MAX_CASE_BYTES).collect());
+    is_case_id(case).then_some(()).ok_or_else(refused)
+}
+
+/// Whether a text may be the id of a case: it stands in leaves, file names and command lines alike.
+#[must_use]
+pub fn is_case_id(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    (1..=MAX_CASE_BYTES).contains(&text.len()) && text.bytes().all(plain)
+}
+
+/// A text as it stands in the columns that queries use: PostgreSQL's texts cannot hold the character NUL.
+pub(crate) fn searchable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 fn check_text(field: &'static str, text: &str, limit: usize) -> Result<(), EventError> {
@@ -431,42 +230,12 @@ fn detail_text(event: &Event) -> Result<String, EventError> {
     Ok(text)
 }
 
-/// A leaf as it is read back from its bytes.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Leaf {
-    pub(crate) actor: String,
-    pub(crate) at: DateTime<Utc>,
-    pub(crate) commitment: Option<String>,
-    pub(crate) detail: Option<Detail>,
-    pub(crate) index: u64,
-    pub(crate) kind: EventKind,
-    pub(crate) reason: Option<String>,
-}
-
-impl Leaf {
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| error.to_string())
-    }
-
-    /// The entry that this leaf and its detail make.
-    pub(crate) fn into_stored(self, committed: Option<&str>, leaf_hash: Hash) -> Result<StoredEvent, String> {
-        let kept = committed.map(serde_json::from_str).transpose().map_err(|error| error.to_string())?;
-        Ok(StoredEvent {
-            index: self.index,
-            kind: self.kind,
-            at: self.at,
-            actor: self.actor,
-            reason: self.reason,
-            detail: self.detail.or(kept),
-            leaf_hash,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use crate::merkle::Hash;
     use proptest::prelude::*;
     use serde_json::json;
+    use sha2::{Digest, Sha256};
 
     use super::*;
 
@@ -484,7 +253,7 @@ mod tests {
             event(EventKind::PolicyLoaded).because("CHG-7").with(json!({"sha256": "ab", "files": 3}));
         let draft = Draft::new(&loaded).unwrap();
         assert_eq!(
-            draft.leaf(12),
+            draft.leaf(12, None),
             r#"{"actor":"alice","at":"2026-03-01T09:30:00.123456Z","detail":{"#.to_owned()
                 + r#""payload":{"files":3,"sha256":"ab"},"subject":"billing@acme.example"},"#
                 + r#""index":12,"kind":"policy.loaded","reason":"CHG-7","schema":"mailwarden.event/1"}"#
@@ -496,7 +265,7 @@ mod tests {
     fn a_personal_leaf_holds_a_commitment_and_nothing_of_the_detail() {
         let held = event(EventKind::GateHeld).replacing(json!("old")).with(json!({"queue_id": "4Q"}));
         let draft = Draft::with_salt(&held, [7; 32]).unwrap();
-        let leaf = draft.leaf(0);
+        let leaf = draft.leaf(0, None);
         assert!(!leaf.contains("billing") && !leaf.contains("4Q") && !leaf.contains("old"), "{leaf}");
         let detail = draft.committed.clone().unwrap().text;
         assert_eq!(
@@ -510,7 +279,7 @@ mod tests {
     #[test]
     fn equal_details_do_not_make_equal_commitments() {
         let held = event(EventKind::GateHeld);
-        assert_ne!(Draft::new(&held).unwrap().leaf(0), Draft::new(&held).unwrap().leaf(0));
+        assert_ne!(Draft::new(&held).unwrap().leaf(0, None), Draft::new(&held).unwrap().leaf(0, None));
     }
 
     #[test]
@@ -557,13 +326,14 @@ mod tests {
         fn the_leaf_is_canonical_and_reads_back(
             personal in any::<bool>(), actor in "\\PC{1,20}x", subject in "\\PC{1,20}x",
             reason in prop::option::of("\\PC{1,20}x"), micros in 0_i64..4_000_000_000_000_000,
+            case in prop::option::of("[A-Z]{1,3}-[0-9]{1,4}"), previous in prop::option::of(0_u64..(1 << 53)),
             index in 0_u64..(1 << 53), text in any::<String>()
         ) {
             let kind = if personal { EventKind::GateHeld } else { EventKind::PolicyLoaded };
             let at = DateTime::from_timestamp_micros(micros).unwrap();
-            let event = Event { reason, ..Event::new(kind, at, actor, subject).with(json!([text])) };
+            let event = Event { reason, case, ..Event::new(kind, at, actor, subject).with(json!([text])) };
             let draft = Draft::new(&event).unwrap();
-            let leaf = draft.leaf(index);
+            let leaf = draft.leaf(index, previous);
             let value: Value = serde_json::from_str(&leaf).unwrap();
             prop_assert_eq!(&canonical_json(&value).unwrap(), &leaf);
 
@@ -573,7 +343,7 @@ mod tests {
             prop_assert_eq!(stored.index, index);
             prop_assert_eq!(
                 Event {
-                    kind: stored.kind, at: stored.at, actor: stored.actor, reason: stored.reason,
+                    kind: stored.kind, at: stored.at, actor: stored.actor, reason: stored.reason, case: stored.case,
                     subject: detail.subject, prior_state: detail.prior_state, payload: detail.payload,
                 },
                 event

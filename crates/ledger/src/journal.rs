@@ -11,13 +11,13 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
-use sqlx::sqlite::{SqliteRow, SqliteSynchronous};
-use sqlx::{Row, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::database::{Database, Purpose};
 use crate::error::LedgerError;
+use crate::event::searchable;
+use crate::open::{self, JOURNAL};
 use crate::reference::Reference;
+use crate::store::{Access, Argument, Row, Store, Transaction, read_all};
 
 /// How many decisions may wait to be written.
 const QUEUE_ENTRIES: usize = 8_192;
@@ -31,14 +31,6 @@ const MAX_RECENT: u64 = 10_000;
 pub const MAX_FIELD_BYTES: usize = 1_024;
 /// The longest detail; a longer one is replaced by a note of its length.
 pub const MAX_DETAIL_BYTES: usize = 8 * 1_024;
-
-const JOURNAL: Purpose = Purpose {
-    name: "gate journal",
-    application_id: 0x4d57_474a,
-    migrations: &[include_str!("journal.sql")],
-    // A crash of the machine may cost the last moments, but not the consistency of the file.
-    synchronous: SqliteSynchronous::Normal,
-};
 
 /// One decision of the gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -91,7 +83,7 @@ impl JournalBounds {
 /// An open journal. Clones are cheap and share one writer.
 #[derive(Debug, Clone)]
 pub struct Journal {
-    database: Database,
+    store: Arc<dyn Store>,
     queue: mpsc::Sender<Command>,
     dropped: Arc<AtomicU64>,
 }
@@ -109,7 +101,7 @@ impl Journal {
     /// # Errors
     /// The URL is wrong, the file cannot be opened, or is something else.
     pub async fn open(url: &str, bounds: JournalBounds) -> Result<Self, LedgerError> {
-        Ok(Self::start(Database::open(url, &JOURNAL, true).await?, bounds))
+        Ok(Self::start(open::open(url, &JOURNAL, true).await?, bounds))
     }
 
     /// Opens a journal that must exist, to look something up.
@@ -117,16 +109,16 @@ impl Journal {
     /// # Errors
     /// As [`Self::open`], or there is none.
     pub async fn open_existing(url: &str) -> Result<Self, LedgerError> {
-        Ok(Self::start(Database::open(url, &JOURNAL, false).await?, JournalBounds::default()))
+        Ok(Self::start(open::open(url, &JOURNAL, false).await?, JournalBounds::default()))
     }
 
-    fn start(database: Database, bounds: JournalBounds) -> Self {
+    fn start(store: Arc<dyn Store>, bounds: JournalBounds) -> Self {
         let (queue, commands) = mpsc::channel(QUEUE_ENTRIES);
         let dropped = Arc::new(AtomicU64::new(0));
         let writer =
-            Writer { database: database.clone(), bounds, dropped: Arc::clone(&dropped), failing: false };
+            Writer { store: Arc::clone(&store), bounds, dropped: Arc::clone(&dropped), failing: false };
         tokio::spawn(writer.run(commands));
-        Self { database, queue, dropped }
+        Self { store, queue, dropped }
     }
 
     /// Records a decision; never waits. If the queue is full the decision is dropped and counted.
@@ -170,13 +162,9 @@ impl Journal {
     /// # Errors
     /// The database could not be read.
     pub async fn find(&self, reference: Reference) -> Result<Option<JournalEntry>, LedgerError> {
-        let failed = self.database.failed("looking up a reference in");
-        let row = sqlx::query("SELECT * FROM decision WHERE reference = ?")
-            .bind(reference.as_str())
-            .fetch_optional(self.database.pool())
-            .await
-            .map_err(&failed)?;
-        row.as_ref().map(journal_entry).transpose().map_err(&failed)
+        let sql = format!("{DECISION_COLUMNS} WHERE reference = $1");
+        let found = self.read("looking up a reference in", &sql, reference.as_str().into()).await?;
+        Ok(found.into_iter().next())
     }
 
     /// The latest decisions, newest first; at most 10,000.
@@ -184,13 +172,19 @@ impl Journal {
     /// # Errors
     /// The database could not be read.
     pub async fn recent(&self, count: u64) -> Result<Vec<JournalEntry>, LedgerError> {
-        let failed = self.database.failed("reading the latest decisions from");
-        let rows = sqlx::query("SELECT * FROM decision ORDER BY seq DESC LIMIT ?")
-            .bind(i64::try_from(count.min(MAX_RECENT)).unwrap_or(i64::MAX))
-            .fetch_all(self.database.pool())
-            .await
-            .map_err(&failed)?;
-        rows.iter().map(journal_entry).collect::<Result<_, _>>().map_err(&failed)
+        let sql = format!("{DECISION_COLUMNS} ORDER BY seq DESC LIMIT $1");
+        self.read("reading the latest decisions from", &sql, count.min(MAX_RECENT).into()).await
+    }
+
+    async fn read(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        argument: Argument,
+    ) -> Result<Vec<JournalEntry>, LedgerError> {
+        let mut transaction = self.store.begin(doing, Access::Reading).await?;
+        let rows = transaction.fetch(doing, sql, vec![argument]).await?;
+        read_all(self.store.as_ref(), rows, journal_entry)
     }
 }
 
@@ -214,35 +208,36 @@ fn bounded(mut entry: JournalEntry) -> JournalEntry {
 }
 
 fn cut(text: &mut String) {
+    if text.contains('\0') {
+        *text = searchable(text);
+    }
     if text.len() > MAX_FIELD_BYTES {
         text.truncate(text.floor_char_boundary(MAX_FIELD_BYTES));
         text.shrink_to_fit();
     }
 }
 
-fn journal_entry(row: &SqliteRow) -> Result<JournalEntry, sqlx::Error> {
-    let decode = |column: &'static str, error: Box<dyn std::error::Error + Send + Sync>| {
-        sqlx::Error::ColumnDecode { index: column.to_owned(), source: error }
-    };
-    let reference: String = row.try_get("reference")?;
-    let detail: String = row.try_get("detail")?;
-    Ok(JournalEntry {
-        reference: reference.parse().map_err(|error| decode("reference", Box::new(error)))?,
-        at: DateTime::from_timestamp_micros(row.try_get("at_us")?).unwrap_or_default(),
-        rule: row.try_get("rule")?,
-        verdict: row.try_get("verdict")?,
-        recipient: row.try_get("recipient")?,
-        envelope_sender: row.try_get("envelope_sender")?,
-        header_from: row.try_get("header_from")?,
-        client: row.try_get("client")?,
-        queue_id: row.try_get("queue_id")?,
-        detail: serde_json::from_str(&detail).map_err(|error| decode("detail", Box::new(error)))?,
+const DECISION_COLUMNS: &str = "SELECT reference, at_us, rule, verdict, recipient, envelope_sender,
+    header_from, client, queue_id, detail FROM decision";
+
+fn journal_entry(mut row: Row) -> Option<JournalEntry> {
+    Some(JournalEntry {
+        reference: row.text()?.parse().ok()?,
+        at: DateTime::from_timestamp_micros(row.integer()?)?,
+        rule: row.text()?,
+        verdict: row.text()?,
+        recipient: row.nullable_text()?,
+        envelope_sender: row.nullable_text()?,
+        header_from: row.nullable_text()?,
+        client: row.nullable_text()?,
+        queue_id: row.nullable_text()?,
+        detail: serde_json::from_str(&row.text()?).ok()?,
     })
 }
 
 /// The one task that writes to the journal.
 struct Writer {
-    database: Database,
+    store: Arc<dyn Store>,
     bounds: JournalBounds,
     dropped: Arc<AtomicU64>,
     /// Whether the last batch failed; a failure is told once, not four times a second.
@@ -266,7 +261,9 @@ impl Writer {
                 Wake::Flush(reply) => tell(reply),
                 Wake::Close(reply) => {
                     commands.close();
-                    self.database.pool().close().await;
+                    if let Err(error) = self.store.close().await {
+                        tracing::warn!(%error, "the gate journal did not close");
+                    }
                     return reply.into_iter().for_each(tell);
                 }
             }
@@ -298,25 +295,27 @@ impl Writer {
     }
 
     async fn write_and_prune(&self, batch: &[JournalEntry]) -> Result<u64, LedgerError> {
-        let failed = self.database.failed("writing decisions to");
-        let mut transaction = self.database.begin_writing("writing decisions to").await?;
-        let written = insert(&mut transaction, batch).await.map_err(&failed)?;
-        self.prune(&mut transaction, Utc::now()).await.map_err(&failed)?;
-        transaction.commit().await.map_err(&failed)?;
+        let doing = "writing decisions to";
+        let mut transaction = self.store.begin(doing, Access::WritingInHaste).await?;
+        let written = insert(self.store.as_ref(), transaction.as_mut(), batch).await?;
+        self.prune(transaction.as_mut(), Utc::now()).await?;
+        transaction.commit(doing).await?;
         Ok(written)
     }
 
-    /// Both are deletions from the old end of an index: nothing to delete costs next to nothing.
-    async fn prune(&self, connection: &mut SqliteConnection, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
-        sqlx::query("DELETE FROM decision WHERE at_us < ?")
-            .bind(self.bounds.oldest_kept(now).timestamp_micros())
-            .execute(&mut *connection)
-            .await?;
-        sqlx::query("DELETE FROM decision WHERE seq <= (SELECT max(seq) FROM decision) - ?")
-            .bind(i64::try_from(self.bounds.max_rows).unwrap_or(i64::MAX))
-            .execute(connection)
-            .await
-            .map(drop)
+    /// Both are deletions from the old end of an index: nothing to delete costs next to nothing. Of several
+    /// gates one deletes at a time; the others leave it to that one.
+    async fn prune(&self, transaction: &mut dyn Transaction, now: DateTime<Utc>) -> Result<(), LedgerError> {
+        let doing = "deleting old decisions from";
+        let turn = transaction.fetch(doing, self.store.dialect().try_turn, Vec::new()).await?;
+        if turn.into_iter().find_map(|mut row| row.integer()) != Some(1) {
+            return Ok(());
+        }
+        let oldest = self.bounds.oldest_kept(now).timestamp_micros();
+        let sql = "DELETE FROM decision WHERE at_us < $1";
+        transaction.execute(doing, sql, vec![oldest.into()]).await?;
+        let sql = "DELETE FROM decision WHERE seq <= (SELECT max(seq) FROM decision) - $1";
+        transaction.execute(doing, sql, vec![self.bounds.max_rows.into()]).await.map(drop)
     }
 }
 
@@ -351,20 +350,23 @@ async fn gather(commands: &mut mpsc::Receiver<Command>) -> (Vec<JournalEntry>, W
 }
 
 /// One statement for the whole batch: a tenth of the work of a statement for each row.
-async fn insert(connection: &mut SqliteConnection, batch: &[JournalEntry]) -> Result<u64, sqlx::Error> {
+async fn insert(
+    store: &dyn Store,
+    transaction: &mut dyn Transaction,
+    batch: &[JournalEntry],
+) -> Result<u64, LedgerError> {
     let rows: Vec<Value> = batch.iter().map(json_row).collect();
-    let inserted = sqlx::query(
+    let sql = format!(
         "INSERT INTO decision (reference, at_us, rule, verdict, recipient, envelope_sender, header_from,
                                client, queue_id, detail)
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+         SELECT value ->> 0, {}, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
                 value ->> 7, value ->> 8, value ->> 9
-         FROM json_each(?) WHERE true
+         FROM {} WHERE true
          ON CONFLICT (reference) DO NOTHING",
-    )
-    .bind(Value::from(rows).to_string())
-    .execute(connection)
-    .await?;
-    Ok(inserted.rows_affected())
+        store.dialect().integer_at(1),
+        store.dialect().elements,
+    );
+    transaction.execute("writing decisions to", &sql, vec![Value::from(rows).to_string().into()]).await
 }
 
 fn json_row(entry: &JournalEntry) -> Value {
@@ -413,7 +415,7 @@ mod tests {
     #[tokio::test]
     async fn a_decision_is_found_by_its_reference_as_it_was_recorded() {
         let journal = open(JournalBounds::default()).await;
-        let entries = [refusal("a@bills.example", 1), refusal("b'\u{0}\n@bills.example", 0)];
+        let entries = [refusal("a@bills.example", 1), refusal("b'\n@bills.example", 0)];
         entries.iter().cloned().for_each(|entry| journal.record(entry));
         journal.flush().await.unwrap();
         assert_eq!(journal.find(entries[0].reference).await.unwrap().as_ref(), Some(&entries[0]));

@@ -11,19 +11,26 @@ use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::anchor::{Anchor, AnchorError};
+use crate::append::Receipt;
+use crate::bundle::{BUNDLE_SCHEMA, Bundle};
 use crate::checkpoint::{Checkpoint, CheckpointKey, SignedNote};
 use crate::error::{EventError, LedgerError};
 use crate::event::{Draft, Event, EventKind, StoredEvent};
 use crate::export::{self, ExportedEntry};
+use crate::filter::EventFilter;
 use crate::merkle::Hash;
 use crate::proof::{ConsistencyProof, InclusionProof};
 use crate::refusals::{Accumulator, Hour, RefusalSum, hour_of};
-use crate::sqlite::SqliteStore;
-use crate::store::{EventFilter, Receipt, Snapshot, Store};
-use crate::tree;
+use crate::retention::Retention;
+use crate::store::{Access, Store};
+use crate::view::View;
+use crate::{append, open, sums, tree};
 
 /// The most events of one [`Ledger::append_all`].
 pub const MAX_EVENTS_PER_CALL: usize = 1_000;
+/// The most entries of one exported case.
+pub const MAX_ENTRIES_PER_CASE: u64 = 100_000;
 /// How many calls may wait for the writer; further ones wait for a place.
 const QUEUE_CALLS: usize = 1_024;
 /// How many bytes of events may wait for the writer.
@@ -108,7 +115,7 @@ impl Ledger {
     /// # Errors
     /// As [`Self::open`].
     pub async fn open_with(url: &str, options: LedgerOptions) -> Result<Self, LedgerError> {
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(url, options.create).await?);
+        let store = open::open(url, &open::LEDGER, options.create).await?;
         let refusals = Arc::new(Mutex::new(Accumulator::default()));
         let (queue, commands) = mpsc::channel(QUEUE_CALLS);
         let writer =
@@ -170,7 +177,7 @@ impl Ledger {
     /// # Errors
     /// The database could not be read.
     pub async fn refusal_sums(&self, since: DateTime<Utc>) -> Result<Vec<RefusalSum>, LedgerError> {
-        self.store.refusal_sums(hour_of(since)).await
+        sums::since(self.store.as_ref(), hour_of(since)).await
     }
 
     /// Entries that pass the filter.
@@ -178,7 +185,7 @@ impl Ledger {
     /// # Errors
     /// The database could not be read, or an entry in it is not what was written.
     pub async fn events(&self, filter: &EventFilter) -> Result<Vec<StoredEvent>, LedgerError> {
-        self.store.events(filter).await
+        self.view().await?.events(filter).await
     }
 
     /// Erases the detail (subject, payload, prior state) of one entry, and records who did so and why.
@@ -192,10 +199,88 @@ impl Ledger {
         reason: &str,
         at: DateTime<Utc>,
     ) -> Result<Receipt, LedgerError> {
-        let record = Event::new(EventKind::LedgerErased, at, actor, format!("entry {index}"))
-            .because(reason)
-            .with(json!({"index": index}));
-        self.store.erase(index, &Draft::new(&record)?).await
+        let record = |_: &[u64]| {
+            let erased = Event::new(EventKind::LedgerErased, at, actor, format!("entry {index}"));
+            Ok(Draft::new(&erased.because(reason).with(json!({"index": index})))?)
+        };
+        append::erase(&self.store, &[index], record).await?.ok_or(LedgerError::NothingToErase(index))
+    }
+
+    /// Erases every detail whose time is over, and records it; how many were erased.
+    ///
+    /// # Errors
+    /// The database could not be read or written; what was erased before that is recorded.
+    pub async fn erase_expired(
+        &self,
+        retention: &Retention,
+        actor: &str,
+        now: DateTime<Utc>,
+    ) -> Result<u64, LedgerError> {
+        let Some(newest) = retention.newest_possible(now) else { return Ok(0) };
+        let (mut after, mut erased) = (-1, 0);
+        loop {
+            let old = self.view().await?.details_before(newest, after).await?;
+            let Some((last, ..)) = old.last() else { return Ok(erased) };
+            after = i64::try_from(*last).unwrap_or(i64::MAX);
+            let is_over = |(_, kind, at): &&(u64, String, DateTime<Utc>)| retention.is_over(kind, *at, now);
+            let over: Vec<u64> = old.iter().filter(is_over).map(|(index, ..)| *index).collect();
+            if !over.is_empty() {
+                append::erase(&self.store, &over, |gone| expired(gone, actor, now)).await?;
+                erased += over.len() as u64;
+            }
+        }
+    }
+
+    /// Takes a checkpoint to every anchor, and records where it arrived; the errors of the others.
+    ///
+    /// # Errors
+    /// The database could not be read or written, or the ledger does not go on from the last checkpoint.
+    pub async fn anchor(
+        &self,
+        key: &CheckpointKey,
+        anchors: &[Anchor],
+        actor: &str,
+        at: DateTime<Utc>,
+    ) -> Result<Anchored, LedgerError> {
+        let note = self.checkpoint(key).await?;
+        let checkpoint: Checkpoint = note.text().parse()?;
+        let (mut reached, mut failed) = (Vec::new(), Vec::new());
+        for anchor in anchors {
+            match anchor.take(&note).await {
+                Ok(()) => reached.push(anchor.to_string()),
+                Err(error) => failed.push(error),
+            }
+        }
+        if !reached.is_empty() {
+            let event = Event::new(EventKind::LedgerAnchored, at, actor, "ledger");
+            let payload = json!({"size": checkpoint.size, "root": checkpoint.root, "anchors": reached});
+            self.append(event.with(payload)).await?;
+        }
+        Ok(Anchored { note, reached, failed })
+    }
+
+    /// A case with proofs that lead to a checkpoint of the present state, to be checked without the database.
+    ///
+    /// # Errors
+    /// There is no such case, it is too large, or as [`Self::checkpoint`].
+    pub async fn export_case(&self, case: &str, key: &CheckpointKey) -> Result<Bundle, LedgerError> {
+        let note = self.checkpoint(key).await?;
+        let size = note.text().parse::<Checkpoint>()?.size;
+        let mut view = self.view().await?;
+        let mut indices = view.case(case, MAX_ENTRIES_PER_CASE + 1).await?;
+        indices.retain(|index| *index < size);
+        if indices.is_empty() {
+            return Err(LedgerError::NoSuchCase(case.to_owned()));
+        }
+        if indices.len() as u64 > MAX_ENTRIES_PER_CASE {
+            return Err(view.contradiction(format!("the case {case:?} has too many entries to export")));
+        }
+        let mut entries = Vec::with_capacity(indices.len());
+        for index in indices {
+            entries.push(export::export(&mut view, index, size).await?);
+        }
+        let (schema, case) = (BUNDLE_SCHEMA.to_owned(), case.to_owned());
+        Ok(Bundle { schema, case, checkpoint: note.to_string(), entries })
     }
 
     /// The size and the root as they are now.
@@ -203,7 +288,8 @@ impl Ledger {
     /// # Errors
     /// The database could not be read.
     pub async fn head(&self) -> Result<TreeHead, LedgerError> {
-        let frontier = self.snapshot().await?.head().await?;
+        let view = self.view().await?;
+        let frontier = view.head();
         Ok(TreeHead { size: frontier.size(), root: frontier.root() })
     }
 
@@ -212,7 +298,7 @@ impl Ledger {
     /// # Errors
     /// There is no such entry or size, or hashes are missing.
     pub async fn inclusion_proof(&self, index: u64, size: u64) -> Result<InclusionProof, LedgerError> {
-        tree::inclusion_proof(self.snapshot().await?.as_mut(), index, size).await
+        tree::inclusion_proof(&mut self.view().await?, index, size).await
     }
 
     /// Proof that the ledger of `old` entries is the beginning of that of `new` entries.
@@ -220,7 +306,7 @@ impl Ledger {
     /// # Errors
     /// There are no such sizes, or hashes are missing.
     pub async fn consistency_proof(&self, old: u64, new: u64) -> Result<ConsistencyProof, LedgerError> {
-        tree::consistency_proof(self.snapshot().await?.as_mut(), old, new).await
+        tree::consistency_proof(&mut self.view().await?, old, new).await
     }
 
     /// Entries with proofs that they are in the ledger of `size` entries, to be checked without the database.
@@ -228,10 +314,10 @@ impl Ledger {
     /// # Errors
     /// There is no such entry or size, or hashes are missing.
     pub async fn export(&self, indices: &[u64], size: u64) -> Result<Vec<ExportedEntry>, LedgerError> {
-        let mut view = self.snapshot().await?;
+        let mut view = self.view().await?;
         let mut exported = Vec::with_capacity(indices.len());
         for index in indices {
-            exported.push(export::export(view.as_mut(), *index, size).await?);
+            exported.push(export::export(&mut view, *index, size).await?);
         }
         Ok(exported)
     }
@@ -243,16 +329,24 @@ impl Ledger {
     /// The ledger was altered or truncated since the last checkpoint, or the database could not be read or
     /// written.
     pub async fn checkpoint(&self, key: &CheckpointKey) -> Result<SignedNote, LedgerError> {
-        let mut view = self.snapshot().await?;
-        let head = view.head().await?;
-        if tree::range_root(view.as_mut(), 0..head.size()).await? != head.root() {
+        let mut view = self.view().await?;
+        let head = view.head().clone();
+        if tree::range_root(&mut view, 0..head.size()).await? != head.root() {
             return Err(view.contradiction("the stored right edge is not that of the entries".to_owned()));
         }
-        check_goes_on(view.as_mut(), head.size()).await?;
+        check_goes_on(&mut view, head.size()).await?;
         drop(view);
         let note = key.sign(head.size(), head.root());
-        self.store.save_checkpoint(head.size(), &note.to_string()).await?;
+        self.keep(head.size(), &note).await?;
         Ok(note)
+    }
+
+    async fn keep(&self, size: u64, note: &SignedNote) -> Result<(), LedgerError> {
+        let doing = "keeping a checkpoint in";
+        let mut transaction = self.store.begin(doing, Access::Writing).await?;
+        let sql = "INSERT INTO ledger_checkpoint (size, note) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        transaction.execute(doing, sql, vec![size.into(), note.to_string().into()]).await?;
+        transaction.commit(doing).await
     }
 
     /// The checkpoints kept beside the tree, smallest first; their signatures are not checked.
@@ -260,12 +354,12 @@ impl Ledger {
     /// # Errors
     /// The database could not be read, or a note in it is malformed.
     pub async fn checkpoints(&self) -> Result<Vec<SignedNote>, LedgerError> {
-        let notes = self.snapshot().await?.checkpoints().await?;
+        let notes = self.view().await?.checkpoints().await?;
         Ok(notes.iter().map(|note| note.parse()).collect::<Result<_, _>>()?)
     }
 
-    pub(crate) async fn snapshot(&self) -> Result<Box<dyn Snapshot>, LedgerError> {
-        self.store.snapshot().await
+    pub(crate) async fn view(&self) -> Result<View, LedgerError> {
+        View::open(&self.store).await
     }
 
     /// Finishes what is queued, writes the counted refusals and closes the database, for all clones.
@@ -277,8 +371,24 @@ impl Ledger {
     }
 }
 
+/// What became of a checkpoint that was to be anchored.
+#[derive(Debug)]
+pub struct Anchored {
+    /// The checkpoint.
+    pub note: SignedNote,
+    /// The anchors that have it.
+    pub reached: Vec<String>,
+    /// The anchors that do not, and why.
+    pub failed: Vec<AnchorError>,
+}
+
+fn expired(erased: &[u64], actor: &str, at: DateTime<Utc>) -> Result<Draft, LedgerError> {
+    let event = Event::new(EventKind::LedgerErased, at, actor, format!("{} entries", erased.len()));
+    Ok(Draft::new(&event.because("retention").with(json!({"indices": erased})))?)
+}
+
 /// Signing two states of which one is not the beginning of the other would vouch for a forgery.
-async fn check_goes_on(view: &mut dyn Snapshot, size: u64) -> Result<(), LedgerError> {
+async fn check_goes_on(view: &mut View, size: u64) -> Result<(), LedgerError> {
     let Some(note) = view.checkpoints().await?.pop() else { return Ok(()) };
     let last: Checkpoint = note.parse::<SignedNote>()?.text().parse()?;
     if last.size > size {
@@ -360,7 +470,7 @@ impl Writer {
         if drafts.is_empty() {
             return callers.into_iter().for_each(|(_, reply, _)| answer(reply, Ok(Vec::new())));
         }
-        match self.store.append(&drafts).await {
+        match append::append(&self.store, &drafts).await {
             Ok(receipts) => {
                 let mut receipts = receipts.into_iter();
                 for (count, reply, _) in callers {
@@ -385,7 +495,7 @@ impl Writer {
         self.write_refusals().await?;
         let open = hour_of(now - HOUR_GRACE);
         if open > self.entered_before {
-            self.store.close_hours(open).await?;
+            sums::close_hours(&self.store, open).await?;
             self.entered_before = open;
         }
         Ok(())
@@ -396,7 +506,7 @@ impl Writer {
         if sums.is_empty() {
             return Ok(());
         }
-        let written = self.store.add_refusals(&sums).await;
+        let written = sums::add(&self.store, &sums).await;
         if written.is_err() {
             let mut refusals = lock(&self.refusals);
             sums.iter().for_each(|(hour, rule, object, count)| refusals.add(*hour, rule, object, *count));

@@ -8,36 +8,49 @@
 //! reference that a refusal names. It may lose its last second in a crash; the ledger loses nothing it
 //! acknowledged.
 
+mod anchor;
+mod append;
 pub mod canonical;
 pub mod checkpoint;
-mod database;
 mod error;
 pub mod event;
 mod export;
+mod filter;
 mod journal;
 mod ledger;
-pub mod merkle;
-pub mod proof;
+mod open;
+mod postgres;
 mod random;
 mod reference;
 mod refusals;
+mod retention;
+mod secret;
 mod sqlite;
+mod standing;
 mod store;
+mod sums;
 mod tree;
 mod vendors;
 mod verify;
+mod view;
 
-pub use checkpoint::{Checkpoint, CheckpointKey, NoteError, SignedNote, Verifier};
+pub use anchor::{ANCHOR_LIMIT, Anchor, AnchorError, SYSLOG_SOCKET};
+pub use append::Receipt;
+pub use checkpoint::{Checkpoint, CheckpointKey, NoteError, SignedNote, Verifier, notes_in};
 pub use error::{EventError, Fault, LedgerError};
-pub use event::{Detail, Event, EventKind, StoredEvent};
+pub use event::{Detail, Event, EventKind, StoredEvent, is_case_id};
 pub use export::{ExportError, ExportedDetail, ExportedEntry};
+pub use filter::{EventFilter, MAX_EVENTS_PER_QUERY};
 pub use journal::{Journal, JournalBounds, JournalEntry, MAX_DETAIL_BYTES, MAX_FIELD_BYTES};
-pub use ledger::{Ledger, LedgerOptions, MAX_EVENTS_PER_CALL, TreeHead};
-pub use merkle::Hash;
-pub use proof::{ConsistencyProof, InclusionProof, ProofError};
+pub use ledger::{Anchored, Ledger, LedgerOptions, MAX_ENTRIES_PER_CASE, MAX_EVENTS_PER_CALL, TreeHead};
+pub use mailwarden_proof::bundle;
+pub use mailwarden_proof::merkle::{self, Hash};
+pub use mailwarden_proof::proof::{self, ConsistencyProof, InclusionProof, ProofError};
+pub use open::shown_url;
 pub use reference::{NotAReference, REFERENCE_LENGTH, Reference};
 pub use refusals::{MAX_OBJECTS_PER_HOUR, OTHER, RefusalSum};
-pub use store::{EventFilter, MAX_EVENTS_PER_QUERY, Receipt};
+pub use retention::Retention;
+pub use standing::Standing;
 pub use vendors::{
     Heard, MAX_ORGANISATIONS, MAX_UNREGISTERED, OrganisationRecord, VendorRecord, VendorRegister,
 };

@@ -1,557 +1,522 @@
-//! The ledger in a SQLite file.
+//! A ledger or a journal in a SQLite file: its URL, its owner's eyes only, its identity, its schema.
 //!
-//! Every write is a `BEGIN IMMEDIATE` transaction that reads the right edge of the tree under the write lock,
-//! in WAL mode with `synchronous=FULL`: when the commit returns, the entries are on the disk, and a second
-//! process that was waiting for the lock goes on from them.
+//! Every write is a `BEGIN IMMEDIATE` transaction, in WAL mode; a ledger's has `synchronous=FULL`: when the
+//! commit returns, the entries are on the disk, and a second process that was waiting for the lock goes on
+//! from them.
 
-use sqlx::sqlite::{SqliteRow, SqliteSynchronous};
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, Transaction};
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::database::{Database, Purpose};
+use sqlx::query::Query;
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, Row as _, Sqlite, SqliteConnection, TypeInfo as _,
+    ValueRef as _,
+};
+
 use crate::error::LedgerError;
-use crate::event::{CommittedDetail, Draft, Leaf, StoredEvent};
-use crate::merkle::{Frontier, Hash, Subtree, leaf_hash};
-use crate::refusals::{Hour, MAX_OBJECTS_PER_HOUR, OTHER, RefusalSum, hour_event, hour_start};
-use crate::store::{
-    EntryRow, EventFilter, MAX_EVENTS_PER_QUERY, Pending, Receipt, STORED_HEIGHT, Snapshot, Store,
-};
+use crate::open::shown_url;
+use crate::store::{Access, Argument, Cell, Dialect, Pending, Row, Store, Transaction};
 
-/// How long sums stay in their table after they were entered into the ledger: a quarter.
-const REFUSAL_SUMS_KEPT_HOURS: Hour = 92 * 24;
-/// The most hours entered in one transaction; the rest follow with the next.
-const HOURS_PER_TRANSACTION: i64 = 48;
+/// How long a writer waits for another process to finish its transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections to a file: one writes at a time, the others read beside it.
+const FILE_CONNECTIONS: u32 = 4;
+/// How often opening is tried again while another process creates the same file.
+const OPEN_ATTEMPTS: u32 = 100;
+/// How long to wait between these attempts.
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
 
-pub(crate) const LEDGER: Purpose = Purpose {
-    name: "ledger",
-    application_id: 0x4d57_4c47,
-    migrations: &[include_str!("schema.sql")],
-    synchronous: SqliteSynchronous::Full,
-};
-
-/// A ledger in SQLite.
-#[derive(Debug, Clone)]
-pub(crate) struct SqliteStore {
-    database: Database,
+/// What a file is for; it decides the schema and how a commit is made durable.
+pub(crate) struct SqlitePurpose {
+    /// What the file is called in messages.
+    pub(crate) name: &'static str,
+    /// SQLite's `application_id`, so that one file is not taken for another.
+    pub(crate) application_id: i64,
+    /// The statements that lead from one schema version to the next; each sets `user_version` itself.
+    pub(crate) migrations: &'static [&'static str],
+    /// Whether a commit waits for the disk.
+    pub(crate) synchronous: SqliteSynchronous,
 }
 
-/// SQLite's integers are signed; sizes and counts of a ledger never reach 2^63.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
+pub(crate) const DIALECT: Dialect = Dialect {
+    // `BEGIN IMMEDIATE` holds the write lock already.
+    for_update: "",
+    elements: "json_each($1)",
+    try_turn: "SELECT 1",
+    unhex: ("unhex(", ")"),
+};
+
+/// Where a database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Location {
+    File(PathBuf),
+    Memory,
+}
+
+const WANTED: &str = "`sqlite:/path/to/file.db`";
+
+impl Location {
+    pub(crate) fn parse(url: &str) -> Result<Self, LedgerError> {
+        let refuse = |problem| Err(LedgerError::Url { url: shown_url(url), problem, wanted: WANTED });
+        let Some(rest) = url.strip_prefix("sqlite:") else {
+            return refuse("names no back end that this build has");
+        };
+        if rest == ":memory:" {
+            return Ok(Self::Memory);
+        }
+        let path = rest.strip_prefix("//").unwrap_or(rest);
+        // What sqlx's own URLs say for "make it if there is none", which is decided elsewhere.
+        let path = path.strip_suffix("?mode=rwc").unwrap_or(path);
+        match path {
+            _ if path.contains(['?', '#', '%', '\0']) => refuse("has parameters or escapes"),
+            // What a relative path means would depend on where the program was started.
+            _ if !path.starts_with('/') => refuse("has no absolute path"),
+            _ if path.ends_with('/') => refuse("names a directory"),
+            _ => Ok(Self::File(path.into())),
+        }
+    }
+}
+
+/// An open SQLite database.
+#[derive(Debug, Clone)]
+pub(crate) struct SqliteStore {
+    pool: SqlitePool,
+    name: String,
 }
 
 impl SqliteStore {
-    pub(crate) async fn open(url: &str, create: bool) -> Result<Self, LedgerError> {
-        Ok(Self { database: Database::open(url, &LEDGER, create).await? })
+    /// Opens the database; with `create` a missing file is made, readable by its owner only.
+    pub(crate) async fn open(url: &str, purpose: &SqlitePurpose, create: bool) -> Result<Self, LedgerError> {
+        let location = Location::parse(url)?;
+        if let Location::File(path) = &location {
+            prepare_file(path, purpose, create)?;
+        }
+        let database = Self { pool: pool(&location, purpose), name: name(&location, purpose) };
+        for _ in 1..OPEN_ATTEMPTS {
+            match database.migrate(&location, purpose).await {
+                // Switching a new file to WAL ignores the busy timeout when two processes do it at once.
+                Err(LedgerError::Database { source, .. }) if is_busy(&source) => {
+                    tokio::time::sleep(OPEN_PAUSE).await;
+                }
+                done => return done.map(|()| database),
+            }
+        }
+        database.migrate(&location, purpose).await.map(|()| database)
     }
 
-    async fn head(&self, connection: &mut SqliteConnection) -> Result<Frontier, LedgerError> {
-        let (size, frontier): (i64, Vec<u8>) =
-            sqlx::query_as("SELECT size, frontier FROM ledger_head WHERE id = 0")
-                .fetch_one(connection)
-                .await
-                .map_err(self.database.failed("reading the size of"))?;
-        u64::try_from(size)
-            .ok()
-            .and_then(|size| Frontier::from_bytes(size, &frontier))
-            .ok_or_else(|| self.database.contradiction("the stored right edge does not fit the stored size"))
+    async fn migrate(&self, location: &Location, purpose: &SqlitePurpose) -> Result<(), LedgerError> {
+        let failed = self.failed("opening");
+        let mut connection = self.pool.acquire().await.map_err(&failed)?;
+        if self.version(&mut connection, location, purpose).await? == purpose.migrations.len() {
+            return Ok(());
+        }
+        drop(connection);
+        let mut transaction = self.begin_writing("bringing the schema up to date in").await?;
+        let version = self.version(&mut transaction, location, purpose).await?;
+        for migration in purpose.migrations.iter().skip(version) {
+            sqlx::raw_sql(*migration).execute(&mut *transaction).await.map_err(&failed)?;
+        }
+        transaction.commit().await.map_err(&failed)
     }
 
-    /// Writes the drafts as the next entries; the caller holds the write lock and commits.
-    async fn append_in(
+    /// The schema version of the file, once it is known to be ours.
+    async fn version(
         &self,
         connection: &mut SqliteConnection,
-        drafts: &[Draft],
-    ) -> Result<Vec<Receipt>, LedgerError> {
-        let mut frontier = self.head(connection).await?;
-        let mut receipts = Vec::with_capacity(drafts.len());
-        for draft in drafts {
-            receipts.push(self.insert(connection, &mut frontier, draft).await?);
-        }
-        sqlx::query("UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 0")
-            .bind(signed(frontier.size()))
-            .bind(frontier.to_bytes())
-            .execute(connection)
-            .await
-            .map_err(self.database.failed("writing the right edge of"))?;
-        Ok(receipts)
-    }
-
-    async fn insert(
-        &self,
-        connection: &mut SqliteConnection,
-        frontier: &mut Frontier,
-        draft: &Draft,
-    ) -> Result<Receipt, LedgerError> {
-        let index = frontier.size();
-        let leaf = draft.leaf(index);
-        let receipt = Receipt { index, leaf_hash: leaf_hash(leaf.as_bytes()) };
-        self.insert_entry(connection, &receipt, leaf, draft).await?;
-        if let Some(detail) = &draft.committed {
-            self.insert_detail(connection, index, detail).await?;
-        }
-        let mut completed = Vec::new();
-        frontier.append(receipt.leaf_hash, |subtree, hash| completed.push((subtree, hash)));
-        completed.retain(|(subtree, _)| is_stored(subtree));
-        for (subtree, hash) in completed {
-            self.insert_subtree(connection, subtree, hash).await?;
-        }
-        Ok(receipt)
-    }
-
-    async fn insert_entry(
-        &self,
-        connection: &mut SqliteConnection,
-        receipt: &Receipt,
-        leaf: String,
-        draft: &Draft,
-    ) -> Result<(), LedgerError> {
-        sqlx::query(
-            "INSERT INTO ledger_entry (leaf_index, leaf, leaf_hash, kind, at_us, subject)
-             VALUES (?, ?, ?, ?, ?, ?)",
+        location: &Location,
+        purpose: &SqlitePurpose,
+    ) -> Result<usize, LedgerError> {
+        let failed = self.failed("reading the schema version of");
+        let (id, version, tables): (i64, i64, i64) = sqlx::query_as(
+            "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema)
+             FROM pragma_application_id a, pragma_user_version v",
         )
-        .bind(signed(receipt.index))
-        .bind(leaf)
-        .bind(receipt.leaf_hash.0.to_vec())
-        .bind(draft.kind.as_str())
-        .bind(draft.at_us)
-        .bind(draft.subject.as_str())
-        .execute(connection)
+        .fetch_one(connection)
         .await
-        .map(drop)
-        .map_err(self.database.failed("appending an entry to"))
-    }
-
-    async fn insert_detail(
-        &self,
-        connection: &mut SqliteConnection,
-        index: u64,
-        detail: &CommittedDetail,
-    ) -> Result<(), LedgerError> {
-        sqlx::query("INSERT INTO ledger_detail (leaf_index, salt, detail) VALUES (?, ?, ?)")
-            .bind(signed(index))
-            .bind(detail.salt.to_vec())
-            .bind(detail.text.as_str())
-            .execute(connection)
-            .await
-            .map(drop)
-            .map_err(self.database.failed("appending a detail to"))
-    }
-
-    async fn insert_subtree(
-        &self,
-        connection: &mut SqliteConnection,
-        subtree: Subtree,
-        hash: Hash,
-    ) -> Result<(), LedgerError> {
-        sqlx::query("INSERT INTO ledger_subtree (height, position, hash) VALUES (?, ?, ?)")
-            .bind(i64::from(subtree.height))
-            .bind(signed(subtree.position))
-            .bind(hash.0.to_vec())
-            .execute(connection)
-            .await
-            .map(drop)
-            .map_err(self.database.failed("appending a subtree to"))
-    }
-
-    async fn append_all(&self, drafts: &[Draft]) -> Result<Vec<Receipt>, LedgerError> {
-        let doing = "appending to";
-        let mut transaction = self.database.begin_writing(doing).await?;
-        let receipts = self.append_in(&mut transaction, drafts).await?;
-        transaction.commit().await.map_err(self.database.failed(doing))?;
-        Ok(receipts)
-    }
-
-    async fn erase_detail(&self, index: u64, record: &Draft) -> Result<Receipt, LedgerError> {
-        let doing = "erasing a detail from";
-        let failed = self.database.failed(doing);
-        let mut transaction = self.database.begin_writing(doing).await?;
-        let erased = sqlx::query("DELETE FROM ledger_detail WHERE leaf_index = ?")
-            .bind(signed(index))
-            .execute(&mut *transaction)
-            .await
-            .map_err(&failed)?;
-        if erased.rows_affected() == 0 {
-            return Err(LedgerError::NothingToErase(index));
+        .map_err(failed)?;
+        let known = purpose.migrations.len();
+        match usize::try_from(version) {
+            Ok(0) if id == 0 && tables == 0 => Ok(0),
+            _ if id != purpose.application_id => Err(misplaced(
+                location,
+                format!("is a SQLite database, but not a {}", purpose.name),
+                "name a file of its own for each database, or move this one away",
+            )),
+            Ok(version) if version <= known => Ok(version),
+            _ => Err(misplaced(
+                location,
+                format!("was written by a newer version (schema {version}, this one knows {known})"),
+                "upgrade Mailwarden on this machine",
+            )),
         }
-        sqlx::query("UPDATE ledger_entry SET subject = NULL WHERE leaf_index = ?")
-            .bind(signed(index))
-            .execute(&mut *transaction)
-            .await
-            .map_err(&failed)?;
-        let receipts = self.append_in(&mut transaction, std::slice::from_ref(record)).await?;
-        transaction.commit().await.map_err(&failed)?;
-        // The write-ahead log still holds the page as it was; emptying it is what erases.
-        sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(self.database.pool())
-            .await
-            .map_err(&failed)?;
-        receipts.first().copied().ok_or_else(|| self.database.contradiction("an append without a receipt"))
     }
 
-    async fn add_sums(&self, sums: &[(Hour, String, String, u64)]) -> Result<(), LedgerError> {
-        let doing = "adding refusals to";
-        let mut transaction = self.database.begin_writing(doing).await?;
-        for (hour, rule, object, count) in sums {
-            self.add_sum(&mut transaction, *hour, rule, object, *count).await?;
-        }
-        transaction.commit().await.map_err(self.database.failed(doing))
+    pub(crate) fn pool(&self) -> &SqlitePool {
+        &self.pool
     }
 
-    /// The limit of objects is kept here once more, because every process counts only its own.
-    async fn add_sum(
+    /// Begins a transaction that holds the write lock from its first statement on.
+    pub(crate) async fn begin_writing(
         &self,
-        connection: &mut SqliteConnection,
-        hour: Hour,
-        rule: &str,
-        object: &str,
-        count: u64,
-    ) -> Result<(), LedgerError> {
-        sqlx::query(
-            "INSERT INTO refusal_sums (hour, rule, object, refusals)
-             SELECT ?1, ?2, CASE WHEN
-                 EXISTS (SELECT 1 FROM refusal_sums WHERE hour = ?1 AND rule = ?2 AND object = ?3)
-                 OR (SELECT count(*) FROM refusal_sums WHERE hour = ?1) < ?5
-                 THEN ?3 ELSE ?6 END, ?4
-             WHERE true
-             ON CONFLICT (hour, rule, object) DO UPDATE SET refusals = refusals + excluded.refusals",
-        )
-        .bind(hour)
-        .bind(rule)
-        .bind(object)
-        .bind(signed(count))
-        .bind(signed(MAX_OBJECTS_PER_HOUR as u64))
-        .bind(OTHER)
-        .execute(connection)
-        .await
-        .map(drop)
-        .map_err(self.database.failed("adding refusals to"))
+        doing: &'static str,
+    ) -> Result<sqlx::Transaction<'static, Sqlite>, LedgerError> {
+        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(self.failed(doing))
     }
 
-    async fn enter_hours(&self, open: Hour) -> Result<Vec<Receipt>, LedgerError> {
-        let doing = "entering the refusals of past hours into";
-        let failed = self.database.failed(doing);
-        let mut transaction = self.database.begin_writing(doing).await?;
-        let hours: Vec<(Hour,)> = sqlx::query_as(
-            "SELECT DISTINCT hour FROM refusal_sums WHERE hour < ? AND refusals > entered
-             ORDER BY hour LIMIT ?",
-        )
-        .bind(open)
-        .bind(HOURS_PER_TRANSACTION)
-        .fetch_all(&mut *transaction)
-        .await
-        .map_err(&failed)?;
-        let mut receipts = Vec::new();
-        for (hour,) in hours {
-            receipts.extend(self.enter_hour(&mut transaction, hour).await?);
-        }
-        sqlx::query("DELETE FROM refusal_sums WHERE hour < ? AND refusals = entered")
-            .bind(open - REFUSAL_SUMS_KEPT_HOURS)
-            .execute(&mut *transaction)
-            .await
-            .map_err(&failed)?;
-        transaction.commit().await.map_err(&failed)?;
-        Ok(receipts)
+    /// Turns what SQLite answered into an error that says what to do.
+    pub(crate) fn failed(&self, doing: &'static str) -> impl Fn(sqlx::Error) -> LedgerError {
+        let name = self.name.clone();
+        move |source| failed(&name, doing, source)
     }
-
-    async fn enter_hour(
-        &self,
-        transaction: &mut Transaction<'static, Sqlite>,
-        hour: Hour,
-    ) -> Result<Vec<Receipt>, LedgerError> {
-        let failed = self.database.failed("entering the refusals of an hour into");
-        let sums: Vec<(String, String, i64)> = sqlx::query_as(
-            "SELECT rule, object, refusals - entered FROM refusal_sums WHERE hour = ? AND refusals > entered
-             ORDER BY rule, object",
-        )
-        .bind(hour)
-        .fetch_all(&mut **transaction)
-        .await
-        .map_err(&failed)?;
-        let sums: Vec<_> =
-            sums.into_iter().map(|(rule, object, count)| (rule, object, count.unsigned_abs())).collect();
-        let draft = Draft::new(&hour_event(hour, &sums))?;
-        let receipts = self.append_in(transaction, &[draft]).await?;
-        sqlx::query("UPDATE refusal_sums SET entered = refusals WHERE hour = ?")
-            .bind(hour)
-            .execute(&mut **transaction)
-            .await
-            .map_err(&failed)?;
-        Ok(receipts)
-    }
-
-    async fn sums_since(&self, since: Hour) -> Result<Vec<RefusalSum>, LedgerError> {
-        let rows: Vec<(Hour, String, String, i64)> = sqlx::query_as(
-            "SELECT hour, rule, object, refusals FROM refusal_sums WHERE hour >= ?
-             ORDER BY hour, rule, object",
-        )
-        .bind(since)
-        .fetch_all(self.database.pool())
-        .await
-        .map_err(self.database.failed("reading the refusals from"))?;
-        let sum = |(hour, rule, object, count): (Hour, String, String, i64)| RefusalSum {
-            hour: hour_start(hour),
-            rule,
-            object,
-            count: count.unsigned_abs(),
-        };
-        Ok(rows.into_iter().map(sum).collect())
-    }
-
-    async fn filtered(&self, filter: &EventFilter) -> Result<Vec<StoredEvent>, LedgerError> {
-        let rows = query_for(filter)
-            .build()
-            .fetch_all(self.database.pool())
-            .await
-            .map_err(self.database.failed("reading entries from"))?;
-        rows.iter().map(|row| self.stored_event(row)).collect()
-    }
-
-    fn stored_event(&self, row: &SqliteRow) -> Result<StoredEvent, LedgerError> {
-        let row = entry_row(row).map_err(self.database.failed("reading an entry from"))?;
-        let broken = |found: String| self.database.contradiction(format!("entry {}: {found}", row.index));
-        let hash = Hash::from_slice(&row.leaf_hash).ok_or_else(|| broken("its hash is cut".to_owned()))?;
-        let detail = row.detail.as_ref().map(|detail| detail.text.as_str());
-        Leaf::parse(&row.leaf).and_then(|leaf| leaf.into_stored(detail, hash)).map_err(broken)
-    }
-
-    async fn keep_checkpoint(&self, size: u64, note: &str) -> Result<(), LedgerError> {
-        sqlx::query("INSERT INTO ledger_checkpoint (size, note) VALUES (?, ?) ON CONFLICT DO NOTHING")
-            .bind(signed(size))
-            .bind(note)
-            .execute(self.database.pool())
-            .await
-            .map(drop)
-            .map_err(self.database.failed("keeping a checkpoint in"))
-    }
-
-    async fn view(&self) -> Result<Box<dyn Snapshot>, LedgerError> {
-        let failed = self.database.failed("reading");
-        let mut transaction = self.database.pool().begin().await.map_err(&failed)?;
-        // A deferred transaction sees the database as it is at its first read: that is now.
-        let _: i64 = sqlx::query_scalar("SELECT size FROM ledger_head")
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(&failed)?;
-        Ok(Box::new(SqliteSnapshot { store: self.clone(), transaction }))
-    }
-}
-
-fn is_stored(subtree: &Subtree) -> bool {
-    subtree.height > 0 && subtree.height.is_multiple_of(STORED_HEIGHT)
-}
-
-const ENTRY_COLUMNS: &str =
-    "SELECT e.leaf_index, e.leaf, e.leaf_hash, e.kind, e.at_us, e.subject, d.salt, d.detail
-     FROM ledger_entry e LEFT JOIN ledger_detail d ON d.leaf_index = e.leaf_index WHERE true";
-
-fn query_for(filter: &EventFilter) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(ENTRY_COLUMNS);
-    if let Some(prefix) = &filter.kind_prefix {
-        // Kinds are ASCII, so that no kind with the prefix sorts after the prefix and DEL.
-        query.push(" AND e.kind >= ").push_bind(prefix.clone());
-        query.push(" AND e.kind < ").push_bind(format!("{prefix}\u{7f}"));
-    }
-    if let Some(subject) = &filter.subject {
-        query.push(" AND e.subject = ").push_bind(subject.clone());
-    }
-    if let Some(since) = &filter.since {
-        query.push(" AND e.at_us >= ").push_bind(since.timestamp_micros());
-    }
-    if let Some(until) = &filter.until {
-        query.push(" AND e.at_us < ").push_bind(until.timestamp_micros());
-    }
-    if let Some(after) = filter.after {
-        query.push(if filter.newest_first { " AND e.leaf_index < " } else { " AND e.leaf_index > " });
-        query.push_bind(signed(after));
-    }
-    query.push(if filter.newest_first { " ORDER BY e.leaf_index DESC" } else { " ORDER BY e.leaf_index" });
-    let limit = filter.limit.unwrap_or(MAX_EVENTS_PER_QUERY).min(MAX_EVENTS_PER_QUERY);
-    query.push(" LIMIT ").push_bind(signed(limit));
-    query
-}
-
-fn entry_row(row: &SqliteRow) -> Result<EntryRow, sqlx::Error> {
-    let salt: Option<Vec<u8>> = row.try_get("salt")?;
-    let text: Option<String> = row.try_get("detail")?;
-    let salt = salt.and_then(|salt| salt.try_into().ok());
-    Ok(EntryRow {
-        index: row.try_get::<i64, _>("leaf_index")?.unsigned_abs(),
-        leaf: row.try_get("leaf")?,
-        leaf_hash: row.try_get("leaf_hash")?,
-        kind: row.try_get("kind")?,
-        at_us: row.try_get("at_us")?,
-        subject: row.try_get("subject")?,
-        detail: salt.zip(text).map(|(salt, text)| CommittedDetail { salt, text }),
-    })
 }
 
 impl Store for SqliteStore {
-    fn append<'a>(&'a self, drafts: &'a [Draft]) -> Pending<'a, Vec<Receipt>> {
-        Box::pin(self.append_all(drafts))
+    fn name(&self) -> &str {
+        &self.name
     }
 
-    fn erase<'a>(&'a self, index: u64, record: &'a Draft) -> Pending<'a, Receipt> {
-        Box::pin(self.erase_detail(index, record))
+    fn dialect(&self) -> &'static Dialect {
+        &DIALECT
     }
 
-    fn add_refusals<'a>(&'a self, sums: &'a [(Hour, String, String, u64)]) -> Pending<'a, ()> {
-        Box::pin(self.add_sums(sums))
+    fn begin(&self, doing: &'static str, access: Access) -> Pending<'_, Box<dyn Transaction>> {
+        Box::pin(async move {
+            let how = match access {
+                // A deferred transaction sees the database as it is at its first read.
+                Access::Reading => "BEGIN DEFERRED",
+                // The write lock from the first statement on.
+                Access::Writing | Access::WritingInHaste => "BEGIN IMMEDIATE",
+            };
+            let transaction = self.pool.begin_with(how).await.map_err(self.failed(doing))?;
+            let name = self.name.clone();
+            Ok(Box::new(SqliteTransaction { transaction, name }) as Box<dyn Transaction>)
+        })
     }
 
-    fn close_hours(&self, open: Hour) -> Pending<'_, Vec<Receipt>> {
-        Box::pin(self.enter_hours(open))
-    }
-
-    fn refusal_sums(&self, since: Hour) -> Pending<'_, Vec<RefusalSum>> {
-        Box::pin(self.sums_since(since))
-    }
-
-    fn events<'a>(&'a self, filter: &'a EventFilter) -> Pending<'a, Vec<StoredEvent>> {
-        Box::pin(self.filtered(filter))
-    }
-
-    fn save_checkpoint<'a>(&'a self, size: u64, note: &'a str) -> Pending<'a, ()> {
-        Box::pin(self.keep_checkpoint(size, note))
-    }
-
-    fn snapshot(&self) -> Pending<'_, Box<dyn Snapshot>> {
-        Box::pin(self.view())
+    /// The write-ahead log still holds the pages as they were; emptying it is what erases.
+    fn forget_deleted(&self) -> Pending<'_, ()> {
+        Box::pin(async {
+            let emptied = sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await;
+            emptied.map(drop).map_err(self.failed("erasing a detail from"))
+        })
     }
 
     fn close(&self) -> Pending<'_, ()> {
         Box::pin(async {
-            self.database.pool().close().await;
+            self.pool.close().await;
             Ok(())
         })
     }
 }
 
-/// A read transaction: in WAL mode it sees one state while others write.
-struct SqliteSnapshot {
-    store: SqliteStore,
-    transaction: Transaction<'static, Sqlite>,
+struct SqliteTransaction {
+    transaction: sqlx::Transaction<'static, Sqlite>,
+    name: String,
 }
 
-impl SqliteSnapshot {
-    async fn entries(&mut self, from: u64, limit: u64) -> Result<Vec<EntryRow>, LedgerError> {
-        let failed = self.store.database.failed("reading entries from");
-        let mut query = QueryBuilder::new(ENTRY_COLUMNS);
-        query.push(" AND e.leaf_index >= ").push_bind(signed(from));
-        query.push(" ORDER BY e.leaf_index LIMIT ").push_bind(signed(limit));
-        let rows = query.build().fetch_all(&mut *self.transaction).await.map_err(&failed)?;
-        rows.iter().map(entry_row).collect::<Result<_, _>>().map_err(&failed)
-    }
+fn bound(sql: &str, arguments: Vec<Argument>) -> Query<'static, Sqlite, SqliteArguments> {
+    let query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+    arguments.into_iter().fold(query, |query, argument| match argument {
+        Argument::Integer(integer) => query.bind(integer),
+        Argument::Text(text) => query.bind(text),
+        Argument::Bytes(bytes) => query.bind(bytes),
+    })
+}
 
-    async fn subtree_hashes(&mut self, height: u32, from: u64, count: u64) -> Result<Vec<Hash>, LedgerError> {
-        let failed = self.store.database.failed("reading hashes from");
-        let query = if height == 0 {
-            sqlx::query_scalar(
-                "SELECT leaf_hash FROM ledger_entry WHERE leaf_index >= ?1 AND leaf_index < ?2 AND ?3 = 0
-                 ORDER BY leaf_index",
-            )
-        } else {
-            sqlx::query_scalar(
-                "SELECT hash FROM ledger_subtree WHERE position >= ?1 AND position < ?2 AND height = ?3
-                 ORDER BY position",
-            )
-        };
-        let hashes: Vec<Vec<u8>> = query
-            .bind(signed(from))
-            .bind(signed(from + count))
-            .bind(i64::from(height))
-            .fetch_all(&mut *self.transaction)
-            .await
-            .map_err(failed)?;
-        Ok(hashes.iter().filter_map(|hash| Hash::from_slice(hash)).collect())
+fn cells(row: &SqliteRow) -> Result<Row, sqlx::Error> {
+    (0..row.len()).map(|column| cell(row, column)).collect::<Result<_, _>>().map(Row::new)
+}
+
+fn cell(row: &SqliteRow, column: usize) -> Result<Cell, sqlx::Error> {
+    let value = row.try_get_raw(column)?;
+    if value.is_null() {
+        return Ok(Cell::Null);
+    }
+    match value.type_info().name() {
+        "INTEGER" => row.try_get(column).map(Cell::Integer),
+        "BLOB" => row.try_get(column).map(Cell::Bytes),
+        _ => row.try_get(column).map(Cell::Text),
     }
 }
 
-impl Snapshot for SqliteSnapshot {
-    fn head(&mut self) -> Pending<'_, Frontier> {
-        Box::pin(self.store.head(&mut self.transaction))
-    }
-
-    fn rows(&mut self, from: u64, limit: u64) -> Pending<'_, Vec<EntryRow>> {
-        Box::pin(self.entries(from, limit))
-    }
-
-    fn last_index(&mut self) -> Pending<'_, Option<u64>> {
-        Box::pin(async {
-            let last: Option<i64> = sqlx::query_scalar("SELECT max(leaf_index) FROM ledger_entry")
-                .fetch_one(&mut *self.transaction)
-                .await
-                .map_err(self.store.database.failed("reading the last entry of"))?;
-            Ok(last.map(i64::unsigned_abs))
+impl Transaction for SqliteTransaction {
+    fn execute<'a>(
+        &'a mut self,
+        doing: &'static str,
+        sql: &'a str,
+        arguments: Vec<Argument>,
+    ) -> Pending<'a, u64> {
+        Box::pin(async move {
+            let done = bound(sql, arguments).execute(&mut *self.transaction).await;
+            done.map(|done| done.rows_affected()).map_err(|error| failed(&self.name, doing, error))
         })
     }
 
-    fn hashes(&mut self, height: u32, from: u64, count: u64) -> Pending<'_, Vec<Hash>> {
-        Box::pin(self.subtree_hashes(height, from, count))
-    }
-
-    fn checkpoints(&mut self) -> Pending<'_, Vec<String>> {
-        Box::pin(async {
-            sqlx::query_scalar("SELECT note FROM ledger_checkpoint ORDER BY size, note")
-                .fetch_all(&mut *self.transaction)
-                .await
-                .map_err(self.store.database.failed("reading the checkpoints of"))
+    fn fetch<'a>(
+        &'a mut self,
+        doing: &'static str,
+        sql: &'a str,
+        arguments: Vec<Argument>,
+    ) -> Pending<'a, Vec<Row>> {
+        Box::pin(async move {
+            let rows = bound(sql, arguments).fetch_all(&mut *self.transaction).await;
+            let cells = rows.and_then(|rows| rows.iter().map(cells).collect());
+            cells.map_err(|error| failed(&self.name, doing, error))
         })
     }
 
-    fn contradiction(&self, found: String) -> LedgerError {
-        self.store.database.contradiction(found)
+    fn commit(self: Box<Self>, doing: &'static str) -> Pending<'static, ()> {
+        Box::pin(async move {
+            let Self { transaction, name } = *self;
+            transaction.commit().await.map_err(|error| failed(&name, doing, error))
+        })
     }
+}
+
+/// Turns what SQLite answered into an error that says what to do.
+fn failed(name: &str, doing: &'static str, source: sqlx::Error) -> LedgerError {
+    match primary_code(&source) {
+        Some(SQLITE_CORRUPT | SQLITE_CONSTRAINT | SQLITE_NOTADB) => {
+            LedgerError::Corrupted { database: name.to_owned(), found: format!("{doing} it: {source}") }
+        }
+        code => LedgerError::Database {
+            doing,
+            database: name.to_owned(),
+            advice: advice(&source, code),
+            source: Arc::new(source),
+        },
+    }
+}
+
+// https://www.sqlite.org/rescode.html; the low byte of an extended code is the primary code.
+const SQLITE_PERM: i32 = 3;
+const SQLITE_BUSY: i32 = 5;
+const SQLITE_LOCKED: i32 = 6;
+const SQLITE_READONLY: i32 = 8;
+const SQLITE_IOERR: i32 = 10;
+const SQLITE_CORRUPT: i32 = 11;
+const SQLITE_FULL: i32 = 13;
+const SQLITE_CANTOPEN: i32 = 14;
+const SQLITE_CONSTRAINT: i32 = 19;
+const SQLITE_NOTADB: i32 = 26;
+
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    matches!(primary_code(error), Some(SQLITE_BUSY | SQLITE_LOCKED))
+}
+
+fn advice(error: &sqlx::Error, code: Option<i32>) -> &'static str {
+    match (code, error) {
+        (Some(SQLITE_FULL), _) => "the disk is full and nothing was written; free space and try again",
+        (Some(SQLITE_BUSY | SQLITE_LOCKED), _) | (_, sqlx::Error::PoolTimedOut) => {
+            "another process kept it locked and nothing was written; try again"
+        }
+        (Some(SQLITE_PERM | SQLITE_READONLY | SQLITE_CANTOPEN), _) => {
+            "it cannot be opened for writing; check owner and mode of the file and of its directory"
+        }
+        (Some(SQLITE_IOERR), _) => "the disk failed; check the system log",
+        (_, sqlx::Error::PoolClosed) => "it is closed; open it again",
+        _ => "the database refused; this looks like a bug in Mailwarden, please report it",
+    }
+}
+
+fn name(location: &Location, purpose: &SqlitePurpose) -> String {
+    match location {
+        Location::File(path) => format!("the {} {}", purpose.name, path.display()),
+        Location::Memory => format!("the {} in memory", purpose.name),
+    }
+}
+
+fn misplaced(location: &Location, problem: impl Into<String>, fix: impl Into<String>) -> LedgerError {
+    let path = match location {
+        Location::File(path) => path.clone(),
+        Location::Memory => PathBuf::from(":memory:"),
+    };
+    LedgerError::Misplaced { path, problem: problem.into(), fix: fix.into() }
+}
+
+/// Makes the file before SQLite would, because SQLite would make it readable by everyone that the umask lets;
+/// the `-wal` and `-shm` files take their mode from it.
+fn prepare_file(path: &Path, purpose: &SqlitePurpose, create: bool) -> Result<(), LedgerError> {
+    if !create {
+        return if path.exists() { Ok(()) } else { Err(not_there(path, purpose)) };
+    }
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let synced = match made {
+        Ok(file) => file.sync_all().and_then(|()| File::open(directory)?.sync_all()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(no_directory(directory)),
+        Err(error) => Err(error),
+    };
+    let doing = "creating the database file";
+    synced.map_err(|source| LedgerError::File { doing, path: path.into(), source: Arc::new(source) })
+}
+
+fn not_there(path: &Path, purpose: &SqlitePurpose) -> LedgerError {
+    LedgerError::Misplaced {
+        path: path.into(),
+        problem: format!("there is no {} here", purpose.name),
+        fix: "check the URL in the configuration; the gate and the first sweep create it".to_owned(),
+    }
+}
+
+fn no_directory(directory: &Path) -> LedgerError {
+    LedgerError::Misplaced {
+        path: directory.into(),
+        problem: "this directory does not exist".to_owned(),
+        fix: format!("create it: install -d -m 0700 -o mailwarden {}", directory.display()),
+    }
+}
+
+fn pool(location: &Location, purpose: &SqlitePurpose) -> SqlitePool {
+    let options = SqliteConnectOptions::new()
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(purpose.synchronous)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        // What is erased shall not linger in free pages.
+        .pragma("secure_delete", "ON")
+        .disable_statement_logging();
+    let pool = SqlitePoolOptions::new()
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .after_release(|connection, _| Box::pin(has_left_transaction(connection)));
+    match location {
+        Location::File(path) => {
+            pool.max_connections(FILE_CONNECTIONS).connect_lazy_with(options.filename(path))
+        }
+        // A database in memory is its connection: there is one, and it never ends before the pool.
+        Location::Memory => pool.max_connections(1).connect_lazy_with(options.filename(":memory:")),
+    }
+}
+
+/// Whether a connection that comes back is fit for the next user; otherwise it is closed.
+///
+/// When a disk is full or fails, SQLite ends the transaction by itself; the rollback that follows then fails,
+/// and sqlx goes on counting a transaction that no longer exists, so that no other could ever begin on this
+/// connection.
+async fn has_left_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // A dropped transaction is rolled back by a command that may still wait; a ping comes after it.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
-    use serde_json::json;
-    use sqlx::Connection;
+    use std::os::unix::fs::MetadataExt;
 
     use super::*;
     use crate::error::Fault;
-    use crate::event::{Event, EventKind};
 
-    fn draft(bytes: usize) -> Draft {
-        let event = Event::new(EventKind::GateHeld, DateTime::UNIX_EPOCH, "gate", "a@acme.example");
-        Draft::new(&event.with(json!("x".repeat(bytes)))).unwrap()
+    const TOY: SqlitePurpose = SqlitePurpose {
+        name: "toy",
+        application_id: 7,
+        migrations: &[
+            "PRAGMA application_id = 7; PRAGMA user_version = 1; CREATE TABLE toy (x INTEGER) STRICT",
+        ],
+        synchronous: SqliteSynchronous::Normal,
+    };
+
+    fn url(path: &Path) -> String {
+        format!("sqlite:{}", path.display())
     }
 
-    /// Holds all connections of the pool, so that none is left out, and asks each for a transaction of sqlx too.
-    async fn on_every_connection(store: &SqliteStore, statements: &'static str) {
-        let pool = store.database.pool();
-        let mut held = Vec::new();
-        for _ in 0..pool.options().get_max_connections() {
-            let mut connection = pool.acquire().await.unwrap();
-            sqlx::raw_sql(statements).execute(&mut *connection).await.unwrap();
-            connection.begin_with("BEGIN IMMEDIATE").await.unwrap().rollback().await.unwrap();
-            held.push(connection);
+    #[test]
+    fn urls_that_are_not_plain_are_refused_without_showing_a_password() {
+        assert_eq!(Location::parse("sqlite:/var/l.db").unwrap(), Location::File("/var/l.db".into()));
+        assert_eq!(Location::parse("sqlite:///var/l.db").unwrap(), Location::File("/var/l.db".into()));
+        assert_eq!(Location::parse("sqlite:/l.db?mode=rwc").unwrap(), Location::File("/l.db".into()));
+        assert_eq!(Location::parse("sqlite::memory:").unwrap(), Location::Memory);
+        for bad in
+            ["", "/var/l.db", "sqlite:", "sqlite:l.db", "sqlite:/d/", "sqlite:/l.db?mode=ro", "mysql:/x"]
+        {
+            assert_eq!(Location::parse(bad).unwrap_err().fault(), Fault::Configuration, "{bad}");
+        }
+        let text = Location::parse("mysql://me:hunter2@db/x").unwrap_err().to_string();
+        assert!(!text.contains("hunter2") && text.contains("sqlite:/path"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn the_file_is_made_for_its_owner_only_and_a_missing_directory_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("toy.db");
+        let database = SqliteStore::open(&url(&path), &TOY, true).await.unwrap();
+        sqlx::query("INSERT INTO toy VALUES (1)").execute(database.pool()).await.unwrap();
+        for file in ["toy.db", "toy.db-wal", "toy.db-shm"] {
+            let mode = std::fs::metadata(directory.path().join(file)).unwrap().mode();
+            assert_eq!(mode & 0o777, 0o600, "{file}");
+        }
+        let error =
+            SqliteStore::open(&url(&directory.path().join("no/toy.db")), &TOY, true).await.unwrap_err();
+        assert!(error.to_string().contains("install -d"), "{error}");
+        assert_eq!(error.fault(), Fault::Configuration);
+    }
+
+    #[tokio::test]
+    async fn without_leave_to_create_a_missing_file_stays_missing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("toy.db");
+        let error = SqliteStore::open(&url(&path), &TOY, false).await.unwrap_err();
+        assert_eq!(error.fault(), Fault::Configuration);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn foreign_newer_and_broken_files_are_refused_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("toy.db");
+        let toy = SqliteStore::open(&url(&path), &TOY, true).await.unwrap();
+        let other = SqlitePurpose { name: "other", application_id: 8, ..TOY };
+        let error = SqliteStore::open(&url(&path), &other, true).await.unwrap_err();
+        assert!(error.to_string().contains("not a other"), "{error}");
+
+        sqlx::raw_sql("PRAGMA user_version = 2").execute(toy.pool()).await.unwrap();
+        let error = SqliteStore::open(&url(&path), &TOY, true).await.unwrap_err();
+        assert!(error.to_string().contains("newer version"), "{error}");
+
+        let text = directory.path().join("text.db");
+        std::fs::write(&text, "x".repeat(4096)).unwrap();
+        let error = SqliteStore::open(&url(&text), &TOY, true).await.unwrap_err();
+        assert!(matches!(error, LedgerError::Corrupted { .. }), "{error}");
+        assert_eq!(std::fs::read_to_string(&text).unwrap(), "x".repeat(4096));
+    }
+
+    #[tokio::test]
+    async fn many_openers_of_a_new_file_all_succeed() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = url(&directory.path().join("toy.db"));
+        let openers: Vec<_> = (0..8)
+            .map(|_| {
+                let url = url.clone();
+                tokio::spawn(async move { SqliteStore::open(&url, &TOY, true).await.map(|_| ()) })
+            })
+            .collect();
+        for opener in openers {
+            opener.await.unwrap().unwrap();
         }
     }
 
     #[tokio::test]
-    async fn a_full_disk_records_nothing_of_a_batch_and_writing_goes_on_when_there_is_room() {
+    async fn a_directory_in_place_of_the_file_is_unreachable() {
         let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", directory.path().join("ledger.db").display());
-        let store = SqliteStore::open(&url, true).await.unwrap();
-        on_every_connection(&store, "PRAGMA max_page_count = 40").await;
-        let error = store.append(&[draft(10), draft(1 << 20)]).await.unwrap_err();
+        let error = SqliteStore::open(&url(directory.path()), &TOY, true).await.unwrap_err();
         assert_eq!(error.fault(), Fault::Unreachable);
-        assert!(error.to_string().contains("disk is full"), "{error}");
-
-        // SQLite has rolled back by itself; every connection must be able to begin anew.
-        on_every_connection(&store, "PRAGMA max_page_count = 1000000; BEGIN IMMEDIATE; ROLLBACK").await;
-        let receipts = store.append(&[draft(10), draft(1 << 20)]).await.unwrap();
-        assert_eq!(receipts.iter().map(|receipt| receipt.index).collect::<Vec<_>>(), [0, 1]);
-    }
-
-    #[tokio::test]
-    async fn a_right_edge_that_does_not_fit_its_size_stops_writing() {
-        let store = SqliteStore::open("sqlite::memory:", true).await.unwrap();
-        sqlx::raw_sql("UPDATE ledger_head SET size = 3").execute(store.database.pool()).await.unwrap();
-        let error = store.append(&[draft(1)]).await.unwrap_err();
-        assert!(matches!(error, LedgerError::Corrupted { .. }), "{error}");
-        assert_eq!(error.fault(), Fault::Ours);
+        assert!(error.to_string().contains("check owner and mode"), "{error}");
     }
 }

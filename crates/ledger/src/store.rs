@@ -1,100 +1,197 @@
-//! What the ledger asks of a database; SQLite answers in [`crate::sqlite`].
+//! What the ledger and the journal ask of a database. SQLite answers in [`crate::sqlite`], PostgreSQL in
+//! [`crate::postgres`]; what is asked is written once, in the SQL that both speak (`$1`, `ON CONFLICT`, three
+//! types of columns), and tested on both.
 
+use std::fmt;
 use std::pin::Pin;
 
-use chrono::{DateTime, Utc};
-use serde::Serialize;
-
 use crate::error::LedgerError;
-use crate::event::{CommittedDetail, Draft, StoredEvent};
-use crate::merkle::{Frontier, Hash};
-use crate::refusals::{Hour, RefusalSum};
-
-/// Perfect subtrees are stored at every multiple of this height, so that a proof reads a few hundred hashes
-/// however large the ledger is, at the cost of one more hash per 255 entries.
-pub(crate) const STORED_HEIGHT: u32 = 8;
 
 /// The answer of a database, later.
 pub(crate) type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send + 'a>>;
 
-/// Where an event ended up: proof for its writer that it is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Receipt {
-    /// Which entry, counted from 0.
-    pub index: u64,
-    /// The RFC 6962 hash of its leaf.
-    pub leaf_hash: Hash,
+/// What a transaction is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// One view that does not change while others write.
+    Reading,
+    /// Changes that are on the disk when the commit returns.
+    Writing,
+    /// Changes of which a crash may cost the last moments.
+    WritingInHaste,
 }
 
-/// Which entries to show.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EventFilter {
-    /// Only kinds that begin with this, such as `gate.`.
-    pub kind_prefix: Option<String>,
-    /// Only this subject; entries whose detail was erased have none.
-    pub subject: Option<String>,
-    /// Only from this instant on.
-    pub since: Option<DateTime<Utc>>,
-    /// Only before this instant.
-    pub until: Option<DateTime<Utc>>,
-    /// Only entries after this one (before it, with `newest_first`).
-    pub after: Option<u64>,
-    /// At most so many; never more than [`MAX_EVENTS_PER_QUERY`].
-    pub limit: Option<u64>,
-    /// Latest entries first.
-    pub newest_first: bool,
-}
-
-/// The most entries that one query returns; ask again with `after` for more.
-pub const MAX_EVENTS_PER_QUERY: u64 = 10_000;
-
-/// An entry as the database holds it, unchecked.
-#[derive(Debug, Clone)]
-pub(crate) struct EntryRow {
-    pub(crate) index: u64,
-    pub(crate) leaf: String,
-    pub(crate) leaf_hash: Vec<u8>,
-    pub(crate) kind: String,
-    pub(crate) at_us: i64,
-    pub(crate) subject: Option<String>,
-    pub(crate) detail: Option<CommittedDetail>,
-}
-
-/// A database that keeps a ledger. Every writing call is one durable transaction that reads the tree's right
-/// edge under the write lock, so that several processes can write to one ledger.
-pub(crate) trait Store: Send + Sync + 'static {
-    /// Appends all drafts or none.
-    fn append<'a>(&'a self, drafts: &'a [Draft]) -> Pending<'a, Vec<Receipt>>;
-    /// Erases the detail of an entry and appends the record of it.
-    fn erase<'a>(&'a self, index: u64, record: &'a Draft) -> Pending<'a, Receipt>;
-    /// Adds to the sums of refusals.
-    fn add_refusals<'a>(&'a self, sums: &'a [(Hour, String, String, u64)]) -> Pending<'a, ()>;
-    /// Appends one event for each hour before `open` with refusals not yet in the ledger.
-    fn close_hours(&self, open: Hour) -> Pending<'_, Vec<Receipt>>;
-    /// The sums of refusals from an hour on.
-    fn refusal_sums(&self, since: Hour) -> Pending<'_, Vec<RefusalSum>>;
-    /// Entries that pass the filter.
-    fn events<'a>(&'a self, filter: &'a EventFilter) -> Pending<'a, Vec<StoredEvent>>;
-    /// Keeps a signed checkpoint.
-    fn save_checkpoint<'a>(&'a self, size: u64, note: &'a str) -> Pending<'a, ()>;
-    /// A view that does not change while others write.
-    fn snapshot(&self) -> Pending<'_, Box<dyn Snapshot>>;
+/// A database that keeps a ledger or a journal.
+pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
+    /// What it is called in messages.
+    fn name(&self) -> &str;
+    /// Where the two databases differ in words.
+    fn dialect(&self) -> &'static Dialect;
+    /// Begins a transaction; dropping it undoes it.
+    fn begin(&self, doing: &'static str, access: Access) -> Pending<'_, Box<dyn Transaction>>;
+    /// Makes deleted rows unreadable in the files, as far as the database offers that.
+    fn forget_deleted(&self) -> Pending<'_, ()>;
     /// Ends all connections.
     fn close(&self) -> Pending<'_, ()>;
 }
 
-/// One unchanging view of a ledger.
-pub(crate) trait Snapshot: Send {
-    /// The right edge as stored.
-    fn head(&mut self) -> Pending<'_, Frontier>;
-    /// At most `limit` entries from `from` on, in order.
-    fn rows(&mut self, from: u64, limit: u64) -> Pending<'_, Vec<EntryRow>>;
-    /// The highest entry there is.
-    fn last_index(&mut self) -> Pending<'_, Option<u64>>;
-    /// Stored hashes of `count` neighbouring subtrees (height 0: leaves); fewer if some are missing.
-    fn hashes(&mut self, height: u32, from: u64, count: u64) -> Pending<'_, Vec<Hash>>;
-    /// The checkpoints kept beside the tree, smallest first.
-    fn checkpoints(&mut self) -> Pending<'_, Vec<String>>;
+impl dyn Store {
     /// The error for parts that do not fit together.
-    fn contradiction(&self, found: String) -> LedgerError;
+    pub(crate) fn contradiction(&self, found: impl Into<String>) -> LedgerError {
+        LedgerError::Corrupted { database: self.name().to_owned(), found: found.into() }
+    }
+}
+
+/// A transaction of either database.
+pub(crate) trait Transaction: Send {
+    /// Runs a statement; how many rows it touched.
+    fn execute<'a>(
+        &'a mut self,
+        doing: &'static str,
+        sql: &'a str,
+        arguments: Vec<Argument>,
+    ) -> Pending<'a, u64>;
+    /// The rows of a query.
+    fn fetch<'a>(
+        &'a mut self,
+        doing: &'static str,
+        sql: &'a str,
+        arguments: Vec<Argument>,
+    ) -> Pending<'a, Vec<Row>>;
+    /// Ends it; all of it is in force when this returns.
+    fn commit(self: Box<Self>, doing: &'static str) -> Pending<'static, ()>;
+}
+
+/// Words in which the two databases differ.
+#[derive(Debug)]
+pub(crate) struct Dialect {
+    /// Ends a SELECT whose rows nobody else may change before the commit.
+    pub(crate) for_update: &'static str,
+    /// A table with one row, in the column `value`, for each element of the JSON array `$1`.
+    pub(crate) elements: &'static str,
+    /// Yields 1 if nobody else tidies up at this moment, and keeps others from it until the commit.
+    pub(crate) try_turn: &'static str,
+    /// Bytes from hexadecimal text: what stands before it and behind it.
+    pub(crate) unhex: (&'static str, &'static str),
+}
+
+impl Dialect {
+    /// The bytes written in hexadecimal at one place of the element.
+    pub(crate) fn bytes_at(&self, place: usize) -> String {
+        format!("{}value ->> {place}{}", self.unhex.0, self.unhex.1)
+    }
+
+    /// The integer at one place of the element.
+    pub(crate) fn integer_at(&self, place: usize) -> String {
+        format!("CAST(value ->> {place} AS BIGINT)")
+    }
+}
+
+/// A value for a place in a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Argument {
+    Integer(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl From<i64> for Argument {
+    fn from(integer: i64) -> Self {
+        Self::Integer(integer)
+    }
+}
+
+impl From<u64> for Argument {
+    /// Both databases have signed integers only; sizes and counts never reach 2^63.
+    fn from(integer: u64) -> Self {
+        Self::Integer(i64::try_from(integer).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<&str> for Argument {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Argument {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Vec<u8>> for Argument {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+/// A value that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cell {
+    Null,
+    Integer(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// One row; columns are taken in the order of the SELECT. `None` is a column of another type: somebody
+/// changed the schema.
+#[derive(Debug)]
+pub(crate) struct Row(std::vec::IntoIter<Cell>);
+
+impl Row {
+    pub(crate) fn new(cells: Vec<Cell>) -> Self {
+        Self(cells.into_iter())
+    }
+
+    pub(crate) fn integer(&mut self) -> Option<i64> {
+        if let Cell::Integer(integer) = self.0.next()? { Some(integer) } else { None }
+    }
+
+    pub(crate) fn number(&mut self) -> Option<u64> {
+        self.integer().and_then(|integer| u64::try_from(integer).ok())
+    }
+
+    pub(crate) fn text(&mut self) -> Option<String> {
+        self.nullable_text().flatten()
+    }
+
+    pub(crate) fn bytes(&mut self) -> Option<Vec<u8>> {
+        self.nullable_bytes().flatten()
+    }
+
+    pub(crate) fn nullable_integer(&mut self) -> Option<Option<i64>> {
+        match self.0.next()? {
+            Cell::Null => Some(None),
+            Cell::Integer(integer) => Some(Some(integer)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn nullable_text(&mut self) -> Option<Option<String>> {
+        match self.0.next()? {
+            Cell::Null => Some(None),
+            Cell::Text(text) => Some(Some(text)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn nullable_bytes(&mut self) -> Option<Option<Vec<u8>>> {
+        match self.0.next()? {
+            Cell::Null => Some(None),
+            Cell::Bytes(bytes) => Some(Some(bytes)),
+            _ => None,
+        }
+    }
+}
+
+/// Reads every row with `read`, or says that the schema is not ours.
+pub(crate) fn read_all<T>(
+    store: &dyn Store,
+    rows: Vec<Row>,
+    read: impl Fn(Row) -> Option<T>,
+) -> Result<Vec<T>, LedgerError> {
+    let all: Option<Vec<T>> = rows.into_iter().map(read).collect();
+    all.ok_or_else(|| store.contradiction("a column holds what was never written there"))
 }

@@ -15,8 +15,8 @@ use sqlx::sqlite::{SqliteRow, SqliteSynchronous};
 use sqlx::{Row, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::database::{Database, Purpose};
 use crate::error::LedgerError;
+use crate::sqlite::{SqlitePurpose, SqliteStore};
 
 /// The most organisations that one address remembers one by one.
 pub const MAX_ORGANISATIONS: usize = 32;
@@ -27,7 +27,7 @@ const FORGOTTEN_AT_ONCE: usize = 16;
 /// How far the file may be behind.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
 
-const REGISTER: Purpose = Purpose {
+const REGISTER: SqlitePurpose = SqlitePurpose {
     name: "vendor register",
     application_id: 0x4d57_5652,
     migrations: &[include_str!("vendors.sql")],
@@ -185,7 +185,7 @@ impl VendorRegister {
     /// # Errors
     /// The URL is wrong, the file cannot be opened or read, or is something else.
     pub async fn open(url: &str) -> Result<Self, LedgerError> {
-        Self::start(Database::open(url, &REGISTER, true).await?).await
+        Self::start(SqliteStore::open(url, &REGISTER, true).await?).await
     }
 
     /// Opens a register that must exist, to look something up.
@@ -193,10 +193,10 @@ impl VendorRegister {
     /// # Errors
     /// As [`Self::open`], or there is none.
     pub async fn open_existing(url: &str) -> Result<Self, LedgerError> {
-        Self::start(Database::open(url, &REGISTER, false).await?).await
+        Self::start(SqliteStore::open(url, &REGISTER, false).await?).await
     }
 
-    async fn start(database: Database) -> Result<Self, LedgerError> {
+    async fn start(database: SqliteStore) -> Result<Self, LedgerError> {
         let contents = Arc::new(Mutex::new(read_all(&database).await?));
         let (commands, received) = mpsc::channel(16);
         let writer = Writer { database, contents: Arc::clone(&contents), failing: false };
@@ -254,7 +254,7 @@ fn lock(contents: &Mutex<Contents>) -> MutexGuard<'_, Contents> {
     contents.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn read_all(database: &Database) -> Result<Contents, LedgerError> {
+async fn read_all(database: &SqliteStore) -> Result<Contents, LedgerError> {
     let failed = database.failed("reading the vendors from");
     let rows = sqlx::query("SELECT * FROM vendor").fetch_all(database.pool()).await.map_err(&failed)?;
     let mut contents = Contents::default();
@@ -286,7 +286,7 @@ fn vendor_record(row: &SqliteRow) -> Result<VendorRecord, sqlx::Error> {
 
 /// The one task that writes to the register.
 struct Writer {
-    database: Database,
+    database: SqliteStore,
     contents: Arc<Mutex<Contents>>,
     /// Whether the last attempt failed; a failure is told once.
     failing: bool,

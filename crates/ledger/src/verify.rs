@@ -10,12 +10,14 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::append::STORED_HEIGHT;
+use crate::bundle::opened;
 use crate::checkpoint::{Checkpoint, NoteError, SignedNote, Verifier};
 use crate::error::LedgerError;
-use crate::event::{Detail, EventKind, Leaf, commitment};
+use crate::event::{Detail, EventKind, Leaf, commitment, searchable};
 use crate::ledger::Ledger;
 use crate::merkle::{Frontier, Hash, Subtree, empty_root, leaf_hash, perfect_root};
-use crate::store::{EntryRow, STORED_HEIGHT, Snapshot};
+use crate::view::{EntryRow, View};
 
 /// Entries that one stored subtree vouches for.
 const BLOCK: u64 = 1 << STORED_HEIGHT;
@@ -30,7 +32,7 @@ pub enum Part {
     LeafHash,
     /// Its place: it says it is another entry.
     Position,
-    /// The copies of kind, time and subject that queries use.
+    /// The copies of kind, time, subject and case that queries use.
     Columns,
     /// The detail: it is not what the leaf commits to.
     Detail,
@@ -127,6 +129,37 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// What an administrator does about it.
+    #[must_use]
+    pub fn what_to_do(&self) -> &'static str {
+        match self {
+            Self::Altered { .. } | Self::AlteredRange { .. } | Self::Missing { .. } => {
+                "keep a copy as evidence; a backup from before says what stood there, and who could write since"
+            }
+            Self::DetailMissing { .. } => {
+                "restore the detail from a backup; its commitment shows that it is the same"
+            }
+            Self::SubtreeDamaged { .. } | Self::HeadDamaged { .. } => {
+                "the entries themselves are whole; restore this table from a backup"
+            }
+            Self::Truncated { .. } => {
+                "keep a copy as evidence; restore the last backup, and do not write before"
+            }
+            Self::Surplus { .. } => {
+                "somebody wrote past Mailwarden; keep a copy, then restore the last backup"
+            }
+            Self::Forked { .. } => {
+                "an older copy was put back, or the past rewritten; keep both this and the signed note as evidence"
+            }
+            Self::CheckpointRejected { .. } => {
+                "ask where this note comes from; for one by an older key, name that key too"
+            }
+            Self::Unanchored { .. } => "run: mailwarden ledger anchor",
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -175,7 +208,7 @@ impl Part {
             Self::Leaf => "its text does not belong to its hash",
             Self::LeafHash => "the hash beside it is not that of its text",
             Self::Position => "it was written as another entry",
-            Self::Columns => "its kind, time or subject for queries differ from its text",
+            Self::Columns => "its kind, time, subject or case for queries differ from its text",
             Self::Detail => "its detail is not what it commits to",
         }
     }
@@ -194,8 +227,8 @@ pub async fn verify(
     verifiers: &[Verifier],
     anchors: &[SignedNote],
 ) -> Result<Vec<Problem>, LedgerError> {
-    let mut view = ledger.snapshot().await?;
-    let head = view.head().await?;
+    let mut view = ledger.view().await?;
+    let head = view.head().clone();
     let mut claims = Claims::default();
     for anchor in anchors {
         claims.hear(anchor, verifiers, true);
@@ -207,7 +240,7 @@ pub async fn verify(
         }
     }
     let mut walk = Walk::new(head, claims.sizes());
-    walk.all_entries(view.as_mut()).await?;
+    walk.all_entries(&mut view).await?;
     let mut problems = std::mem::take(&mut walk.problems);
     claims.judge(&walk.head, walk.roots(), &mut problems);
     problems.sort_by_key(|problem| (problem.place(), problem.clone()));
@@ -287,20 +320,6 @@ impl Claims {
         }
         problems.extend(self.rejected);
     }
-}
-
-/// The checkpoint, if one of the keys signed it; a forgery under any of them is told before a missing
-/// signature.
-fn opened(note: &SignedNote, verifiers: &[Verifier]) -> Result<Checkpoint, NoteError> {
-    let mut refusal = NoteError::Unsigned("of this ledger (none was given that fits)".to_owned());
-    for verifier in verifiers {
-        match verifier.open(note) {
-            Ok(checkpoint) => return Ok(checkpoint),
-            Err(NoteError::Unsigned(_)) => {}
-            Err(error) => refusal = error,
-        }
-    }
-    Err(refusal)
 }
 
 /// One pass over the entries, block by block.
@@ -450,7 +469,7 @@ impl Walk {
         }
     }
 
-    async fn all_entries(&mut self, view: &mut dyn Snapshot) -> Result<(), LedgerError> {
+    async fn all_entries(&mut self, view: &mut View) -> Result<(), LedgerError> {
         let size = self.head.size();
         let last = view.last_index().await?;
         let present = last.map_or(0, |last| last.saturating_add(1)).min(size);
@@ -475,7 +494,7 @@ impl Walk {
 
     /// Passes over blocks of which no row is there, on stored subtrees as far as those reach: a row with an
     /// absurd index must not make the walk endless.
-    async fn skip_to(&mut self, view: &mut dyn Snapshot, from: u64, next: u64) -> Result<u64, LedgerError> {
+    async fn skip_to(&mut self, view: &mut View, from: u64, next: u64) -> Result<u64, LedgerError> {
         let goal = next / BLOCK * BLOCK;
         self.problems.push(Problem::Missing { first: from, last: goal - 1 });
         let mut at = from;
@@ -537,17 +556,14 @@ impl Walk {
             self.without_detail.insert(row.index);
         }
         if leaf.kind == EventKind::LedgerErased {
-            let index = leaf.detail.as_ref().and_then(|detail| detail.payload["index"].as_u64());
-            self.erased.extend(index);
+            let payload = leaf.detail.as_ref().map(|detail| &detail.payload);
+            self.erased.extend(payload.and_then(|payload| payload["index"].as_u64()));
+            let several = payload.and_then(|payload| payload["indices"].as_array());
+            self.erased.extend(several.into_iter().flatten().filter_map(serde_json::Value::as_u64));
         }
     }
 
-    async fn check_block(
-        &mut self,
-        view: &mut dyn Snapshot,
-        block: &Block,
-        end: u64,
-    ) -> Result<(), LedgerError> {
+    async fn check_block(&mut self, view: &mut View, block: &Block, end: u64) -> Result<(), LedgerError> {
         if end - block.first < BLOCK {
             self.check_tail(block);
             return Ok(());
@@ -584,7 +600,7 @@ impl Walk {
     /// Subtrees of 2^16 leaves and more; under a disputed block they cannot be expected to fit.
     async fn check_larger(
         &mut self,
-        view: &mut dyn Snapshot,
+        view: &mut View,
         larger: Vec<(Subtree, Hash)>,
     ) -> Result<(), LedgerError> {
         for (subtree, hash) in larger {
@@ -674,5 +690,6 @@ fn columns_fit(row: &EntryRow, leaf: &Leaf) -> bool {
     let subject = leaf.detail.as_ref().or(committed.as_ref()).map(|detail| detail.subject.as_str());
     row.kind == leaf.kind.as_str()
         && row.at_us == leaf.at.timestamp_micros()
-        && row.subject.as_deref() == subject
+        && (row.subject.as_deref() == subject || row.subject == subject.map(searchable))
+        && row.case == leaf.case
 }

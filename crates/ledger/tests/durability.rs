@@ -1,6 +1,8 @@
 //! What was acknowledged is there: after reopening, with two writers, and after `kill -9`.
 #![allow(clippy::unwrap_used, reason = "functions that several tests share are test code too")]
+#![allow(clippy::print_stdout, reason = "a child tells its parent what it did")]
 
+#[macro_use]
 mod common;
 
 use std::collections::BTreeMap;
@@ -8,16 +10,27 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use chrono::TimeDelta;
-use common::{Place, at, fill, held, loaded};
+use common::{Databases, at, fill, held};
 use mailwarden_ledger::{
     EventError, EventFilter, EventKind, Fault, Ledger, LedgerError, LedgerOptions, MAX_OBJECTS_PER_HOUR,
     OTHER, Problem, verify,
 };
 use serde_json::json;
 
-#[tokio::test]
-async fn what_was_appended_reads_back_after_reopening() {
-    let place = Place::new();
+on_both_databases! {
+    what_was_appended_reads_back_after_reopening,
+    an_event_that_is_not_valid_leaves_no_trace,
+    filters_choose_by_kind_subject_time_and_place,
+    two_openers_of_one_file_append_one_sequence,
+    kill_9_loses_no_acknowledged_entry,
+    two_processes_append_to_one_file_and_neither_loses_anything,
+    refusals_are_summed_and_each_past_hour_becomes_one_entry,
+    counted_refusals_are_written_on_close_and_by_the_clock,
+    several_processes_together_keep_the_limit_of_objects,
+}
+
+async fn what_was_appended_reads_back_after_reopening(on: Databases) {
+    let place = on.place();
     let ledger = place.open().await;
     let event = held(7).replacing(json!({"forwarding": "bob@x.example"}));
     let receipt = ledger.append(event.clone()).await.unwrap();
@@ -36,9 +49,9 @@ async fn what_was_appended_reads_back_after_reopening() {
     assert_eq!((detail.prior_state, detail.payload), (event.prior_state, event.payload));
 }
 
-#[tokio::test]
-async fn an_event_that_is_not_valid_leaves_no_trace() {
-    let ledger = Ledger::open("sqlite::memory:").await.unwrap();
+async fn an_event_that_is_not_valid_leaves_no_trace(on: Databases) {
+    let place = on.place();
+    let ledger = place.open().await;
     let error = ledger.append_all(vec![held(1), held(2).with(json!(0.5))]).await.unwrap_err();
     assert_eq!(error.fault(), Fault::Ours);
     let many = ledger.append_all(vec![held(1); 1_001]).await.unwrap_err();
@@ -47,9 +60,9 @@ async fn an_event_that_is_not_valid_leaves_no_trace() {
     assert_eq!(ledger.append_all(Vec::new()).await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn filters_choose_by_kind_subject_time_and_place() {
-    let ledger = Ledger::open("sqlite::memory:").await.unwrap();
+async fn filters_choose_by_kind_subject_time_and_place(on: Databases) {
+    let place = on.place();
+    let ledger = place.open().await;
     fill(&ledger, 30).await;
     let mut late = held(5);
     late.at += TimeDelta::days(1);
@@ -70,9 +83,8 @@ async fn filters_choose_by_kind_subject_time_and_place() {
     assert_eq!(indices(newest).await, [29, 28]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_openers_of_one_file_append_one_sequence() {
-    let place = Place::new();
+async fn two_openers_of_one_file_append_one_sequence(on: Databases) {
+    let place = on.place();
     let openers = [place.open().await, place.open().await];
     let mut tasks = Vec::new();
     for n in 0..400 {
@@ -141,23 +153,22 @@ fn receipts_until_killed(url: &str, count: usize) -> BTreeMap<u64, String> {
     told
 }
 
-#[tokio::test]
-async fn kill_9_loses_no_acknowledged_entry() {
-    let place = Place::new();
+async fn kill_9_loses_no_acknowledged_entry(on: Databases) {
+    killed_in_a_loop(&on, 4).await;
+}
+
+/// The rounds differ in length, so that the kill falls at other moments.
+async fn killed_in_a_loop(on: &Databases, rounds: usize) {
+    let place = on.place();
     let mut told = BTreeMap::new();
-    for round in 1..=4 {
-        let more = receipts_until_killed(&place.url, 50 * round);
-        assert!(more.len() >= 50 * round, "the child told only {} receipts", more.len());
+    for round in 1..=rounds {
+        let wanted = 50 * (1 + round % 7);
+        let more = receipts_until_killed(&place.url, wanted);
+        assert!(more.len() >= wanted, "the child told only {} receipts", more.len());
         assert!(more.keys().all(|index| !told.contains_key(index)), "an entry was overwritten");
         told.extend(more);
         let ledger = Ledger::open_existing(&place.url).await.unwrap();
-        let stored: BTreeMap<u64, String> = ledger
-            .events(&EventFilter::default())
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|event| (event.index, event.leaf_hash.to_hex()))
-            .collect();
+        let stored = stored(&ledger).await;
         let lost: Vec<_> = told.iter().filter(|(index, hash)| stored.get(index) != Some(hash)).collect();
         assert!(lost.is_empty(), "lost: {lost:?}");
         let problems = verify(&ledger, &[], &[]).await.unwrap();
@@ -166,9 +177,32 @@ async fn kill_9_loses_no_acknowledged_entry() {
     }
 }
 
+/// Index and leaf hash of every entry.
+async fn stored(ledger: &Ledger) -> BTreeMap<u64, String> {
+    let mut all = BTreeMap::new();
+    let mut filter = EventFilter::default();
+    loop {
+        let events = ledger.events(&filter).await.unwrap();
+        let Some(last) = events.last() else { return all };
+        filter.after = Some(last.index);
+        all.extend(events.iter().map(|event| (event.index, event.leaf_hash.to_hex())));
+    }
+}
+
 #[tokio::test]
-async fn two_processes_append_to_one_file_and_neither_loses_anything() {
-    let place = Place::new();
+#[ignore = "slow: a hundred kills"]
+async fn kill_9_a_hundred_times_loses_no_acknowledged_entry_on_sqlite() {
+    killed_in_a_loop(&Databases::Sqlite, 100).await;
+}
+
+#[tokio::test]
+#[ignore = "slow: a hundred kills"]
+async fn kill_9_a_hundred_times_loses_no_acknowledged_entry_on_postgresql() {
+    killed_in_a_loop(&Databases::postgresql(), 100).await;
+}
+
+async fn two_processes_append_to_one_file_and_neither_loses_anything(on: Databases) {
+    let place = on.place();
     place.open().await.close().await.unwrap();
     let url = place.url.as_str();
     let (one, other) = std::thread::scope(|scope| {
@@ -185,9 +219,8 @@ async fn two_processes_append_to_one_file_and_neither_loses_anything() {
     assert!(!verify(&ledger, &[], &[]).await.unwrap().iter().any(Problem::is_damage));
 }
 
-#[tokio::test]
-async fn refusals_are_summed_and_each_past_hour_becomes_one_entry() {
-    let place = Place::new();
+async fn refusals_are_summed_and_each_past_hour_becomes_one_entry(on: Databases) {
+    let place = on.place();
     let ledger = place.open().await;
     for minute in 0..60 {
         ledger.record_refusal(
@@ -223,11 +256,10 @@ async fn refusals_are_summed_and_each_past_hour_becomes_one_entry() {
     assert_eq!(ledger.refusal_sums(at("2026-03-01T09:00:00Z")).await.unwrap()[0].count, 61);
 }
 
-#[tokio::test]
-async fn counted_refusals_are_written_on_close_and_by_the_clock() {
+async fn counted_refusals_are_written_on_close_and_by_the_clock(on: Databases) {
     // The present hour: one that has passed is moved into the ledger, and its sums go.
     let now = chrono::Utc::now();
-    let place = Place::new();
+    let place = on.place();
     let closing = place.open().await;
     closing.record_refusal("route", "acme", now);
     closing.close().await.unwrap();
@@ -242,9 +274,8 @@ async fn counted_refusals_are_written_on_close_and_by_the_clock() {
     }
 }
 
-#[tokio::test]
-async fn several_processes_together_keep_the_limit_of_objects() {
-    let place = Place::new();
+async fn several_processes_together_keep_the_limit_of_objects(on: Databases) {
+    let place = on.place();
     let hour = at("2026-03-01T09:00:00Z");
     for process in 0..2 {
         let ledger = place.open().await;
@@ -257,49 +288,4 @@ async fn several_processes_together_keep_the_limit_of_objects() {
     assert_eq!(sums.len(), MAX_OBJECTS_PER_HOUR + 1);
     let other = sums.iter().find(|sum| sum.object == OTHER).unwrap();
     assert_eq!(other.count, 200);
-}
-
-/// `cargo test -p mailwarden-ledger --test durability -- --ignored --nocapture` prints the rate.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-async fn append_rate_of_64_concurrent_appenders() {
-    let place = Place::new();
-    let ledger = place.open().await;
-    let (appenders, each) = (64, 500);
-    let begun = std::time::Instant::now();
-    let tasks: Vec<_> = (0..appenders)
-        .map(|_| {
-            let ledger = ledger.clone();
-            tokio::spawn(async move {
-                for n in 0..each {
-                    ledger.append(if n % 3 == 0 { loaded(n) } else { held(n) }).await.unwrap();
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
-    let seconds = begun.elapsed().as_secs_f64();
-    let size = ledger.head().await.unwrap().size;
-    assert_eq!(size, (appenders * each) as u64);
-    println!("{appenders} appenders: {:.0} events/s", size as f64 / seconds);
-}
-
-/// As above: prints how long verification and a proof take.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn verification_and_proof_times_of_100_000_entries() {
-    let place = Place::new();
-    let ledger = place.open().await;
-    let begun = std::time::Instant::now();
-    fill(&ledger, 100_000).await;
-    let filled = begun.elapsed();
-    assert!(!verify(&ledger, &[], &[]).await.unwrap().iter().any(Problem::is_damage));
-    let verified = begun.elapsed() - filled;
-    for index in 0..100 {
-        ledger.inclusion_proof(index * 997, 100_000).await.unwrap();
-    }
-    let proved = (begun.elapsed() - filled - verified) / 100;
-    println!("100,000 entries: appended in {filled:.1?}, verified in {verified:.1?}, one proof {proved:.1?}");
 }

@@ -1,14 +1,36 @@
 //! Every kind of damage is found and named, and nothing else is.
 #![allow(clippy::unwrap_used, reason = "functions that several tests share are test code too")]
 
+#[macro_use]
 mod common;
 
-use common::{Place, at, fill, held};
+use common::{Databases, at, fill, held};
 use mailwarden_ledger::merkle::leaf_hash;
 use mailwarden_ledger::{
     CheckpointKey, EventFilter, EventKind, ExportError, ExportedEntry, Ledger, LedgerError, Part, Problem,
     SignedNote, Verifier, verify,
 };
+
+on_both_databases! {
+    an_altered_entry_is_named_exactly_wherever_it_is,
+    an_altered_hash_beside_an_entry_is_named_exactly,
+    an_entry_altered_with_its_hash_is_found_by_the_tree,
+    swapped_entries_are_named_both,
+    an_altered_detail_or_salt_or_column_is_named_exactly,
+    missing_entries_are_named_and_the_rest_still_checked,
+    a_cut_end_is_named_by_the_stored_size_and_by_checkpoints,
+    entries_beyond_the_end_are_named_without_walking_there,
+    damaged_hashes_of_the_tree_accuse_no_entry,
+    a_rewritten_history_is_a_fork_to_whoever_kept_a_checkpoint,
+    checkpoints_inside_a_block_and_at_its_edge_are_compared,
+    a_note_by_a_stranger_covers_nothing,
+    no_checkpoint_is_signed_over_a_ledger_that_does_not_go_on_from_the_last,
+    erasing_leaves_the_proof_and_nothing_of_the_person,
+    a_detail_that_vanished_without_a_record_is_named,
+    a_slip_of_the_hand_is_stopped,
+    proofs_of_a_large_ledger_lead_to_its_roots,
+    exported_entries_are_checked_with_nothing_but_a_checkpoint,
+}
 
 async fn damage(ledger: &Ledger) -> Vec<Problem> {
     let problems = verify(ledger, &[], &[]).await.unwrap();
@@ -16,8 +38,8 @@ async fn damage(ledger: &Ledger) -> Vec<Problem> {
 }
 
 /// A ledger of `size` entries, damaged by SQL, and what verification says of it.
-async fn damage_by(size: usize, statements: &str) -> Vec<Problem> {
-    let place = Place::new();
+async fn damage_by(on: &Databases, size: usize, statements: &str) -> Vec<Problem> {
+    let place = on.place();
     let ledger = place.open().await;
     fill(&ledger, size).await;
     assert_eq!(damage(&ledger).await, []);
@@ -33,28 +55,33 @@ async fn verified(ledger: &Ledger, key: &CheckpointKey, anchors: &[SignedNote]) 
     verify(ledger, &[key.verifier()], anchors).await.unwrap()
 }
 
-#[tokio::test]
-async fn an_altered_entry_is_named_exactly_wherever_it_is() {
+async fn an_altered_entry_is_named_exactly_wherever_it_is(on: Databases) {
     for index in [0, 1, 255, 256, 511, 512, 599] {
         let sql = format!(
             "UPDATE ledger_entry SET leaf = replace(leaf, 'CHG', 'XXX') || ' ' WHERE leaf_index = {index}"
         );
-        assert_eq!(damage_by(600, &sql).await, [Problem::Altered { index, part: Part::Leaf }], "{index}");
+        assert_eq!(
+            damage_by(&on, 600, &sql).await,
+            [Problem::Altered { index, part: Part::Leaf }],
+            "{index}"
+        );
     }
 }
 
-#[tokio::test]
-async fn an_altered_hash_beside_an_entry_is_named_exactly() {
+async fn an_altered_hash_beside_an_entry_is_named_exactly(on: Databases) {
     for index in [3, 599] {
         let sql = format!("UPDATE ledger_entry SET leaf_hash = zeroblob(32) WHERE leaf_index = {index}");
-        assert_eq!(damage_by(600, &sql).await, [Problem::Altered { index, part: Part::LeafHash }], "{index}");
+        assert_eq!(
+            damage_by(&on, 600, &sql).await,
+            [Problem::Altered { index, part: Part::LeafHash }],
+            "{index}"
+        );
     }
 }
 
-#[tokio::test]
-async fn an_entry_altered_with_its_hash_is_found_by_the_tree() {
+async fn an_entry_altered_with_its_hash_is_found_by_the_tree(on: Databases) {
     for (index, first, last) in [(300, 256, 511), (520, 512, 575), (599, 592, 599)] {
-        let place = Place::new();
+        let place = on.place();
         let ledger = place.open().await;
         fill(&ledger, 600).await;
         // As somebody would who knows how leaves are hashed.
@@ -75,12 +102,11 @@ async fn an_entry_altered_with_its_hash_is_found_by_the_tree() {
     }
 }
 
-#[tokio::test]
-async fn swapped_entries_are_named_both() {
+async fn swapped_entries_are_named_both(on: Databases) {
     let sql = "UPDATE ledger_entry SET leaf_index = 10000 WHERE leaf_index = 30;
                UPDATE ledger_entry SET leaf_index = 30 WHERE leaf_index = 33;
                UPDATE ledger_entry SET leaf_index = 33 WHERE leaf_index = 10000;";
-    let found = damage_by(300, sql).await;
+    let found = damage_by(&on, 300, sql).await;
     for index in [30, 33] {
         assert!(found.contains(&Problem::Altered { index, part: Part::Position }), "{found:?}");
     }
@@ -88,8 +114,7 @@ async fn swapped_entries_are_named_both() {
     assert_eq!(found.len(), 3, "{found:?}");
 }
 
-#[tokio::test]
-async fn an_altered_detail_or_salt_or_column_is_named_exactly() {
+async fn an_altered_detail_or_salt_or_column_is_named_exactly(on: Databases) {
     for (sql, part) in [
         (
             "UPDATE ledger_detail SET detail = replace(detail, 'mailbox', 'm') WHERE leaf_index = 100",
@@ -100,21 +125,20 @@ async fn an_altered_detail_or_salt_or_column_is_named_exactly() {
         ("UPDATE ledger_entry SET kind = 'policy.loaded' WHERE leaf_index = 100", Part::Columns),
         ("UPDATE ledger_entry SET at_us = 0 WHERE leaf_index = 100", Part::Columns),
     ] {
-        assert_eq!(damage_by(300, sql).await, [Problem::Altered { index: 100, part }], "{sql}");
+        assert_eq!(damage_by(&on, 300, sql).await, [Problem::Altered { index: 100, part }], "{sql}");
     }
 }
 
-#[tokio::test]
-async fn missing_entries_are_named_and_the_rest_still_checked() {
+async fn missing_entries_are_named_and_the_rest_still_checked(on: Databases) {
     let gone = |range: &str| format!("DELETE FROM ledger_entry WHERE leaf_index {range};");
-    assert_eq!(damage_by(900, &gone("= 7")).await, [Problem::Missing { first: 7, last: 7 }]);
-    assert_eq!(damage_by(900, &gone("< 5")).await, [Problem::Missing { first: 0, last: 4 }]);
+    assert_eq!(damage_by(&on, 900, &gone("= 7")).await, [Problem::Missing { first: 7, last: 7 }]);
+    assert_eq!(damage_by(&on, 900, &gone("< 5")).await, [Problem::Missing { first: 0, last: 4 }]);
     assert_eq!(
-        damage_by(900, &gone("BETWEEN 890 AND 892")).await,
+        damage_by(&on, 900, &gone("BETWEEN 890 AND 892")).await,
         [Problem::Missing { first: 890, last: 892 }]
     );
     assert_eq!(
-        damage_by(900, &gone("BETWEEN 250 AND 600")).await,
+        damage_by(&on, 900, &gone("BETWEEN 250 AND 600")).await,
         [
             Problem::Missing { first: 250, last: 255 },
             Problem::Missing { first: 256, last: 511 },
@@ -123,22 +147,21 @@ async fn missing_entries_are_named_and_the_rest_still_checked() {
     );
     let also_altered = gone("= 7") + "UPDATE ledger_entry SET leaf = 'x' WHERE leaf_index = 899";
     assert_eq!(
-        damage_by(900, &also_altered).await,
+        damage_by(&on, 900, &also_altered).await,
         [Problem::Missing { first: 7, last: 7 }, Problem::Altered { index: 899, part: Part::Leaf }]
     );
 }
 
-#[tokio::test]
-async fn a_cut_end_is_named_by_the_stored_size_and_by_checkpoints() {
+async fn a_cut_end_is_named_by_the_stored_size_and_by_checkpoints(on: Databases) {
     let cut = "DELETE FROM ledger_entry WHERE leaf_index >= 590;";
-    assert_eq!(damage_by(600, cut).await, [Problem::Truncated { expected: 600, present: 590 }]);
+    assert_eq!(damage_by(&on, 600, cut).await, [Problem::Truncated { expected: 600, present: 590 }]);
     assert_eq!(
-        damage_by(600, "DELETE FROM ledger_entry").await,
+        damage_by(&on, 600, "DELETE FROM ledger_entry").await,
         [Problem::Truncated { expected: 600, present: 0 }]
     );
 
     // Somebody who also puts the right edge back needs an older copy of it; then only a checkpoint knows.
-    let place = Place::new();
+    let place = on.place();
     let ledger = place.open().await;
     fill(&ledger, 500).await;
     let key = key();
@@ -160,13 +183,14 @@ async fn a_cut_end_is_named_by_the_stored_size_and_by_checkpoints() {
     );
 }
 
-#[tokio::test]
-async fn entries_beyond_the_end_are_named_without_walking_there() {
-    let far = "INSERT INTO ledger_entry SELECT 4611686018427387904, leaf, leaf_hash, kind, at_us, subject
+async fn entries_beyond_the_end_are_named_without_walking_there(on: Databases) {
+    let far = "INSERT INTO ledger_entry (leaf_index, leaf, leaf_hash, kind, at_us, subject)
+               SELECT 4611686018427387904, leaf, leaf_hash, kind, at_us, subject
                FROM ledger_entry WHERE leaf_index = 0;";
     let surplus = Problem::Surplus { first: 300, last: 1 << 62 };
-    assert_eq!(damage_by(300, far).await, [surplus]);
+    assert_eq!(damage_by(&on, 300, far).await, [surplus]);
     let found = damage_by(
+        &on,
         300,
         &format!("{far} UPDATE ledger_head SET size = 4611686018427387905, frontier = zeroblob(64)"),
     )
@@ -174,19 +198,17 @@ async fn entries_beyond_the_end_are_named_without_walking_there() {
     assert!(found.contains(&Problem::Missing { first: 512, last: (1 << 62) - 1 }), "{found:?}");
 }
 
-#[tokio::test]
-async fn damaged_hashes_of_the_tree_accuse_no_entry() {
+async fn damaged_hashes_of_the_tree_accuse_no_entry(on: Databases) {
     let only_the_subtree = [Problem::SubtreeDamaged { first: 256, last: 511 }];
     let zero = "UPDATE ledger_subtree SET hash = zeroblob(32) WHERE position = 1";
-    assert_eq!(damage_by(600, zero).await, only_the_subtree);
-    assert_eq!(damage_by(600, "DELETE FROM ledger_subtree WHERE position = 1").await, only_the_subtree);
+    assert_eq!(damage_by(&on, 600, zero).await, only_the_subtree);
+    assert_eq!(damage_by(&on, 600, "DELETE FROM ledger_subtree WHERE position = 1").await, only_the_subtree);
     let head = "UPDATE ledger_head SET frontier = zeroblob(32)";
-    assert_eq!(damage_by(512, head).await, [Problem::HeadDamaged { size: 512 }]);
+    assert_eq!(damage_by(&on, 512, head).await, [Problem::HeadDamaged { size: 512 }]);
 }
 
-#[tokio::test]
-async fn a_rewritten_history_is_a_fork_to_whoever_kept_a_checkpoint() {
-    let (true_place, false_place, key) = (Place::new(), Place::new(), key());
+async fn a_rewritten_history_is_a_fork_to_whoever_kept_a_checkpoint(on: Databases) {
+    let (true_place, false_place, key) = (on.place(), on.place(), key());
     let (truth, forgery) = (true_place.open().await, false_place.open().await);
     fill(&truth, 300).await;
     fill(&forgery, 299).await;
@@ -201,9 +223,8 @@ async fn a_rewritten_history_is_a_fork_to_whoever_kept_a_checkpoint() {
     );
 }
 
-#[tokio::test]
-async fn checkpoints_inside_a_block_and_at_its_edge_are_compared() {
-    let (place, key) = (Place::new(), key());
+async fn checkpoints_inside_a_block_and_at_its_edge_are_compared(on: Databases) {
+    let (place, key) = (on.place(), key());
     let ledger = place.open().await;
     let mut anchors = vec![ledger.checkpoint(&key).await.unwrap()];
     for more in [1, 99, 156, 256, 88] {
@@ -225,9 +246,8 @@ async fn checkpoints_inside_a_block_and_at_its_edge_are_compared() {
     assert_eq!(forked, [100], "the whole blocks after it are vouched for by their stored hashes");
 }
 
-#[tokio::test]
-async fn a_note_by_a_stranger_covers_nothing() {
-    let (place, key, stranger) = (Place::new(), key(), key());
+async fn a_note_by_a_stranger_covers_nothing(on: Databases) {
+    let (place, key, stranger) = (on.place(), key(), key());
     let ledger = place.open().await;
     fill(&ledger, 10).await;
     let head = ledger.head().await.unwrap();
@@ -244,9 +264,8 @@ async fn a_note_by_a_stranger_covers_nothing() {
     assert!(matches!(found[0], Problem::CheckpointRejected { .. }), "{found:?}");
 }
 
-#[tokio::test]
-async fn no_checkpoint_is_signed_over_a_ledger_that_does_not_go_on_from_the_last() {
-    let (place, key) = (Place::new(), key());
+async fn no_checkpoint_is_signed_over_a_ledger_that_does_not_go_on_from_the_last(on: Databases) {
+    let (place, key) = (on.place(), key());
     let ledger = place.open().await;
     fill(&ledger, 40).await;
     ledger.checkpoint(&key).await.unwrap();
@@ -258,9 +277,8 @@ async fn no_checkpoint_is_signed_over_a_ledger_that_does_not_go_on_from_the_last
     assert_eq!(ledger.checkpoints().await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn erasing_leaves_the_proof_and_nothing_of_the_person() {
-    let (place, key) = (Place::new(), key());
+async fn erasing_leaves_the_proof_and_nothing_of_the_person(on: Databases) {
+    let (place, key) = (on.place(), key());
     let ledger = place.open().await;
     let receipts = fill(&ledger, 20).await;
     let before = ledger.checkpoint(&key).await.unwrap();
@@ -276,8 +294,9 @@ async fn erasing_leaves_the_proof_and_nothing_of_the_person() {
     let root = key.verifier().open(&before).unwrap().root;
     assert!(proof.verify(receipts[4].leaf_hash, &root));
 
-    let path = place.url.strip_prefix("sqlite:").unwrap();
-    for file in [path.to_owned(), format!("{path}-wal")] {
+    let path = place.file().unwrap_or_default();
+    let files = if path.is_empty() { Vec::new() } else { vec![path.to_owned(), format!("{path}-wal")] };
+    for file in files {
         let bytes = std::fs::read(&file).unwrap();
         let found = bytes.windows(15).any(|window| window == b"mailbox-4@acme.");
         assert!(!found, "{file} still holds the address");
@@ -289,28 +308,24 @@ async fn erasing_leaves_the_proof_and_nothing_of_the_person() {
     ));
 }
 
-#[tokio::test]
-async fn a_detail_that_vanished_without_a_record_is_named() {
+async fn a_detail_that_vanished_without_a_record_is_named(on: Databases) {
     let gone = "DELETE FROM ledger_detail WHERE leaf_index = 4;
                 UPDATE ledger_entry SET subject = NULL WHERE leaf_index = 4";
-    assert_eq!(damage_by(20, gone).await, [Problem::DetailMissing { index: 4 }]);
+    assert_eq!(damage_by(&on, 20, gone).await, [Problem::DetailMissing { index: 4 }]);
 }
 
-#[tokio::test]
-async fn a_slip_of_the_hand_is_stopped() {
-    let place = Place::new();
+async fn a_slip_of_the_hand_is_stopped(on: Databases) {
+    let place = on.place();
     let ledger = place.open().await;
     fill(&ledger, 3).await;
-    let pool = sqlx::SqlitePool::connect(&place.url).await.unwrap();
     for slip in ["DELETE FROM ledger_entry", "UPDATE ledger_entry SET leaf = ''"] {
-        let error = sqlx::raw_sql(slip).execute(&pool).await.unwrap_err();
-        assert!(error.to_string().contains("append-only"), "{error}");
+        let error = place.sql(slip).await.unwrap_err();
+        assert!(error.contains("append-only"), "{error}");
     }
 }
 
-#[tokio::test]
-async fn proofs_of_a_large_ledger_lead_to_its_roots() {
-    let place = Place::new();
+async fn proofs_of_a_large_ledger_lead_to_its_roots(on: Databases) {
+    let place = on.place();
     let ledger = place.open().await;
     // Beyond 2^16, so that two levels of stored subtrees are used.
     let receipts = fill(&ledger, (1 << 16) + 700).await;
@@ -335,9 +350,8 @@ async fn proofs_of_a_large_ledger_lead_to_its_roots() {
     assert_eq!(verified(&ledger, &key, &[anchor]).await, []);
 }
 
-#[tokio::test]
-async fn exported_entries_are_checked_with_nothing_but_a_checkpoint() {
-    let (place, key) = (Place::new(), key());
+async fn exported_entries_are_checked_with_nothing_but_a_checkpoint(on: Databases) {
+    let (place, key) = (on.place(), key());
     let ledger = place.open().await;
     fill(&ledger, 300).await;
     ledger.erase(5, "alice", "GDPR-17", at("2026-04-01T00:00:00Z")).await.unwrap();

@@ -136,14 +136,14 @@ async fn open_records(settings: &Settings, counters: Arc<Counters>) -> Result<Re
     let url = &settings.ledger.url;
     let ledger = Ledger::open(url).await.map_err(|source| GateError::Ledger {
         what: "ledger",
-        url: url.clone(),
+        url: mailwarden_ledger::shown_url(url),
         source,
     })?;
     let url = settings.journal_url();
     let bounds = JournalBounds { max_age: settings.journal.keep, max_rows: settings.journal.max_rows };
     let journal = Journal::open(&url, bounds).await.map_err(|source| GateError::Ledger {
         what: "gate journal",
-        url: url.clone(),
+        url: mailwarden_ledger::shown_url(&url),
         source,
     })?;
     let url = settings.vendors_url();

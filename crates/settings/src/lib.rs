@@ -14,6 +14,6 @@ pub use network::{Network, NotANetwork};
 pub use policy_files::{load_policy, load_policy_about, policy_sources};
 pub use secret::SecretSource;
 pub use settings::{
-    Accounts, DEFAULT_CONFIG, Dovecot, Gate, Journal, Ledger, Login, MailServer, Metrics, Postfix, Settings,
-    Sweep, Tls,
+    Accounts, DEFAULT_CONFIG, Dovecot, Gate, Journal, Keep, Ledger, LedgerAnchor, Login, MailServer, Metrics,
+    Postfix, Settings, Sweep, Tls,
 };

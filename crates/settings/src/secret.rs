@@ -79,7 +79,7 @@ impl SecretSource {
         Ok(table)
     }
 
-    fn path(&self, directory: &Path) -> Result<PathBuf, SettingsError> {
+    pub(crate) fn path(&self, directory: &Path) -> Result<PathBuf, SettingsError> {
         match self {
             Self::File(path) => Ok(directory.join(path)),
             Self::Credential(name) => std::env::var_os("CREDENTIALS_DIRECTORY")

@@ -1,5 +1,6 @@
 //! `mailwarden.toml`. Every table has a default, so that the commands that need no server need no file.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -140,21 +141,54 @@ impl Default for Gate {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ledger {
-    /// `sqlite:/path/to/file`.
+    /// `sqlite:/path/to/file` or `postgres://USER@HOST/DATABASE`.
     pub url: String,
+    /// The password of a PostgreSQL ledger; `PGPASSFILE` or none when absent.
+    pub password: Option<SecretSource>,
+    /// The name in its checkpoints: one word, different for every ledger.
+    pub name: String,
+    /// The key that signs checkpoints, PKCS#8 PEM; made when first needed.
+    pub key: PathBuf,
+    /// Where `mailwarden ledger anchor` takes checkpoints.
+    pub anchors: Vec<LedgerAnchor>,
+    /// How long details are kept, by the beginning of the event's kind; all others for good.
+    pub keep_details: BTreeMap<String, Keep>,
 }
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self { url: "sqlite:/var/lib/mailwarden/ledger.db".to_owned() }
+        Self {
+            url: "sqlite:/var/lib/mailwarden/ledger.db".to_owned(),
+            password: None,
+            name: "mailwarden".to_owned(),
+            key: PathBuf::from("/var/lib/mailwarden/ledger-key.pem"),
+            anchors: Vec::new(),
+            keep_details: BTreeMap::new(),
+        }
     }
 }
+
+/// Where checkpoints are taken.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LedgerAnchor {
+    /// A file to which they are appended.
+    File(PathBuf),
+    /// The system log.
+    Syslog(bool),
+    /// A program with its arguments, which gets the note on standard input. No shell is involved.
+    Command(Vec<String>),
+}
+
+/// A time such as `400d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Keep(#[serde(deserialize_with = "duration")] pub Duration);
 
 /// `[journal]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Journal {
-    /// `sqlite:/path/to/file`; beside the ledger when empty.
+    /// `sqlite:/path/to/file` or `postgres://...`; beside the ledger, or in its database, when empty.
     pub url: String,
     /// Decisions older than this are dropped.
     #[serde(deserialize_with = "duration")]
@@ -292,6 +326,15 @@ fn absolute_url(url: &str, base: &Path) -> String {
     format!("sqlite:{}", base.join(path).display())
 }
 
+/// The ledger reads the file when it connects; a URL with a password would be seen by others.
+fn with_password_file(url: &str, file: &Path) -> String {
+    if !url.starts_with("postgres") {
+        return url.to_owned();
+    }
+    let mark = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{mark}password_file={}", file.display())
+}
+
 impl Settings {
     /// Reads the named file; without a name the default file, or the defaults where that does not exist.
     ///
@@ -318,10 +361,16 @@ impl Settings {
         let text = source.utf8().map_err(|diagnostic| SettingsError::Invalid(vec![*diagnostic]))?;
         let mut settings: Self = toml::from_str(text)
             .map_err(|error| SettingsError::Invalid(vec![toml_error(&source, &error)]))?;
-        settings.directory = path.parent().unwrap_or(Path::new(".")).to_owned();
+        // Of a bare file name the parent is the empty path, which leads nowhere.
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        settings.directory = parent.unwrap_or(Path::new(".")).to_owned();
         let base = std::path::absolute(&settings.directory).unwrap_or_else(|_| settings.directory.clone());
         settings.ledger.url = absolute_url(&settings.ledger.url, &base);
         settings.journal.url = absolute_url(&settings.journal.url, &base);
+        // Without $CREDENTIALS_DIRECTORY a person runs us by hand, whose own PGPASSFILE counts then.
+        if let Some(file) = settings.ledger.password.as_ref().and_then(|secret| secret.path(&base).ok()) {
+            settings.ledger.url = with_password_file(&settings.ledger.url, &file);
+        }
         Ok(settings)
     }
 
@@ -342,14 +391,24 @@ impl Settings {
         self.resolve(&self.policy.directory)
     }
 
-    /// The journal's URL: its own, or a file beside the ledger.
+    /// The journal's URL: its own, or a file beside the ledger, or the ledger's database.
     pub fn journal_url(&self) -> String {
-        if self.journal.url.is_empty() { self.beside_ledger("journal") } else { self.journal.url.clone() }
+        if !self.journal.url.is_empty() {
+            self.journal.url.clone()
+        } else if self.ledger.url.starts_with("postgres") {
+            self.ledger.url.clone()
+        } else {
+            self.beside_ledger("journal")
+        }
     }
 
-    /// The vendor register's URL: a file beside the ledger.
+    /// The vendor register's URL: a file beside the ledger, or beside its key where the ledger is elsewhere.
     pub fn vendors_url(&self) -> String {
-        self.beside_ledger("vendors")
+        if !self.ledger.url.starts_with("postgres") {
+            return self.beside_ledger("vendors");
+        }
+        let register = self.resolve(&self.ledger.key).with_file_name("vendors.db");
+        format!("sqlite:{}", std::path::absolute(&register).unwrap_or(register).display())
     }
 
     fn beside_ledger(&self, what: &str) -> String {

@@ -1,4 +1,4 @@
-//! Isolated Postfix and Dovecot on loopback for the tests and the demonstration.
+//! Isolated Postfix, Dovecot and PostgreSQL on loopback for the tests and the demonstration.
 //!
 //! A [`Lab`] is a temporary directory with a Dovecot and a Postfix of its own in it, on ports of its own, as
 //! root and without an init system. Any number runs side by side. It uses the machine's installed programs
@@ -33,6 +33,7 @@ pub mod packages;
 pub mod population;
 pub mod ports;
 pub mod postfix;
+pub mod postgresql;
 pub mod process;
 pub mod sendmail;
 pub mod smtp;
@@ -41,4 +42,5 @@ mod wire;
 
 pub use error::{LabError, Result};
 pub use lab::{Lab, LabOptions, MilterAt, OUTSIDE_ADDRESS, OUTSIDE_NAME, OutsideWorld};
+pub use postgresql::PostgreSql;
 pub use wire::LogicalLine;

@@ -19,8 +19,11 @@ pub const MILTERTEST: &str = "/usr/bin/miltertest";
 /// Where Debian puts Postfix's daemons, `master` among them.
 pub(crate) const POSTFIX_DAEMONS: &str = "/usr/lib/postfix/sbin";
 
+/// Where Debian puts PostgreSQL's programs; the package's own cluster is never started.
+pub(crate) const POSTGRESQL: &str = "/usr/lib/postgresql/15/bin";
+
 /// One file that proves each package; `dovecot-core` comes with any of the others but is named for clarity.
-const REQUIRED: [(&str, &str); 13] = [
+const REQUIRED: [(&str, &str); 15] = [
     ("/usr/sbin/postfix", "postfix"),
     ("/usr/lib/postfix/sbin/master", "postfix"),
     ("/usr/lib/postfix/postfix-pcre.so", "postfix-pcre"),
@@ -35,6 +38,8 @@ const REQUIRED: [(&str, &str); 13] = [
     (MILTERTEST, "miltertest"),
     ("/usr/include/libmilter/mfapi.h", "libmilter-dev"),
     ("/usr/bin/cc", "gcc"),
+    ("/usr/lib/postgresql/15/bin/postgres", "postgresql-15"),
+    ("/usr/lib/postgresql/15/bin/psql", "postgresql-client-15"),
 ];
 
 /// What the slow tier needs besides.

@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use mailwarden_address::Address;
 use mailwarden_casework::{Entry, Refused, Step, to_entry};
-use mailwarden_ledger::{Event, EventFilter, EventKind, Ledger, LedgerError, Reference, StoredEvent};
+use mailwarden_ledger::{
+    Event, EventFilter, EventKind, Ledger, LedgerError, Reference, StoredEvent, is_case_id, shown_url,
+};
 use mailwarden_policy::{Mailbox, Policy};
 use mailwarden_settings::{Settings, load_policy};
 use serde::Serialize;
@@ -26,9 +28,9 @@ impl Casebook {
     pub(crate) async fn open(common: &Common) -> Result<Self, Failure> {
         let settings = common.settings()?;
         let (policy, _) = load_policy(&common.policy_directory(&settings))?;
-        let url = &settings.ledger.url;
-        let failed = |error| Failure::Ledger(format!("cannot open the ledger {url}"), error);
-        let ledger = Ledger::open(url).await.map_err(failed)?;
+        let name = shown_url(&settings.ledger.url);
+        let failed = |error| Failure::Ledger(format!("cannot open the ledger {name}"), error);
+        let ledger = Ledger::open(&settings.ledger.url).await.map_err(failed)?;
         Ok(Self { settings, policy, now: Utc::now(), ledger })
     }
 
@@ -155,7 +157,10 @@ pub(crate) async fn entries_matching(
 /// An entry as the ledger takes it; nothing, where its kind is no dotted name.
 pub(crate) fn to_event(entry: Entry) -> Option<Event> {
     let kind = entry.kind.parse::<EventKind>().ok()?;
+    // What belongs to a case says so in its leaf: then the case leaves the ledger whole, and provably so.
+    let case = entry.case().filter(|case| is_case_id(case)).map(str::to_owned);
     let mut event = Event::new(kind, entry.at, entry.actor, entry.subject).with(entry.payload);
+    event.case = case;
     event.reason = entry.reason;
     event.prior_state = entry.prior_state;
     Some(event)

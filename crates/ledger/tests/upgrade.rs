@@ -1,0 +1,73 @@
+//! Every schema that was ever released is brought up to date, forward only, and nothing of it is lost.
+#![allow(clippy::unwrap_used, reason = "functions that several tests share are test code too")]
+
+#[macro_use]
+mod common;
+
+use common::{at, held};
+use mailwarden_ledger::{
+    EventFilter, Journal, JournalBounds, Ledger, LedgerError, Problem, SignedNote, Verifier, verify,
+};
+use tempfile::TempDir;
+
+const LEDGER_V1: &str = include_str!("fixtures/ledger-v1.sql");
+const JOURNAL_V1: &str = include_str!("fixtures/journal-v1.sql");
+/// The key that signed the checkpoint in the fixture.
+const KEY_V1: &str = "ledger.example+327b92d5+AfBhFAvJATfGesUJFGgAb/zNYc53SmeyJmnYVtG8Ilzr";
+
+/// A file as the SQL text describes it.
+async fn restored(text: &'static str) -> (TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("old.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let pool = sqlx::SqlitePool::connect_with(options.foreign_keys(false)).await.unwrap();
+    sqlx::raw_sql(text).execute(&pool).await.unwrap();
+    pool.close().await;
+    let url = format!("sqlite:{}", path.display());
+    (directory, url)
+}
+
+#[tokio::test]
+async fn a_ledger_of_version_1_goes_on_under_the_present_version() {
+    let (_directory, url) = restored(LEDGER_V1).await;
+    let ledger = Ledger::open_existing(&url).await.unwrap();
+    let head = ledger.head().await.unwrap();
+    assert_eq!(head.size, 303);
+    assert_eq!(head.root.to_hex(), "4e971db9e94092a3a3b2f209b50dbb042f23a89d00166a03b415827d122d1ec6");
+    let verifier: Verifier = KEY_V1.parse().unwrap();
+    let anchors: Vec<SignedNote> = ledger.checkpoints().await.unwrap();
+    let found = verify(&ledger, &[verifier], &anchors).await.unwrap();
+    assert_eq!(found, [Problem::Unanchored { first: 301, last: 302 }]);
+    assert_eq!(ledger.refusal_sums(at("2026-03-01T12:00:00Z")).await.unwrap()[0].count, 1);
+
+    let receipt = ledger.append(held(1).in_case("OFF-1")).await.unwrap();
+    assert_eq!(receipt.index, 303);
+    let entries = ledger.events(&EventFilter { after: Some(300), ..EventFilter::default() }).await.unwrap();
+    assert_eq!(
+        entries.iter().map(|entry| entry.case.as_deref()).collect::<Vec<_>>(),
+        [None, None, Some("OFF-1")]
+    );
+    assert!(!verify(&ledger, &[], &[]).await.unwrap().iter().any(Problem::is_damage));
+}
+
+#[tokio::test]
+async fn a_journal_of_version_1_goes_on_under_the_present_version() {
+    let (_directory, url) = restored(JOURNAL_V1).await;
+    let journal = Journal::open(&url, JournalBounds::default()).await.unwrap();
+    let recipients: Vec<_> =
+        journal.recent(10).await.unwrap().into_iter().filter_map(|d| d.recipient).collect();
+    assert_eq!(recipients, ["r2@bills.example", "r1@bills.example", "r0@bills.example"]);
+}
+
+#[tokio::test]
+async fn a_ledger_of_a_later_version_is_refused_and_left_alone() {
+    let (_directory, url) = restored(LEDGER_V1).await;
+    let options: sqlx::sqlite::SqliteConnectOptions = url.parse().unwrap();
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::raw_sql("PRAGMA user_version = 99").execute(&pool).await.unwrap();
+    let error = Ledger::open(&url).await.unwrap_err();
+    assert!(matches!(error, LedgerError::Misplaced { .. }), "{error}");
+    assert!(error.to_string().contains("upgrade Mailwarden"), "{error}");
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&pool).await.unwrap();
+    assert_eq!(version, 99);
+}
