@@ -316,8 +316,9 @@ mod tests {
 
     #[test]
     fn roundcube_hides_what_stands_before_its_rules_and_nested_ones() {
-        let script = "discard;\r\n# rule:[A]\r\nif true\r\n{\r\n\tkeep;\r\n}\r\n# rule:[B]\r\nif true\r\n{\r\n\
-                      if true { stop; }\r\n}\r\n# rule:[C]\r\nif false # true\r\n{\r\n\tredirect \"a@b\";\r\n}\r\n";
+        let script = "discard;\r\n# rule:[A]\r\nif true\r\n{\r\n\tkeep;\r\n}\r\n\
+                      # rule:[B]\r\nif true\r\n{\r\nif true { stop; }\r\n}\r\n\
+                      # rule:[C]\r\nif false # true\r\n{\r\n\tredirect \"a@b\";\r\n}\r\n";
         assert_eq!(view_of(script, "discard", "").visible, Visible::No);
         assert_eq!(view_of(script, "keep", "").visible, Visible::Yes);
         assert_eq!(view_of(script, "stop", "").visible, Visible::No);
@@ -329,10 +330,11 @@ mod tests {
     #[test]
     fn records_tell_the_name_and_whether_code_was_slipped_in() {
         // {"ID":"1","Name":"Caf\u00e9","Enabled":true,"ActionValue":"a@x.example"}
-        let header = "eyJJRCI6IjEiLCJOYW1lIjoiQ2FmXHUwMGU5IiwiRW5hYmxlZCI6dHJ1ZSwiQWN0aW9uVmFsdWUi\r\nOiJhQHguZXhhbXBsZSJ9";
+        let header = "eyJJRCI6IjEiLCJOYW1lIjoiQ2FmXHUwMGU5IiwiRW5hYmxlZCI6dHJ1ZSwiQWN0aW9uVmFsdWUi\r\n\
+                      OiJhQHguZXhhbXBsZSJ9";
         let script = format!(
-            "# This is SnappyMail sieve script.\r\n/*\r\nBEGIN:FILTER:1\r\nBEGIN:HEADER\r\n{header}\r\nEND:HEADER\r\n*/\r\n\
-             redirect \"a@x.example\";\r\n/* END:FILTER */\r\nstop;"
+            "# This is SnappyMail sieve script.\r\n/*\r\nBEGIN:FILTER:1\r\nBEGIN:HEADER\r\n{header}\r\n\
+             END:HEADER\r\n*/\r\nredirect \"a@x.example\";\r\n/* END:FILTER */\r\nstop;"
         );
         assert_eq!(rule_of(&script, "redirect"), Some(("snappymail", "Caf\u{e9}".to_owned())));
         assert_eq!(view_of(&script, "redirect", "a@x.example").visible, Visible::Yes);

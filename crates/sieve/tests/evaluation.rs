@@ -350,7 +350,8 @@ fn what_is_not_understood_is_unknown() {
 
 #[test]
 fn spans_conditions_and_rules_are_told() {
-    let script = "require \"copy\";\r\n# rule:[Away]\r\nif header :contains \"subject\" # c\r\n \"pay\"\r\n{\r\n\tredirect :copy \"a@x.example\";\r\n}\r\n";
+    let script = "require \"copy\";\r\n# rule:[Away]\r\nif header :contains \"subject\" # c\r\n \
+                  \"pay\"\r\n{\r\n\tredirect :copy \"a@x.example\";\r\n}\r\n";
     let analysis = on(Dialect::Pigeonhole, script);
     let effect = &analysis.effects[0];
     assert_eq!(&script[effect.span.start..effect.span.end], "redirect :copy \"a@x.example\";");
@@ -377,7 +378,8 @@ fn mailbox(scripts: &[(&str, &str, bool)], globals: &[(&str, &str)]) -> Vec<Anal
 #[test]
 fn includes_are_followed_with_their_globals() {
     let setter = r#"require ["include","variables"]; global "g"; set "g" "evil";"#;
-    let main = r#"require ["include","variables"]; global "g"; include "setg"; redirect "${g}@x.example"; redirect "${global.g}@y.example";"#;
+    let main = r#"require ["include","variables"]; global "g"; include "setg"; redirect "${g}@x.example";
+                  redirect "${global.g}@y.example";"#;
     let analyses = mailbox(&[("main", main, true), ("setg", setter, false)], &[]);
     let found: Vec<_> = redirects(&analyses[0]).into_iter().map(described).collect();
     assert_eq!(found, ["exact always lost evil@x.example", "exact always lost evil@y.example"]);
@@ -418,7 +420,8 @@ fn missing_dynamic_and_circular_includes_are_told() {
 fn globals_set_behind_a_return_are_not_seen_by_every_way() {
     let setter =
         r#"require ["include","variables"]; global "g"; if exists "x" { return; } set "g" "b"; stop;"#;
-    let main = r#"require ["include","variables"]; global "g"; set "g" "a"; include "s"; redirect "${g}@x.example";"#;
+    let main = r#"require ["include","variables"]; global "g"; set "g" "a"; include "s";
+                  redirect "${g}@x.example";"#;
     let analyses = mailbox(&[("main", main, true), ("s", setter, false)], &[]);
     let effect = redirects(&analyses[0])[0];
     assert!(effect.targets.iter().any(|target| target.text() == "a@x.example"), "{effect:?}");
