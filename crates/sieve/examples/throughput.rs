@@ -4,7 +4,7 @@
 #[path = "../tests/robustness/heavy.rs"]
 mod heavy;
 
-use heavy::heavy;
+use heavy::{heavy, used};
 use sieve_analysis::{Dialect, analyse, parser::parse};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -14,13 +14,6 @@ if anyof (header :contains \"list-id\" \"dev.example\", address :is \"to\" \"dev
 \tfileinto \"Lists/dev\";\r\n\tstop;\r\n}\r\n# rule:[Copy]\r\nset \"who\" \"boss\";\r\n\
 if header :matches \"subject\" [\"*invoice*\", \"*payment*\"]\r\n{\r\n\
 \tredirect :copy \"${who}@x.example\";\r\n}\r\nif size :over 10M\r\n{\r\n\tdiscard;\r\n}\r\n";
-
-/// Time this thread had a processor, which other programs do not lengthen; the clock where that is not told.
-fn used(begun: Instant) -> Duration {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = told.and_then(|text| text.split(' ').next()?.parse().ok());
-    nanoseconds.map_or_else(|| begun.elapsed(), Duration::from_nanos)
-}
 
 fn rate(work: impl Fn()) -> f64 {
     let begun = Instant::now();

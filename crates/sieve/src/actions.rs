@@ -46,6 +46,11 @@ impl Run<'_, '_> {
         if matches!(kind, EffectKind::Setflag | EffectKind::Addflag | EffectKind::Removeflag) {
             self.change_flags(kind, bound);
         }
+        // A test in the clothes of an action: it leaves match variables (measured).
+        if matches!(kind, EffectKind::Deleteheader | EffectKind::Replaceheader) {
+            let patterns = bound.at(1).map(|argument| self.members(argument)).unwrap_or_default();
+            self.undecided_match(bound, &patterns, true);
+        }
         if let Some(variable) = bound.value("output") {
             self.assign_output(variable);
         }

@@ -427,3 +427,44 @@ fn globals_set_behind_a_return_are_not_seen_by_every_way() {
     assert!(effect.targets.iter().any(|target| target.text() == "a@x.example"), "{effect:?}");
     assert_eq!(effect.reach, Reach::Conditional);
 }
+
+/// Each row was put to `sieve-test` of Pigeonhole 0.5.19.
+#[test]
+fn what_excludes_what_on_pigeonhole() {
+    let reach = |script: &str| {
+        let analysis = on(Dialect::Pigeonhole, script);
+        analysis.effects.iter().map(|effect| effect.reach.name()).collect::<Vec<_>>()
+    };
+    let piped = r#"require ["copy","vnd.dovecot.pipe"]; pipe :copy "p"; pipe "p";"#;
+    assert_eq!(reach(piped), ["dead", "dead"], "a program gets a message once");
+    let other = r#"require ["copy","vnd.dovecot.pipe"]; pipe :copy "p"; pipe "q";"#;
+    assert_eq!(reach(other), ["always", "always"]);
+    let sometimes = r#"require "reject"; if exists "x" { reject "no"; } redirect "a@x.example";"#;
+    assert_eq!(reach(sometimes), ["conditional", "conditional"], "not passed on where it is refused");
+    let notice = r#"require ["enotify","variables"]; set "a" "b@x"; notify "mailto:${a}@y";"#;
+    assert_eq!(reach(notice), ["dead"], "an address that is none");
+}
+
+#[test]
+fn match_variables_stay_in_their_script_on_pigeonhole() {
+    let main: &[u8] = br#"require ["include","variables"]; include "s"; redirect "o${1}@x.example";"#;
+    let inner: &[u8] =
+        br#"require "variables"; if string :matches "u-v" "*-*" { redirect "i${1}@x.example"; }"#;
+    let scripts = [
+        Script { name: "main", bytes: main, active: true },
+        Script { name: "s", bytes: inner, active: false },
+    ];
+    let found = analyse_mailbox(&Mailbox { scripts: &scripts, globals: &[] }, Dialect::Pigeonhole);
+    let texts: Vec<_> = redirects(&found[0]).iter().map(|effect| described(effect)).collect();
+    assert!(texts.contains(&"exact always lost o@x.example".to_owned()), "{texts:?}");
+    assert!(texts.contains(&"exact always lost iu@x.example".to_owned()), "{texts:?}");
+}
+
+#[test]
+fn a_header_that_is_taken_out_leaves_match_variables() {
+    let script = r#"require ["editheader","variables"]; deleteheader :matches "x-a" "*";
+                    redirect "a${1}@x.example";"#;
+    let analysis = on(Dialect::Pigeonhole, script);
+    let redirect = redirects(&analysis)[0];
+    assert!(redirect.form == Form::Template && redirect.sender_controlled, "{redirect:?}");
+}

@@ -148,7 +148,7 @@ pub(crate) struct Actions {
     /// The script compiled, and ran to its end without an error.
     pub(crate) finished: bool,
     /// The engine broke: version 0.5.19 compiles some loops inside loops to code that it does not understand
-    /// itself, and some patterns of `:matches` make it panic.
+    /// itself, and some patterns of `:matches` make it panic. Or the tool has no annotations to ask for.
     pub(crate) corrupt: bool,
     /// What the tool said when it ended with an error of the script's, so that nothing was done.
     pub(crate) reason: String,
@@ -167,6 +167,7 @@ pub(crate) struct Actions {
 impl Actions {
     fn read(output: &Output) -> Self {
         let report = String::from_utf8_lossy(&output.stdout);
+        let talk = String::from_utf8_lossy(&output.stderr);
         let (performed, implicit) = report.split_once("Implicit keep:").unwrap_or((&report, ""));
         let all = |mark: &str, close: &str| -> BTreeSet<String> {
             let found = performed.lines().filter_map(|line| line.split_once(mark));
@@ -176,8 +177,8 @@ impl Actions {
         Self {
             finished: output.status.success(),
             corrupt: output.status.code().is_none()
-                || String::from_utf8_lossy(&output.stderr).contains("corrupt binary"),
-            reason: first_error(&String::from_utf8_lossy(&output.stderr)),
+                || ["corrupt binary", "attributes not enabled"].iter().any(|sign| talk.contains(sign)),
+            reason: first_error(&talk),
             redirects: addresses(" * redirect message to: <"),
             folders: all(" * store message in folder: ", "").into_iter().map(inbox_named_once).collect(),
             implicitly_kept: implicit.contains("store message in folder"),
