@@ -95,7 +95,11 @@ fn effect_named(script: &[u8], dialect: Dialect, id: &str) -> Result<Effect, Fai
     }
     let named = analysis.effects.into_iter().find(|effect| effect.id == id);
     named.ok_or_else(|| {
-        Failure::Usage(format!("no effect {}; `mailwarden sieve audit` names those there are", shown(id)))
+        Failure::Usage(format!(
+            "no effect {}; `mailwarden sieve audit` names those there are, and an effect of an included \
+             script is switched off in that script",
+            shown(id)
+        ))
     })
 }
 

@@ -4,17 +4,22 @@ use mailwarden_evidence::surface;
 
 use crate::Remediation;
 use crate::shell::{operands, word};
+use sieve_analysis::UiView;
 
-/// A remediation with side effects and regenerating software from the surface catalogue. Software seen to
-/// have written the rule is named too.
-pub(crate) fn on_surface(id: &str, command: String, revert: String, written_by: Option<&str>) -> Remediation {
+/// A remediation with side effects and regenerating software from the surface catalogue. Where the software
+/// that wrote the rule is known, only it can write the rule again, and not all software does.
+pub(crate) fn on_surface(
+    id: &str,
+    command: String,
+    revert: String,
+    written_by: Option<&UiView>,
+) -> Remediation {
     let row = surface(id);
-    let mut regenerated_by = row.map(|row| row.regenerated_by.clone()).unwrap_or_default();
-    if let Some(ui) = written_by
-        && !regenerated_by.iter().any(|known| known.to_lowercase().contains(ui))
-    {
-        regenerated_by.push(ui.to_owned());
-    }
+    let regenerated_by = match written_by {
+        Some(view) if view.rewritten => vec![view.ui.to_owned()],
+        Some(_) => Vec::new(),
+        None => row.map(|row| row.regenerated_by.clone()).unwrap_or_default(),
+    };
     Remediation {
         command,
         revert,
@@ -65,6 +70,7 @@ fn right_name(letter: char) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sieve_analysis::Visible;
 
     #[test]
     fn a_grant_is_deleted_and_set_again_by_doveadm() {
@@ -80,10 +86,19 @@ mod tests {
     }
 
     #[test]
-    fn the_program_that_wrote_the_rule_is_named_once() {
-        let by =
-            |ui| on_surface("managesieve.scripts", String::new(), String::new(), Some(ui)).regenerated_by;
-        assert!(by("roundcube").contains(&"roundcube".to_owned()));
-        assert!(!by("ingo").contains(&"ingo".to_owned()));
+    fn only_a_program_that_writes_anew_is_named() {
+        let by = |ui: Option<(&'static str, bool)>| {
+            let view = ui.map(|(ui, rewritten)| UiView {
+                ui,
+                visible: Visible::Yes,
+                why: "",
+                enabled: true,
+                rewritten,
+            });
+            on_surface("managesieve.scripts", String::new(), String::new(), view.as_ref()).regenerated_by
+        };
+        assert!(by(Some(("roundcube", false))).is_empty());
+        assert_eq!(by(Some(("ingo", true))), ["ingo"]);
+        assert!(by(None).len() > 1, "the catalogue knows several");
     }
 }

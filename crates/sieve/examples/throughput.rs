@@ -1,6 +1,10 @@
 //! How many scripts a second: `cargo run --release -p sieve-analysis --example throughput`.
 #![allow(clippy::print_stdout, reason = "the numbers are what this program is for")]
 
+#[path = "../tests/robustness/heavy.rs"]
+mod heavy;
+
+use heavy::{heavy, used};
 use sieve_analysis::{Dialect, analyse, parser::parse};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -10,13 +14,6 @@ if anyof (header :contains \"list-id\" \"dev.example\", address :is \"to\" \"dev
 \tfileinto \"Lists/dev\";\r\n\tstop;\r\n}\r\n# rule:[Copy]\r\nset \"who\" \"boss\";\r\n\
 if header :matches \"subject\" [\"*invoice*\", \"*payment*\"]\r\n{\r\n\
 \tredirect :copy \"${who}@x.example\";\r\n}\r\nif size :over 10M\r\n{\r\n\tdiscard;\r\n}\r\n";
-
-/// Time this thread had a processor, which other programs do not lengthen; the clock where that is not told.
-fn used(begun: Instant) -> Duration {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = told.and_then(|text| text.split(' ').next()?.parse().ok());
-    nanoseconds.map_or_else(|| begun.elapsed(), Duration::from_nanos)
-}
 
 fn rate(work: impl Fn()) -> f64 {
     let begun = Instant::now();
@@ -29,53 +26,24 @@ fn rate(work: impl Fn()) -> f64 {
     f64::from(rounds) / (used(begun) - before).as_secs_f64()
 }
 
-/// What a hostile script of the largest size may repeat.
-const PIECES: [&str; 24] = [
-    "keep;",
-    "redirect \"a@x\";",
-    "if exists \"a\" { keep; }\n",
-    "if header :contains \"a\" \"b\" { stop; } keep;",
-    "if header :matches \"a\" \"*\" { set \"a\" \"${1}\"; }",
-    "set \"a\" \"${a}${a}x\"; redirect \"${a}@x\";",
-    "if true { if true { ",
-    "foreverypart { ",
-    "not ",
-    "(",
-    "{",
-    "}",
-    "\"",
-    "/***/",
-    "${hex:",
-    "a",
-    ":a ",
-    "# c\r",
-    "# rule:[x]\nif true { keep; }\n",
-    "if string \"a\" \"a\" { } elsif false { }",
-    "include \"a\";",
-    "global \"a\";",
-    "setflag \"a\"; addflag \"b\";",
-    "vacation \"a@b.c d@e.f\";",
-];
-
 fn main() {
     let parsed = rate(|| drop(black_box(parse(black_box(SCRIPT), Dialect::Pigeonhole))));
     let analysed = rate(|| drop(black_box(analyse(black_box(SCRIPT), Dialect::Pigeonhole, true))));
     println!("{} bytes: {parsed:.0} parsed/s, {analysed:.0} analysed/s", SCRIPT.len());
-    for piece in PIECES {
-        let large = format!(
-            "require [\"variables\",\"include\",\"vacation\",\"imap4flags\",\"foreverypart\"];{}",
-            piece.repeat((1 << 20) / piece.len())
-        );
-        println!("1 MiB of {piece:?}: {:?}", shortest(large.as_bytes()));
+    let wanted = std::env::args().nth(1).unwrap_or_default();
+    for (name, script) in heavy(1 << 20).iter().filter(|(name, _)| name.contains(&wanted)) {
+        for dialect in Dialect::ALL {
+            println!("1 MiB of {name}: {:?} in {dialect}", shortest(script.as_bytes(), dialect));
+        }
     }
 }
 
 /// The machine may be busy with other things, so the shortest of some rounds tells what the work costs.
-fn shortest(script: &[u8]) -> Duration {
+fn shortest(script: &[u8], dialect: Dialect) -> Duration {
     let round = |_| {
         let begun = Instant::now();
         let before = used(begun);
-        black_box(analyse(black_box(script), Dialect::Pigeonhole, true));
+        black_box(analyse(black_box(script), dialect, true));
         used(begun) - before
     };
     (0..3).map(round).min().unwrap_or_default()

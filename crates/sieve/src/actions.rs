@@ -7,6 +7,7 @@ use crate::effects::{EffectKind, Form, Role, Target};
 use crate::evaluator::{Done, Draft, Run};
 use crate::keep::Transfer;
 use crate::pigeonhole_address::is_pigeonhole_address;
+use crate::pigeonhole_mailto::is_pigeonhole_mailto;
 use crate::tree::{Argument, CommandId};
 use crate::value::{Part, Template, Value};
 use crate::vocabulary::Signature;
@@ -45,6 +46,11 @@ impl Run<'_, '_> {
         if matches!(kind, EffectKind::Setflag | EffectKind::Addflag | EffectKind::Removeflag) {
             self.change_flags(kind, bound);
         }
+        // A test in the clothes of an action: it leaves match variables (measured).
+        if matches!(kind, EffectKind::Deleteheader | EffectKind::Replaceheader) {
+            let patterns = bound.at(1).map(|argument| self.members(argument)).unwrap_or_default();
+            self.undecided_match(bound, &patterns, true);
+        }
         if let Some(variable) = bound.value("output") {
             self.assign_output(variable);
         }
@@ -61,34 +67,32 @@ impl Run<'_, '_> {
             (EffectKind::Redirect | EffectKind::Report, Some(address)) if !is_pigeonhole_address(address) => {
                 return Some("the address is invalid when the engine gets here");
             }
-            (EffectKind::Notify, Some(uri)) if bound.last().is_some() && is_no_mailto(uri) => {
-                return Some("the method of notification is unknown when the engine gets here");
+            (EffectKind::Notify, _) if self.is_refused_notice(bound) => {
+                return Some("the notification is invalid when the engine gets here");
             }
             _ => {}
         }
-        self.conflict(draft.kind)
+        let program = if draft.kind == EffectKind::Pipe { constant } else { None };
+        let sure = conflicts(&mut self.state.done, draft.kind, program);
+        let possible = conflicts(&mut self.state.maybe, draft.kind, program);
+        if possible && !sure {
+            self.perhaps_abort();
+        }
+        sure.then_some("this action conflicts with one before it")
     }
 
-    /// A message is either refused or delivered, and answered once.
-    fn conflict(&mut self, kind: EffectKind) -> Option<&'static str> {
-        let done = &mut self.state.done;
-        let before = *done;
-        let conflicts = match kind {
-            EffectKind::Redirect | EffectKind::Keep | EffectKind::Fileinto | EffectKind::Pipe => {
-                done.delivered = true;
-                before.rejected
-            }
-            EffectKind::Reject => {
-                done.rejected = true;
-                before != Done::default()
-            }
-            EffectKind::Vacation => {
-                done.answered = true;
-                before.rejected || before.answered
-            }
-            _ => false,
-        };
-        conflicts.then_some("this action conflicts with one before it")
+    /// What the compiler saw in constants, the run sees in everything.
+    fn is_refused_notice(&self, bound: &Bound<'_>) -> bool {
+        let uri = bound.last().map(|argument| self.argument(argument));
+        let addresses =
+            |tag: &str| bound.value(tag).map(|argument| self.members(argument)).unwrap_or_default();
+        let mut named = addresses("from");
+        if uri.is_none() {
+            named.extend(addresses("options"));
+        }
+        let constant = |value: &Value| value.as_constant().map(<[u8]>::to_vec);
+        uri.and_then(|uri| constant(&uri)).is_some_and(|uri| !is_pigeonhole_mailto(&uri))
+            || named.iter().filter_map(constant).any(|address| !is_pigeonhole_address(&address))
     }
 
     fn concerned(&self, kind: EffectKind, bound: &Bound<'_>) -> Vec<(Value, Role)> {
@@ -148,8 +152,26 @@ impl Run<'_, '_> {
     }
 }
 
-fn is_no_mailto(uri: &[u8]) -> bool {
-    mailto_recipients(&String::from_utf8_lossy(uri)).is_none()
+/// A message is either refused or delivered, answered once, and given to a program once (measured).
+fn conflicts(done: &mut Done, kind: EffectKind, program: Option<&[u8]>) -> bool {
+    match kind {
+        EffectKind::Redirect | EffectKind::Keep | EffectKind::Fileinto | EffectKind::Pipe => {
+            done.delivered = true;
+            let again = program.is_some_and(|program| done.pipe(program));
+            done.rejected || again
+        }
+        EffectKind::Reject => {
+            let conflicts = !done.is_nothing();
+            done.rejected = true;
+            conflicts
+        }
+        EffectKind::Vacation => {
+            let conflicts = done.rejected || done.answered;
+            done.answered = true;
+            conflicts
+        }
+        _ => false,
+    }
 }
 
 /// RFC 5228 §2.10.2 and RFC 3894: what each action does to the implicit keep.

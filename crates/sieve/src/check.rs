@@ -6,7 +6,6 @@
 use crate::Dialect;
 use crate::arguments::{Bound, Reading, fits};
 use crate::constant::{Fixed, fixed_tests};
-use crate::destination::mailto_recipients;
 use crate::effects::{Diagnostic, Severity};
 use crate::lexer::TokenKind;
 use crate::modifiers::Modifier;
@@ -65,6 +64,8 @@ pub(crate) fn check(reading: Reading<'_>) -> Checked {
         problems: Vec::new(),
         included: Vec::new(),
         loops: 0,
+        strange_namespace: false,
+        globals: HashSet::new(),
     };
     check.grammar();
     check.nesting();
@@ -85,6 +86,10 @@ struct Check<'t> {
     problems: Vec<Diagnostic>,
     included: Vec<Included>,
     loops: usize,
+    /// A variable of a namespace that nobody has was named. Pigeonhole complains and goes on, but not in a
+    /// script that includes others (measured).
+    strange_namespace: bool,
+    globals: HashSet<Vec<u8>>,
 }
 
 impl<'t> Check<'t> {
@@ -310,8 +315,14 @@ impl<'t> Check<'t> {
 
     /// The older notify has no positional argument, the newer exactly one.
     fn notify_arity(&self, signature: &Signature, bound: &Bound<'_>) -> Option<(usize, usize)> {
-        let newer = self.declared.contains(b"enotify".as_slice()) && !bound.has("method");
-        (signature.name == "notify").then_some(if newer { (1, 1) } else { (0, 1) })
+        let has = |name: &[u8]| self.declared.contains(name);
+        let newer = has(b"enotify") && !bound.has("method");
+        let only_older = self.is_pigeonhole() && has(b"notify") && !has(b"enotify");
+        (signature.name == "notify").then_some(match (newer, only_older) {
+            (true, _) => (1, 1),
+            (false, true) => (0, 0),
+            (false, false) => (0, 1),
+        })
     }
 
     fn argument_types(&mut self, signature: &Signature, bound: &Bound<'_>, start: usize, end: usize) {
@@ -516,11 +527,14 @@ impl<'t> Check<'t> {
     }
 
     /// What single commands insist on.
-    fn particular(&mut self, name: &str, bound: &Bound<'_>, command: &Command) {
+    fn particular(&mut self, name: &str, bound: &Bound<'t>, command: &Command) {
         match name {
             "require" => self.require(bound),
             "redirect" | "report" if self.is_pigeonhole() => self.redirect(bound, command),
             "notify" if self.is_pigeonhole() => self.notify(bound, command),
+            "extracttext" if self.is_pigeonhole() && self.loops == 0 => {
+                self.refuse(command.start, command.end, "`extracttext` outside a loop");
+            }
             "set" => self.set(bound, command),
             "vacation" if self.is_pigeonhole() => self.vacation(bound, command),
             "break" if self.loops == 0 => {
@@ -560,26 +574,6 @@ impl<'t> Check<'t> {
             && !is_pigeonhole_address(&address)
         {
             self.refuse(command.start, command.end, "not one valid address");
-        }
-    }
-
-    /// Pigeonhole knows one method.
-    fn notify(&mut self, bound: &Bound<'_>, command: &Command) {
-        if let Some(importance) = self.constant(bound.value("importance"))
-            && !matches!(&*importance, b"1" | b"2" | b"3")
-        {
-            self.refuse(command.start, command.end, "an importance other than 1, 2 and 3");
-        }
-        let Some(uri) = self.constant(bound.last()) else { return };
-        let uri = String::from_utf8_lossy(&uri);
-        match mailto_recipients(&uri) {
-            None => self.refuse(command.start, command.end, "not a `mailto:` URI"),
-            Some(recipients) => {
-                let sound = |text: &str| is_pigeonhole_address(text.as_bytes());
-                if !recipients.iter().all(|(text, _)| sound(text)) {
-                    self.refuse(command.start, command.end, "a `mailto:` URI with an invalid recipient");
-                }
-            }
         }
     }
 

@@ -72,8 +72,8 @@ impl Dialect {
         self == Self::Pigeonhole
     }
 
-    /// Where `ihave` is required, Cyrus takes commands and tests it does not know: one that is false may stand
-    /// before them (measured).
+    /// Where `ihave` is required, Cyrus takes commands and tests it does not know: one that is false may
+    /// stand before them (measured).
     pub(crate) fn tolerates_unknown_with_ihave(self) -> bool {
         self == Self::Cyrus
     }

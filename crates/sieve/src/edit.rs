@@ -42,6 +42,8 @@ pub struct Disabled {
 pub enum Refusal {
     /// No effect of that span is in the script.
     NoSuchEffect,
+    /// The effect stands in a script that this one includes.
+    InIncludedScript,
     /// The engine would not take the script as it is, so nothing can be proved about a changed one.
     NotAccepted,
     /// The effect does not stand in a rule that Roundcube wrote and could switch off.
@@ -54,6 +56,9 @@ impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::NoSuchEffect => "the script has no such effect; analyse it again",
+            Self::InIncludedScript => {
+                "the effect stands in a script that this one includes; switch it off in that script"
+            }
             Self::NotAccepted => "the engine refuses this script, so a change to it cannot be proved",
             Self::NoSuchRule => "the effect is not inside a Roundcube rule; choose another method",
             Self::NotProved => "the change does not switch off exactly this effect; edit the script by hand",
@@ -127,7 +132,10 @@ pub fn disable_by(
     }
     let known =
         |other: &Effect| other.via.is_empty() && other.span == effect.span && other.kind == effect.kind;
-    if !effect.via.is_empty() || !before.effects.iter().any(known) {
+    if !effect.via.is_empty() {
+        return Err(Refusal::InIncludedScript);
+    }
+    if !before.effects.iter().any(known) {
         return Err(Refusal::NoSuchEffect);
     }
     let change = change(script, dialect, effect, method)?;

@@ -311,7 +311,7 @@ pub struct UiRule {
 /// One thing a script can do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Effect {
-    /// A name that survives a new layout of the script: what it does to whom, and which of several alike it is.
+    /// A name that survives a new layout of the script: what it does to whom, and which of several alike.
     pub id: String,
     /// What it does.
     pub kind: EffectKind,

@@ -12,7 +12,7 @@ use crate::destination::bare_address;
 use crate::effects::{
     self, Content, Diagnostic, Effect, EffectKind, LocalCopy, Reach, Role, Severity, Target, TimeWindow,
 };
-use crate::keep::{Fates, Trace, Transfer, anything_in, settle};
+use crate::keep::{Fates, Trace, Transfer, settle};
 use crate::outcomes::Outcome;
 use crate::provenance::Origins;
 use crate::store::{Changes, GLOBAL, Key, MatchState, Store};
@@ -21,12 +21,18 @@ use crate::tree::{CommandId, Tree};
 use crate::ui::Ui;
 use crate::value::Value;
 use crate::vocabulary;
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
+mod done;
 mod includes;
+mod loops;
 
-/// How many commands one analysis visits; includes and loops can visit a command more than once.
-const MAX_STEPS: usize = 2_000_000;
+pub(crate) use done::Done;
+
+/// How many commands one analysis visits; includes and loops can visit a command more than once. The largest
+/// script Pigeonhole takes has fewer.
+const MAX_STEPS: usize = 300_000;
 /// How many effects one analysis lists. What a person writes has some hundreds; a script made to have more is
 /// reported as unknown from there on.
 const MAX_EFFECTS: usize = 16_384;
@@ -38,8 +44,8 @@ const MAX_DEPTH: usize = 400;
 const MAX_WINDOW_STEPS: usize = 64;
 /// How much of unknown code is shown.
 const MAX_CODE_EXCERPT: usize = 80;
-/// Loops inside more loops than this are not run twice to find what a variable may become.
-const MAX_LOOP_DEPTH: usize = 4;
+/// How many bytes one analysis builds or compares in strings; what would cost more is unknown.
+const MAX_WORK: usize = 1 << 22;
 
 /// A script made ready.
 #[derive(Debug)]
@@ -123,24 +129,8 @@ pub(crate) struct State {
     pub(crate) matches: MatchState,
     /// What every way here has surely done, as far as later actions may conflict with it.
     pub(crate) done: Done,
-}
-
-/// Actions that exclude others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Done {
-    pub(crate) delivered: bool,
-    pub(crate) rejected: bool,
-    pub(crate) answered: bool,
-}
-
-impl Done {
-    fn and(self, other: Self) -> Self {
-        Self {
-            delivered: self.delivered && other.delivered,
-            rejected: self.rejected && other.rejected,
-            answered: self.answered && other.answered,
-        }
-    }
+    /// What some way here may have done.
+    pub(crate) maybe: Done,
 }
 
 /// A script being run.
@@ -192,6 +182,7 @@ pub(crate) struct Run<'w, 'a> {
     copied_anywhere: bool,
     scopes: u32,
     steps: usize,
+    work: Cell<usize>,
     target_bytes: usize,
     given_up: bool,
     depth: usize,
@@ -210,6 +201,7 @@ impl<'w, 'a> Run<'w, 'a> {
                 fates: Fates::START,
                 matches: MatchState::Empty,
                 done: Done::default(),
+                maybe: Done::default(),
             },
             frames: Vec::new(),
             findings: Findings::default(),
@@ -224,6 +216,7 @@ impl<'w, 'a> Run<'w, 'a> {
             copied_anywhere: false,
             scopes: GLOBAL,
             steps: 0,
+            work: Cell::new(0),
             target_bytes: 0,
             given_up: false,
             depth: 0,
@@ -345,6 +338,16 @@ impl<'w, 'a> Run<'w, 'a> {
             || self.target_bytes > MAX_TARGET_BYTES
     }
 
+    /// Whether so many more bytes may be looked at.
+    pub(crate) fn affords(&self, bytes: usize) -> bool {
+        let work = self.work.get().saturating_add(bytes);
+        let affords = work <= MAX_WORK;
+        if affords {
+            self.work.set(work);
+        }
+        affords
+    }
+
     /// From here to the end of the script nothing is known. Told once: the blocks around end here too.
     fn give_up(&mut self, start: usize) {
         if !std::mem::replace(&mut self.given_up, true) {
@@ -441,6 +444,13 @@ impl<'w, 'a> Run<'w, 'a> {
             self.diagnose(start, end, Severity::Warning, &format!("{why}: nothing on the way here is done"));
         }
         self.leave(Gone::Stopped, Trace::Abort);
+    }
+
+    /// On some messages the engine stops here with an error.
+    pub(crate) fn perhaps_abort(&mut self) {
+        self.trace.push(Trace::Fork(vec![(true, vec![Trace::Abort]), (true, Vec::new())]));
+        self.state.may_have_left = true;
+        self.frame_mut().stopped = true;
     }
 
     /// What is known of a test before anything runs.
@@ -595,7 +605,8 @@ impl<'w, 'a> Run<'w, 'a> {
             may_have_left: a.may_have_left || b.may_have_left,
             fates: a.fates.or(b.fates),
             matches: a.matches.or(&b.matches),
-            done: a.done.and(b.done),
+            done: a.done.and(&b.done),
+            maybe: a.maybe.or(&b.maybe),
         });
         self.state = joined.unwrap_or(before.clone());
         self.state.may_have_left |= any_left || before.may_have_left;
@@ -624,49 +635,9 @@ impl<'w, 'a> Run<'w, 'a> {
         self.path.push(Step { so_far: before.or(step.classes), ..step });
     }
 
-    /// RFC 5703 §3: the block runs once for each MIME part, so what a round changes the next one sees.
-    fn every_part(&mut self, block: Option<CommandId>) {
-        self.loops += 1;
-        if self.loops > MAX_LOOP_DEPTH {
-            self.forget(None);
-        } else {
-            let first = self.rehearse(block);
-            let second = self.rehearse(block);
-            for (key, value) in second.iter().filter(|(key, value)| first.get(*key) != Some(*value)) {
-                let sender_controlled = value.sender_controlled();
-                self.store.set(key.clone(), Value::Unbounded { sender_controlled });
-            }
-        }
-        let outer = std::mem::take(&mut self.trace);
-        let before = self.state.clone();
-        self.fork(vec![Branch::of(block), Branch::of(None)]);
-        self.come_back(&before);
-        let body = std::mem::replace(&mut self.trace, outer);
-        let rounds = anything_in(&body);
-        self.state.fates = self.state.fates.or(before.fates.after(rounds));
-        self.trace.push(Trace::Loop(body, rounds));
-        self.loops -= 1;
-    }
-
-    /// Tries a round without recording it and gives variables the values of before or after it.
-    fn rehearse(&mut self, block: Option<CommandId>) -> Changes {
-        let (before, mark, conditions) = (self.state.clone(), self.store.mark(), self.conditional);
-        let outer = std::mem::take(&mut self.trace);
-        self.rehearsing += 1;
-        self.block(block);
-        self.rehearsing -= 1;
-        self.trace = outer;
-        self.conditional = conditions;
-        let matches = before.matches.or(&self.state.matches);
-        self.state = State { matches, ..before };
-        let changes = self.store.take_back(mark);
-        let unknown = self.globals_unknown;
-        self.store.join(&[changes.clone(), Changes::new()], |key| unset(key, unknown));
-        changes
-    }
-
     /// After something unknown ran, variables may hold anything.
     fn forget(&mut self, scope: Option<u32>) {
+        self.steps += self.store.len();
         for key in self.store.keys(scope) {
             self.store.set(key, Value::Unbounded { sender_controlled: true });
         }

@@ -7,11 +7,14 @@ use crate::modifiers::{Modifier, apply_all};
 use crate::store::{GLOBAL, Key};
 use crate::strings::{Piece, match_number, pieces, text_of};
 use crate::tree::Argument;
-use crate::value::{MAX_ALTERNATIVES, Part, Template, Value};
+use crate::value::{Builder, MAX_ALTERNATIVES, Template, Value};
 use std::rc::Rc;
 
 /// Stalwart lets any string name parts of the message by these; who sends it chooses them.
 const MESSAGE_NAMESPACES: [&[u8]; 6] = [b"header", b"body", b"part", b"envelope", b"t", b"event"];
+
+/// How many different variables in one string are followed.
+const MAX_NAMES: usize = 64;
 
 impl Run<'_, '_> {
     /// The value of a string token where the run stands.
@@ -60,13 +63,20 @@ impl Run<'_, '_> {
         let mut names: Vec<&[u8]> = Vec::new();
         for piece in &pieces {
             if let Piece::Variable(name) = piece
+                && names.len() <= MAX_NAMES
                 && !names.contains(name)
             {
                 names.push(name);
             }
         }
+        if names.len() > MAX_NAMES {
+            return Value::Unbounded { sender_controlled: true };
+        }
         let values: Vec<Value> = names.iter().map(|name| self.variable(name)).collect();
-        combine(&pieces, &names, &values)
+        let unbounded =
+            || Value::Unbounded { sender_controlled: values.iter().any(Value::sender_controlled) };
+        let built = if self.affords(text.len()) { combine(&pieces, &names, &values) } else { unbounded() };
+        if self.affords(built.len()) { built } else { unbounded() }
     }
 
     /// What `${name}` stands for.
@@ -94,7 +104,9 @@ impl Run<'_, '_> {
         match self.dialect {
             Dialect::Stalwart => Value::source(&shown, of_message),
             Dialect::Cyrus => Value::constant(&[b"${", name, b"}"].concat()),
-            Dialect::Pigeonhole if self.frame().server_variables => Value::source(&shown, false),
+            Dialect::Pigeonhole if self.frame().server_variables && is_of_server(namespace) => {
+                Value::source(&shown, false)
+            }
             // Complained about, yet compiled: an unknown namespace is empty (measured).
             Dialect::Pigeonhole => Value::constant(b""),
         }
@@ -219,18 +231,23 @@ fn build(
             template
         })
         .collect();
-    let mut built = Template::default();
+    let mut built = Builder::default();
     for piece in pieces {
         match piece {
-            Piece::Text(text) => built.extend(&[Part::Literal((*text).into())]),
+            Piece::Text(text) => built.text(text),
             Piece::Variable(name) => {
                 let place = names.iter().position(|known| known == name)?;
-                built.extend(&chosen[place].0);
+                chosen[place].0.iter().for_each(|part| built.part(part));
             }
         }
         if built.is_oversized() {
             return None;
         }
     }
-    Some(built)
+    Some(built.finished())
+}
+
+/// The namespaces of `vnd.dovecot.environment` and `vnd.dovecot.config`.
+fn is_of_server(namespace: &[u8]) -> bool {
+    [b"env".as_slice(), b"config"].iter().any(|known| known.eq_ignore_ascii_case(namespace))
 }

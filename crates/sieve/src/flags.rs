@@ -5,41 +5,38 @@ use crate::arguments::Bound;
 use crate::effects::EffectKind;
 use crate::evaluator::{Run, flags_key};
 use crate::matching::{Comparator, MatchType, matches};
-use crate::outcomes::{Outcome, match_type};
-use crate::store::Key;
-use crate::tree::Argument;
+use crate::outcomes::{Outcome, cost, match_type};
 use crate::value::Value;
 
 impl Run<'_, '_> {
     /// RFC 5232 §3: `setflag`, `addflag` and `removeflag`, with or without a variable.
     pub(crate) fn change_flags(&mut self, kind: EffectKind, bound: &Bound<'_>) {
         let key = match bound.positional.as_slice() {
-            [name, _] => self.flag_keys(name).into_iter().next(),
+            [name, _] => self.names(name).first().map(|name| self.key(name)),
             [_] => Some(flags_key()),
             _ => None,
         };
         let (Some(key), Some(flags)) = (key, bound.last()) else { return };
         let given = self.members(flags);
         let held = self.stored(&key);
-        let changed = changed(kind, &held, &given).unwrap_or_else(|| {
+        // Each flag is looked for among the others.
+        let bytes = held.len() + given.iter().map(Value::len).sum::<usize>();
+        let cost = bytes.saturating_mul(bytes) / 16;
+        let known = if self.affords(cost) { changed(kind, &held, &given) } else { None };
+        let changed = known.unwrap_or_else(|| {
             let sender = given.iter().any(Value::sender_controlled) || held.sender_controlled();
             Value::Unbounded { sender_controlled: sender }
         });
         self.assign_key(key, &changed);
     }
 
-    fn flag_keys(&self, names: &Argument) -> Vec<Key> {
-        self.names(names).iter().map(|name| self.key(name)).collect()
-    }
-
     /// RFC 5232 §4: decided where flags and keys are constant.
     pub(crate) fn has_flag(&mut self, bound: &Bound<'_>) -> Outcome {
         let keys = bound.last().map(|argument| self.members(argument)).unwrap_or_default();
-        let variables = match bound.positional.as_slice() {
-            [names, _] => self.flag_keys(names),
-            _ => vec![flags_key()],
+        let held: Vec<Value> = match bound.positional.as_slice() {
+            [names, _] => self.names(names).iter().map(|name| self.variable(name)).collect(),
+            _ => vec![self.stored(&flags_key())],
         };
-        let held: Vec<Value> = variables.iter().map(|key| self.stored(key)).collect();
         match self.flags_decide(&held, &keys, bound) {
             Some(true) => Outcome::True,
             Some(false) => Outcome::False,
@@ -60,6 +57,9 @@ impl Run<'_, '_> {
         let mut any = false;
         for word in words {
             for key in &keys {
+                if !self.affords(cost(word, key, kind)) {
+                    return None;
+                }
                 any |= found(word, key)?.is_some();
             }
         }
@@ -74,11 +74,10 @@ fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// The variable afterwards; none when that is not sure.
 fn changed(kind: EffectKind, held: &Value, given: &[Value]) -> Option<Value> {
     let given: Vec<&[u8]> = given.iter().map(Value::as_constant).collect::<Option<_>>()?;
-    let named: Vec<&[u8]> = given.iter().flat_map(|text| words(text)).collect();
-    if !named.iter().all(|flag| is_sure(flag)) {
+    if !given.iter().all(|text| is_sure(text)) {
         return None;
     }
-    let named = named.into_iter().filter(|flag| is_settable(flag));
+    let named = given.iter().flat_map(|text| words(text)).filter(|flag| is_settable(flag));
     let mut list: Vec<&[u8]> = Vec::new();
     if kind != EffectKind::Setflag {
         let text = held.as_constant()?;
@@ -99,18 +98,18 @@ fn changed(kind: EffectKind, held: &Value, given: &[Value]) -> Option<Value> {
     Some(Value::constant(&list.join(&b' ')))
 }
 
-/// Whether it is known how the engine takes such a flag.
-fn is_sure(flag: &[u8]) -> bool {
-    let name = flag.strip_prefix(b"\\").unwrap_or(flag);
-    name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"$_-.+".contains(byte))
+/// Whether it is known how the engine cuts such a text into flags.
+fn is_sure(text: &[u8]) -> bool {
+    !text.iter().any(|byte| matches!(byte, b'\r' | b'\n'))
 }
 
-/// RFC 3501 §2.3.2: keywords, and those system flags that a client may set; others are dropped (measured).
+/// RFC 3501 §2.3.2: keywords, and those system flags that a client may set; others are dropped. Which
+/// characters a keyword has was asked of the engine one by one.
 fn is_settable(flag: &[u8]) -> bool {
     const SYSTEM: [&[u8]; 5] = [b"answered", b"flagged", b"deleted", b"seen", b"draft"];
     match flag.strip_prefix(b"\\") {
         Some(name) => SYSTEM.iter().any(|known| known.eq_ignore_ascii_case(name)),
-        None => true,
+        None => flag.iter().all(|byte| (33..=126).contains(byte) && !b"\"%()*\\]{".contains(byte)),
     }
 }
 
@@ -132,6 +131,8 @@ mod tests {
         assert_eq!(after(Addflag, "AB", &["ab"]).as_deref(), Some("AB"));
         assert_eq!(after(Addflag, "", &["\\Bogus", "x  y"]).as_deref(), Some("x y"));
         assert_eq!(after(Removeflag, "a b c", &["b", "A"]).as_deref(), Some("c"));
+        assert_eq!(after(Addflag, "x", &["${a-b}", "a\u{e9}", "\\", "a+b"]).as_deref(), Some("x a+b"));
         assert_eq!(after(Addflag, "a  b", &["c"]), None);
+        assert_eq!(after(Addflag, "a", &["c\rd"]), None);
     }
 }

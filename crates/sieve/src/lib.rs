@@ -44,6 +44,7 @@ mod matching;
 mod modifiers;
 mod outcomes;
 mod pigeonhole_address;
+mod pigeonhole_mailto;
 mod provenance;
 mod reference;
 mod relation;

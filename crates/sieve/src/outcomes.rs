@@ -196,13 +196,25 @@ impl Run<'_, '_> {
         let (kind, comparator) = (match_type(bound), self.comparator(bound));
         for value in values {
             for key in keys {
-                let found = matches(value.as_constant()?, key.as_constant()?, kind, comparator)?;
+                let (value, key) = (value.as_constant()?, key.as_constant()?);
+                if !self.affords(cost(value, key, kind)) {
+                    return None;
+                }
+                let found = match self.is_empty_value(value, kind) {
+                    true => key.is_empty().then(Vec::new),
+                    false => matches(value, key, kind, comparator)?,
+                };
                 if found.is_some() {
                     return Some(found);
                 }
             }
         }
         Some(None)
+    }
+
+    /// Pigeonhole asks no comparator whether nothing is a key (measured).
+    fn is_empty_value(&self, value: &[u8], kind: MatchType) -> bool {
+        self.dialect == Dialect::Pigeonhole && kind == MatchType::Is && value.is_empty()
     }
 
     /// RFC 5231, where everything in it is constant.
@@ -221,6 +233,9 @@ impl Run<'_, '_> {
         let mut any = false;
         for value in &values {
             for key in &keys {
+                if !self.affords(1 + value.len().min(key.len())) {
+                    return None;
+                }
                 any |= holds(relation, compare(value, key, comparator)?)?;
             }
         }
@@ -282,6 +297,14 @@ impl Run<'_, '_> {
         let test = &self.reading().tree.tests[id as usize];
         self.act(signature, bound, test.start, test.end);
         Outcome::Maybe(None)
+    }
+}
+
+/// How many bytes a comparison may look at.
+pub(crate) fn cost(value: &[u8], key: &[u8], kind: MatchType) -> usize {
+    match kind {
+        MatchType::Is => 1 + value.len().min(key.len()),
+        _ => 1 + value.len().saturating_mul(key.len()),
     }
 }
 

@@ -101,7 +101,19 @@ impl<'a> Scanner<'a> {
     fn local(&mut self) -> bool {
         match self.peek() {
             Some(b'"') => self.quoted().is_some_and(|length| length > 0),
-            _ => self.run(|byte| is_word(byte) && byte.is_ascii()) > 0,
+            _ => self.atoms(),
+        }
+    }
+
+    /// Blanks may stand before a dot, not behind one.
+    fn atoms(&mut self) -> bool {
+        loop {
+            if self.run(|byte| is_word(byte) && byte.is_ascii()) == 0 || !self.blanks() {
+                return false;
+            }
+            if self.peek() != Some(b'.') {
+                return true;
+            }
         }
     }
 
@@ -186,10 +198,19 @@ mod tests {
             "<a@x>(c)",
             "\"q\"<a@x>",
             "a!%&'*+-/=?^_`{|}~@x",
+            "a .b@x",
+            "a (c) .b@x",
+            "a\r\n.@x",
+            "B <a..b .c@x>",
         ] {
             assert!(is_pigeonhole_address(taken.as_bytes()), "{taken}");
         }
         for refused in [
+            "a. b@x",
+            "a b@x",
+            ". a@x",
+            "\"q\" .b@x",
+            "a.(c)b@x",
             "a@x.",
             "a@.x",
             "a@x..y",

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 type Note = (&'static str, &'static str, &'static str);
 
 /// Effect classes: OUT content leaves, HIDE the user does not see it, DEL it is destroyed, EXEC a program
-/// runs, AUTO an answer goes out, TAMPER the message changes, COND only decides, IND brings code or values in.
+/// runs, AUTO an answer goes out, TAMPER the message changes, COND only decides, IND brings code or values
+/// in.
 const COMMANDS: &[Note] = &[
     ("addflag", "RFC 5232 §3.2", "HIDE, DEL: `\\Seen` hides, `\\Deleted` destroys"),
     ("addheader", "RFC 5293 §4", "TAMPER"),

@@ -64,6 +64,11 @@ impl Store {
         }
     }
 
+    /// How many variables have a value.
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
     /// Every variable of a scope.
     pub(crate) fn keys(&self, scope: Option<u32>) -> Vec<Key> {
         self.values.keys().filter(|key| scope.is_none_or(|scope| key.0 == scope)).cloned().collect()

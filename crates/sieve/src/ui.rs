@@ -10,6 +10,8 @@ use std::rc::Rc;
 pub(crate) struct Ui {
     family: Option<&'static str>,
     marks: Vec<RuleMark>,
+    /// The record of all rules that some programs put at the end.
+    appendix: Option<String>,
     /// Top-level commands, as far as a program may treat their insides in a way of its own.
     rules: Vec<Rule>,
 }
@@ -31,7 +33,12 @@ struct Rule {
 }
 
 /// Programs that write their scripts anew from a database, or from records of their own in the script.
-const REWRITING: [&str; 9] = [
+const REWRITING: [&str; 14] = [
+    "afterlogic",
+    "egroupware",
+    "smartsieve",
+    "zimbra",
+    "jmap-vacation",
     "ingo",
     "sogo",
     "nextcloud",
@@ -47,7 +54,7 @@ impl Ui {
     /// Text inside strings is not a comment and never a rule. `name` is the script's: some programs are
     /// known by nothing else.
     pub(crate) fn of(name: &str, script: &[u8], tree: &Tree) -> Self {
-        let mut ui = Self { family: by_name(name), ..Self::default() };
+        let mut ui = Self { family: by_name(name).or_else(|| by_commands(script, tree)), ..Self::default() };
         let mut record = None;
         for token in &tree.tokens {
             let lines = match token.kind {
@@ -56,6 +63,7 @@ impl Ui {
             };
             let text = String::from_utf8_lossy(lines);
             ui.family = generator(&text).or(ui.family);
+            ui.append(&text);
             if let Some(found) = record_in(&text) {
                 record = Some(Rc::from(found));
             }
@@ -71,6 +79,19 @@ impl Ui {
             ui.rules = rules(script, tree);
         }
         ui
+    }
+
+    /// SmartSieve, Websieve and EGroupware list their rules again behind a mark, and read nothing else.
+    fn append(&mut self, comment: &str) {
+        match &mut self.appendix {
+            Some(appendix) => {
+                let json = comment.trim_start_matches('#').starts_with('{');
+                self.family = if json { Some("egroupware") } else { self.family };
+                appendix.push_str(comment);
+            }
+            None if comment.contains(APPENDIX) => self.appendix = Some(String::new()),
+            None => {}
+        }
     }
 
     fn mark_at(&self, offset: usize) -> Option<&RuleMark> {
@@ -121,6 +142,14 @@ impl Ui {
                     Some(_) => (Visible::No, "the program shows its own record, which names another target"),
                 }
             }
+            "smartsieve" | "egroupware" => match &self.appendix {
+                Some(appendix) if is_recorded(appendix, targets) => (Visible::Yes, ""),
+                _ => (Visible::No, "the program shows its own record, which names no such target"),
+            },
+            "afterlogic" => {
+                (Visible::Unknown, "the program shows what its own comments say, not the code beside them")
+            }
+            "jmap-vacation" => (Visible::Unknown, "the server writes this script from its vacation settings"),
             "sogo" | "ingo" | "proton" | "fastmail" => {
                 (Visible::Unknown, "the program shows its own database, not this script")
             }
@@ -132,9 +161,22 @@ impl Ui {
 
 /// Scripts that carry no mark but their name.
 fn by_name(name: &str) -> Option<&'static str> {
-    const NAMES: [(&str, &str); 4] =
-        [("sogo", "sogo"), ("ingo", "ingo"), ("rainloop.user", "rainloop"), ("Open-Xchange", "open-xchange")];
+    const NAMES: [(&str, &str); 6] = [
+        ("sogo", "sogo"),
+        ("ingo", "ingo"),
+        ("rainloop.user", "rainloop"),
+        ("Open-Xchange", "open-xchange"),
+        ("vacation", "jmap-vacation"),
+        ("urn:ietf:params:jmap:vacationresponse", "jmap-vacation"),
+    ];
     NAMES.iter().find(|(known, _)| *known == name).map(|(_, ui)| *ui)
+}
+
+/// Zimbra has commands of its own and no other mark.
+fn by_commands(script: &[u8], tree: &Tree) -> Option<&'static str> {
+    const OWN: [&[u8]; 2] = [b"disabled_if", b"tag"];
+    let own = |name: &[u8]| OWN.iter().any(|known| known.eq_ignore_ascii_case(name));
+    tree.commands.iter().any(|command| own(tree.text(script, command.name))).then_some("zimbra")
 }
 
 /// Top-level commands in order; what a comment follows in `if false # ...` is switched off.
@@ -144,7 +186,8 @@ fn rules(script: &[u8], tree: &Tree) -> Vec<Rule> {
         if command.depth == 0 {
             let test = command.test.map(|test| &tree.tests[test as usize]);
             let name = test.and_then(|test| test.name).map(|name| tree.text(script, name));
-            let off = name.is_some_and(|name| name.eq_ignore_ascii_case(b"false"));
+            let off = name.is_some_and(|name| name.eq_ignore_ascii_case(b"false"))
+                || tree.text(script, command.name).eq_ignore_ascii_case(b"disabled_if");
             rules.push(Rule { end: command.end, nested: false, off });
         } else if let Some(rule) = rules.last_mut() {
             rule.nested |= command.has_block;
@@ -219,9 +262,15 @@ fn recorded_name(record: &str) -> Option<String> {
     None
 }
 
+/// Behind this comment SmartSieve and its kin keep their rules in a notation of their own.
+const APPENDIX: &str = "##PSEUDO script start";
+
 /// A comment by which a program signs the whole script.
 fn generator(comment: &str) -> Option<&'static str> {
-    const SIGNATURES: [(&str, &str); 11] = [
+    const SIGNATURES: [(&str, &str); 14] = [
+        (APPENDIX, "smartsieve"),
+        ("#sieve_filter:", "afterlogic"),
+        ("#sieve filter", "afterlogic"),
         ("SieveRules Plugin", "roundcube-sieverules"),
         ("Generated by Ingo", "ingo"),
         ("This is SnappyMail sieve script", "snappymail"),
@@ -264,6 +313,7 @@ fn named_rule(comment: &str, family: Option<&'static str>, record: Option<&str>)
         "rainloop" => block_rule(text, "rainloop", record),
         "avelsieve" if text.contains("START_SIEVE_RULE") => named("avelsieve", ""),
         "ingo" => ingo_rule(text),
+        "zimbra" => text.strip_prefix("# ").and_then(|name| named("zimbra", name)),
         _ => None,
     }
 }
@@ -316,8 +366,9 @@ mod tests {
 
     #[test]
     fn roundcube_hides_what_stands_before_its_rules_and_nested_ones() {
-        let script = "discard;\r\n# rule:[A]\r\nif true\r\n{\r\n\tkeep;\r\n}\r\n# rule:[B]\r\nif true\r\n{\r\n\
-                      if true { stop; }\r\n}\r\n# rule:[C]\r\nif false # true\r\n{\r\n\tredirect \"a@b\";\r\n}\r\n";
+        let script = "discard;\r\n# rule:[A]\r\nif true\r\n{\r\n\tkeep;\r\n}\r\n\
+                      # rule:[B]\r\nif true\r\n{\r\nif true { stop; }\r\n}\r\n\
+                      # rule:[C]\r\nif false # true\r\n{\r\n\tredirect \"a@b\";\r\n}\r\n";
         assert_eq!(view_of(script, "discard", "").visible, Visible::No);
         assert_eq!(view_of(script, "keep", "").visible, Visible::Yes);
         assert_eq!(view_of(script, "stop", "").visible, Visible::No);
@@ -329,16 +380,52 @@ mod tests {
     #[test]
     fn records_tell_the_name_and_whether_code_was_slipped_in() {
         // {"ID":"1","Name":"Caf\u00e9","Enabled":true,"ActionValue":"a@x.example"}
-        let header = "eyJJRCI6IjEiLCJOYW1lIjoiQ2FmXHUwMGU5IiwiRW5hYmxlZCI6dHJ1ZSwiQWN0aW9uVmFsdWUi\r\nOiJhQHguZXhhbXBsZSJ9";
+        let header = "eyJJRCI6IjEiLCJOYW1lIjoiQ2FmXHUwMGU5IiwiRW5hYmxlZCI6dHJ1ZSwiQWN0aW9uVmFsdWUi\r\n\
+                      OiJhQHguZXhhbXBsZSJ9";
         let script = format!(
-            "# This is SnappyMail sieve script.\r\n/*\r\nBEGIN:FILTER:1\r\nBEGIN:HEADER\r\n{header}\r\nEND:HEADER\r\n*/\r\n\
-             redirect \"a@x.example\";\r\n/* END:FILTER */\r\nstop;"
+            "# This is SnappyMail sieve script.\r\n/*\r\nBEGIN:FILTER:1\r\nBEGIN:HEADER\r\n{header}\r\n\
+             END:HEADER\r\n*/\r\nredirect \"a@x.example\";\r\n/* END:FILTER */\r\nstop;"
         );
         assert_eq!(rule_of(&script, "redirect"), Some(("snappymail", "Caf\u{e9}".to_owned())));
         assert_eq!(view_of(&script, "redirect", "a@x.example").visible, Visible::Yes);
         let slipped = view_of(&script, "redirect", "evil@z.example");
         assert!(slipped.visible == Visible::No && slipped.rewritten);
         assert_eq!(view_of(&script, "stop", "").visible, Visible::No);
+    }
+
+    #[test]
+    fn a_list_at_the_end_is_all_that_some_programs_show() {
+        let list = "redirect \"a@x.example\";\nredirect \"evil@z.example\";\n##PSEUDO script start\n";
+        for (ui, rules) in [
+            ("smartsieve", "#rule&&1&&ENABLED&&&&&&&&address&&a@x.example&&0\n"),
+            ("egroupware", "#{\"rules\":[{\"action_arg\":\"a@x.example\"}]}\n"),
+        ] {
+            let script = format!("{list}{rules}");
+            let shown = view_of(&script, "redirect", "a@x.example");
+            assert_eq!((shown.ui, shown.visible, shown.rewritten), (ui, Visible::Yes, true));
+            assert_eq!(view_of(&script, "redirect", "evil@z.example").visible, Visible::No);
+        }
+    }
+
+    #[test]
+    fn zimbra_names_rules_by_comments_and_switches_them_off_by_a_command() {
+        let script =
+            "# Correo\nif true { redirect \"a@x.example\"; }\n# Old\ndisabled_if true { discard; }\n";
+        assert_eq!(rule_of(script, "redirect"), Some(("zimbra", "Correo".to_owned())));
+        assert!(view_of(script, "redirect", "a@x.example").enabled);
+        let off = view_of(script, "discard", "");
+        assert!(!off.enabled && off.rewritten);
+    }
+
+    #[test]
+    fn afterlogic_and_vacation_scripts_are_known() {
+        let script =
+            "#sieve filter\n#sieve_filter:1;0;0;x;3;y\nredirect \"a@x.example\";\n#end sieve filter\n";
+        let view = view_of(script, "redirect", "a@x.example");
+        assert_eq!((view.ui, view.visible, view.rewritten), ("afterlogic", Visible::Unknown, true));
+        let tree = parse(b"keep;", Dialect::Stalwart);
+        let view = Ui::of("vacation", b"keep;", &tree).view(0, &[]).unwrap();
+        assert_eq!((view.ui, view.rewritten), ("jmap-vacation", true));
     }
 
     #[test]

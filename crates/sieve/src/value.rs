@@ -55,18 +55,6 @@ impl Template {
         self.0.iter().any(|part| matches!(part, Part::Source(source) if source.sender_controlled))
     }
 
-    /// Appends, keeping neighbouring literals in one part.
-    pub(crate) fn extend(&mut self, other: &[Part]) {
-        for part in other {
-            match (self.0.last_mut(), part) {
-                (Some(Part::Literal(before)), Part::Literal(text)) => {
-                    *before = [&**before, &**text].concat().into();
-                }
-                _ => self.0.push(part.clone()),
-            }
-        }
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.0.iter().map(|part| if let Part::Literal(text) = part { text.len() } else { 0 }).sum()
     }
@@ -94,6 +82,47 @@ impl Template {
     /// Whether any literal text pins the value down.
     pub(crate) fn has_text(&self) -> bool {
         self.0.iter().any(|part| matches!(part, Part::Literal(text) if !text.trim_ascii().is_empty()))
+    }
+}
+
+/// A template being put together, neighbouring literals in one part.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    parts: Vec<Part>,
+    literal: Vec<u8>,
+    bytes: usize,
+}
+
+impl Builder {
+    pub(crate) fn text(&mut self, text: &[u8]) {
+        self.literal.extend_from_slice(text);
+        self.bytes += text.len();
+    }
+
+    pub(crate) fn part(&mut self, part: &Part) {
+        match part {
+            Part::Literal(text) => self.text(text),
+            Part::Source(_) => {
+                self.close();
+                self.parts.push(part.clone());
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        if !self.literal.is_empty() {
+            self.parts.push(Part::Literal(self.literal.as_slice().into()));
+            self.literal.clear();
+        }
+    }
+
+    pub(crate) fn is_oversized(&self) -> bool {
+        self.parts.len() > MAX_PARTS || self.bytes > MAX_VALUE_BYTES
+    }
+
+    pub(crate) fn finished(mut self) -> Template {
+        self.close();
+        Template(self.parts)
     }
 }
 
@@ -136,6 +165,14 @@ impl Value {
         match self {
             Self::Alternatives(templates) => templates.iter().any(Template::sender_controlled),
             Self::Unbounded { sender_controlled } => *sender_controlled,
+        }
+    }
+
+    /// How many bytes of text it holds.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Alternatives(templates) => templates.iter().map(Template::len).sum(),
+            Self::Unbounded { .. } => 0,
         }
     }
 
@@ -188,8 +225,9 @@ mod tests {
 
     #[test]
     fn neighbouring_literals_become_one() {
-        let mut template = Template::constant(b"a");
-        template.extend(&Template::constant(b"b").0);
-        assert_eq!(template.as_constant(), Some(b"ab".as_slice()));
+        let mut builder = Builder::default();
+        builder.text(b"a");
+        builder.part(&Part::Literal(b"b".as_slice().into()));
+        assert_eq!(builder.finished().as_constant(), Some(b"ab".as_slice()));
     }
 }

@@ -176,7 +176,7 @@ static COMMANDS: &[Signature] = &[
     plain("break", &["foreverypart"], &[&[("name", "", Text)]], &[]),
     plain("convert", &["convert"], &[], &[Text, Text, Strings]),
     plain("debug_log", &["vnd.dovecot.debug"], &[], &[Text]),
-    optional(plain("deleteheader", &["editheader"], &[HEADER_INDEX, MATCH], &[Text, Strings]), 1),
+    optional(plain("deleteheader", &["editheader"], &[HEADER_INDEX, MATCH], &[Strings, Strings]), 1),
     plain("denotify", &["notify"], &[DENOTIFY], &[]),
     Signature { capabilities: &["zimbra"], ..control("disabled_if", Inner::One) },
     plain("discard", &[], &[], &[]),

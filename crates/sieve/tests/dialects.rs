@@ -134,3 +134,22 @@ fn engines_that_agree_do_not_disagree() {
     assert_eq!(result.covered_bytes, script.len());
     assert!(result.dialects.values().all(|analysis| analysis.effects[0].targets[0].role == Role::Recipient));
 }
+
+#[test]
+fn d15_one_digit_is_a_number() {
+    let script = "require [\"encoded-character\",\"fileinto\"]; fileinto \"a${hex:4}b\";";
+    for dialect in Dialect::ALL {
+        assert_eq!(on(dialect, script).effects[0].targets[0].raw, "a\u{4}b", "{dialect}");
+    }
+}
+
+/// How many redirects a server allows is its administrator's choice and counted when the script runs, so
+/// none is left out here.
+#[test]
+fn d22_redirects_beyond_a_servers_limit_are_all_told() {
+    let script: String = (0..7).map(|number| format!("redirect \"a{number}@x.example\";")).collect();
+    for dialect in Dialect::ALL {
+        assert_eq!(targets(dialect, &script).len(), 7, "{dialect}");
+        assert!(on(dialect, &script).accepted);
+    }
+}

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "test code outside `#[test]` functions")]
 
 use sieve_analysis::edit::{Refusal, apply, disable, inverse};
-use sieve_analysis::{Dialect, EffectKind, LocalCopy, Reach, analyse};
+use sieve_analysis::{Dialect, EffectKind, LocalCopy, Mailbox, Reach, Script, analyse, analyse_mailbox};
 
 const SCRIPT: &[u8] = b"require [\"copy\",\"fileinto\"];\r\n# caf\xe9\r\nif exists \"x\" {\r\n\
   \x20 redirect \"a@x.example\";\r\n}\r\nfileinto :copy \"A\";";
@@ -41,4 +41,28 @@ fn what_cannot_be_proved_is_refused() {
     let test = b"require \"vnd.dovecot.execute\"; if execute \"p\" { keep; }";
     let execute = effect_of(test, EffectKind::Execute);
     assert_eq!(disable(test, Dialect::Pigeonhole, &execute), Err(Refusal::NotProved));
+}
+
+#[test]
+fn an_effect_of_an_included_script_is_switched_off_there() {
+    let (main, inner): (&[u8], &[u8]) =
+        (b"require \"include\"; include \"fwd\";", b"redirect \"evil@z.example\";");
+    let found = |inner: &[u8]| {
+        let scripts = [
+            Script { name: "main", bytes: main, active: true },
+            Script { name: "fwd", bytes: inner, active: false },
+        ];
+        analyse_mailbox(&Mailbox { scripts: &scripts, globals: &[] }, Dialect::Pigeonhole)
+    };
+    let redirect = |analyses: &[sieve_analysis::Analysis], at: usize| {
+        let mut effects = analyses[at].effects.iter();
+        effects.find(|effect| effect.kind == EffectKind::Redirect).unwrap().clone()
+    };
+    let before = found(inner);
+    assert_eq!(
+        disable(main, Dialect::Pigeonhole, &redirect(&before, 0)).unwrap_err(),
+        Refusal::InIncludedScript
+    );
+    let disabled = disable(inner, Dialect::Pigeonhole, &redirect(&before, 1)).unwrap();
+    assert_eq!(redirect(&found(&disabled.script), 0).reach, Reach::Dead);
 }

@@ -350,7 +350,8 @@ fn what_is_not_understood_is_unknown() {
 
 #[test]
 fn spans_conditions_and_rules_are_told() {
-    let script = "require \"copy\";\r\n# rule:[Away]\r\nif header :contains \"subject\" # c\r\n \"pay\"\r\n{\r\n\tredirect :copy \"a@x.example\";\r\n}\r\n";
+    let script = "require \"copy\";\r\n# rule:[Away]\r\nif header :contains \"subject\" # c\r\n \
+                  \"pay\"\r\n{\r\n\tredirect :copy \"a@x.example\";\r\n}\r\n";
     let analysis = on(Dialect::Pigeonhole, script);
     let effect = &analysis.effects[0];
     assert_eq!(&script[effect.span.start..effect.span.end], "redirect :copy \"a@x.example\";");
@@ -377,7 +378,8 @@ fn mailbox(scripts: &[(&str, &str, bool)], globals: &[(&str, &str)]) -> Vec<Anal
 #[test]
 fn includes_are_followed_with_their_globals() {
     let setter = r#"require ["include","variables"]; global "g"; set "g" "evil";"#;
-    let main = r#"require ["include","variables"]; global "g"; include "setg"; redirect "${g}@x.example"; redirect "${global.g}@y.example";"#;
+    let main = r#"require ["include","variables"]; global "g"; include "setg"; redirect "${g}@x.example";
+                  redirect "${global.g}@y.example";"#;
     let analyses = mailbox(&[("main", main, true), ("setg", setter, false)], &[]);
     let found: Vec<_> = redirects(&analyses[0]).into_iter().map(described).collect();
     assert_eq!(found, ["exact always lost evil@x.example", "exact always lost evil@y.example"]);
@@ -418,9 +420,51 @@ fn missing_dynamic_and_circular_includes_are_told() {
 fn globals_set_behind_a_return_are_not_seen_by_every_way() {
     let setter =
         r#"require ["include","variables"]; global "g"; if exists "x" { return; } set "g" "b"; stop;"#;
-    let main = r#"require ["include","variables"]; global "g"; set "g" "a"; include "s"; redirect "${g}@x.example";"#;
+    let main = r#"require ["include","variables"]; global "g"; set "g" "a"; include "s";
+                  redirect "${g}@x.example";"#;
     let analyses = mailbox(&[("main", main, true), ("s", setter, false)], &[]);
     let effect = redirects(&analyses[0])[0];
     assert!(effect.targets.iter().any(|target| target.text() == "a@x.example"), "{effect:?}");
     assert_eq!(effect.reach, Reach::Conditional);
+}
+
+/// Each row was put to `sieve-test` of Pigeonhole 0.5.19.
+#[test]
+fn what_excludes_what_on_pigeonhole() {
+    let reach = |script: &str| {
+        let analysis = on(Dialect::Pigeonhole, script);
+        analysis.effects.iter().map(|effect| effect.reach.name()).collect::<Vec<_>>()
+    };
+    let piped = r#"require ["copy","vnd.dovecot.pipe"]; pipe :copy "p"; pipe "p";"#;
+    assert_eq!(reach(piped), ["dead", "dead"], "a program gets a message once");
+    let other = r#"require ["copy","vnd.dovecot.pipe"]; pipe :copy "p"; pipe "q";"#;
+    assert_eq!(reach(other), ["always", "always"]);
+    let sometimes = r#"require "reject"; if exists "x" { reject "no"; } redirect "a@x.example";"#;
+    assert_eq!(reach(sometimes), ["conditional", "conditional"], "not passed on where it is refused");
+    let notice = r#"require ["enotify","variables"]; set "a" "b@x"; notify "mailto:${a}@y";"#;
+    assert_eq!(reach(notice), ["dead"], "an address that is none");
+}
+
+#[test]
+fn match_variables_stay_in_their_script_on_pigeonhole() {
+    let main: &[u8] = br#"require ["include","variables"]; include "s"; redirect "o${1}@x.example";"#;
+    let inner: &[u8] =
+        br#"require "variables"; if string :matches "u-v" "*-*" { redirect "i${1}@x.example"; }"#;
+    let scripts = [
+        Script { name: "main", bytes: main, active: true },
+        Script { name: "s", bytes: inner, active: false },
+    ];
+    let found = analyse_mailbox(&Mailbox { scripts: &scripts, globals: &[] }, Dialect::Pigeonhole);
+    let texts: Vec<_> = redirects(&found[0]).iter().map(|effect| described(effect)).collect();
+    assert!(texts.contains(&"exact always lost o@x.example".to_owned()), "{texts:?}");
+    assert!(texts.contains(&"exact always lost iu@x.example".to_owned()), "{texts:?}");
+}
+
+#[test]
+fn a_header_that_is_taken_out_leaves_match_variables() {
+    let script = r#"require ["editheader","variables"]; deleteheader :matches "x-a" "*";
+                    redirect "a${1}@x.example";"#;
+    let analysis = on(Dialect::Pigeonhole, script);
+    let redirect = redirects(&analysis)[0];
+    assert!(redirect.form == Form::Template && redirect.sender_controlled, "{redirect:?}");
 }

@@ -2,8 +2,10 @@
 
 use super::Check;
 use crate::arguments::Bound;
-use crate::strings::{Piece, match_number, names_no_character, pieces};
-use crate::tree::Argument;
+use crate::pigeonhole_address::is_pigeonhole_address;
+use crate::pigeonhole_mailto::is_pigeonhole_mailto;
+use crate::strings::{Piece, is_variable_name, match_number, names_no_character, pieces};
+use crate::tree::{Argument, Command};
 use crate::vocabulary::Signature;
 use std::borrow::Cow;
 
@@ -30,6 +32,9 @@ impl<'t> Check<'t> {
         let has = |name: &str| self.required.contains(name.as_bytes());
         if self.is_pigeonhole() && has("extracttext") && !(has("variables") && has("foreverypart")) {
             self.refuse(0, 0, "`extracttext` is required without `variables` and `foreverypart`");
+        }
+        if self.strange_namespace && !self.included.is_empty() {
+            self.refuse(0, 0, "a variable of an unknown namespace in a script that includes others");
         }
     }
 
@@ -74,12 +79,27 @@ impl<'t> Check<'t> {
             for piece in pieces(&text, self.reading.dialect) {
                 if let Piece::Variable(name) = piece
                     && match_number(name, self.reading.dialect).is_none()
-                    && !name.contains(&b'.')
                 {
-                    self.locals.insert(name.to_ascii_lowercase());
+                    self.note_variable(name);
                 }
             }
         }
+    }
+
+    fn note_variable(&mut self, name: &[u8]) {
+        match name.iter().position(|byte| *byte == b'.') {
+            Some(dot) => self.strange_namespace |= !self.knows_namespace(&name[..dot]),
+            None => drop(self.locals.insert(name.to_ascii_lowercase())),
+        }
+    }
+
+    fn knows_namespace(&self, namespace: &[u8]) -> bool {
+        const NAMESPACES: [(&[u8], &[u8]); 3] = [
+            (b"global", b"include"),
+            (b"env", b"vnd.dovecot.environment"),
+            (b"config", b"vnd.dovecot.config"),
+        ];
+        NAMESPACES.iter().any(|(name, of)| namespace.eq_ignore_ascii_case(name) && self.has(of))
     }
 
     pub(super) fn has(&self, capability: &[u8]) -> bool {
@@ -89,6 +109,7 @@ impl<'t> Check<'t> {
     fn objection(&mut self, name: &str, bound: &Bound<'t>) -> Option<&'static str> {
         match name {
             "setflag" | "addflag" | "removeflag" if bound.positional.len() == 2 => self.use_locally(bound),
+            "hasflag" if bound.positional.len() == 2 => self.read_flags(bound),
             "extracttext" => self.use_locally(bound),
             "set" => {
                 self.use_locally(bound);
@@ -122,13 +143,47 @@ impl<'t> Check<'t> {
         None
     }
 
-    fn late_global(&self, bound: &Bound<'t>) -> Option<&'static str> {
+    /// Match variables can be read, but not set.
+    fn read_flags(&mut self, bound: &Bound<'t>) -> Option<&'static str> {
+        let dialect = self.reading.dialect;
+        let names = self.names(bound.at(0));
+        names.iter().for_each(|(_, name)| self.note_variable(name));
+        let spaced = |name: &[u8]| name.iter().position(|byte| *byte == b'.');
+        let known = |name: &[u8]| spaced(name).is_none_or(|dot| self.knows_namespace(&name[..dot]));
+        let variable = |name: &[u8]| is_variable_name(name, dialect) && known(name);
+        let sound = |name: &[u8]| variable(name) || match_number(name, dialect).is_some();
+        (!names.iter().all(|(_, name)| sound(name))).then_some("not the name of a variable")
+    }
+
+    /// What is global already may be named and declared again.
+    fn late_global(&mut self, bound: &Bound<'t>) -> Option<&'static str> {
         let names = self.names(bound.last());
-        let used = names.iter().any(|(_, name)| self.locals.contains(&name.to_ascii_lowercase()));
+        let new: Vec<Vec<u8>> = names.iter().map(|(_, name)| name.to_ascii_lowercase()).collect();
+        let used = new.iter().any(|name| self.locals.contains(name) && !self.globals.contains(name));
+        self.globals.extend(new);
         if !names.iter().all(|(_, name)| self.is_plain_variable(name)) {
             return Some("not the name of a variable that can be global");
         }
         used.then_some("declared global after its use as a local variable")
+    }
+
+    /// Pigeonhole knows one method.
+    pub(super) fn notify(&mut self, bound: &Bound<'t>, command: &Command) {
+        if let Some(importance) = self.constant(bound.value("importance"))
+            && !matches!(&*importance, b"1" | b"2" | b"3")
+        {
+            self.refuse(command.start, command.end, "an importance other than 1, 2 and 3");
+        }
+        let mut addresses = self.constants(bound.value("from"));
+        if bound.last().is_none() {
+            addresses.extend(self.constants(bound.value("options")));
+        }
+        if !addresses.iter().all(|address| is_pigeonhole_address(address)) {
+            self.refuse(command.start, command.end, "not one valid address");
+        }
+        if self.constant(bound.last()).is_some_and(|uri| !is_pigeonhole_mailto(&uri)) {
+            self.refuse(command.start, command.end, "not a `mailto:` URI as the engine takes it");
+        }
     }
 
     fn folder(&self, bound: &Bound<'t>) -> Option<&'static str> {

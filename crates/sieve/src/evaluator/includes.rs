@@ -5,7 +5,7 @@ use crate::Dialect;
 use crate::arguments::Bound;
 use crate::effects::{EffectKind, Role, Severity};
 use crate::keep::{Trace, Transfer};
-use crate::store::GLOBAL;
+use crate::store::{GLOBAL, MatchState};
 use crate::tree::CommandId;
 use crate::value::Value;
 
@@ -91,15 +91,23 @@ impl Run<'_, '_> {
             self.included.insert(number);
         }
         let before = self.state.clone();
+        // Pigeonhole keeps match variables for each script apart (measured).
+        let apart = self.dialect == Dialect::Pigeonhole;
+        if apart {
+            self.state.matches = MatchState::Empty;
+        }
         let outer = std::mem::take(&mut self.trace);
         let ended = self.script(number);
+        if apart {
+            self.state.matches = before.matches.clone();
+        }
         let body = std::mem::replace(&mut self.trace, outer);
         self.trace.push(Trace::Call(body));
         self.frame_mut().stopped |= ended.as_ref().is_some_and(|frame| frame.stopped);
         if let (Gone::No, Some(fates)) = (before.gone, ended.and_then(|frame| frame.returned)) {
             let others = if self.state.gone == Gone::Stopped { fates } else { self.state.fates };
             self.state.fates = others.or(fates);
-            self.state.done = before.done;
+            self.state.done = before.done.clone();
             self.state.gone = Gone::No;
         }
         self.come_back(&before);

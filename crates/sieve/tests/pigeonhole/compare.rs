@@ -1,7 +1,7 @@
 //! What the library says against what the engine did.
 
 use crate::laboratory::Actions;
-use sieve_analysis::{Analysis, Effect, EffectKind, Form, LocalCopy, Reach};
+use sieve_analysis::{Analysis, Effect, EffectKind, Form, LocalCopy, Reach, Role, Target};
 use std::collections::BTreeSet;
 
 fn live(analysis: &Analysis, kind: EffectKind) -> impl Iterator<Item = &Effect> {
@@ -27,37 +27,78 @@ fn names(known: &str, target: &str) -> bool {
     shown == target || (inbox(target) && inbox(known))
 }
 
-/// Whether the target is the template with something in its holes.
+/// Whether the target is the template with something in its holes: what it says between them comes in
+/// order, the first part at the beginning and the last at the end.
 fn fills(template: &str, target: &str) -> bool {
-    let first = template.split("${").next().unwrap_or_default();
-    let last = template.rsplit('}').next().unwrap_or_default();
-    // Display names, comments and brackets are no part of an address.
-    let first = first.rsplit(['<', ')']).next().unwrap_or_default().trim_start();
-    let last = last.split(['>', '(']).next().unwrap_or_default().trim_end();
-    let ends = |last: &str| target.to_lowercase().ends_with(&last.replace(' ', "").to_lowercase());
-    target.to_lowercase().starts_with(&first.to_lowercase()) && (ends(last) || target.ends_with(last))
+    let Some((first, rest)) = template.split_once("${") else { return false };
+    let parts: Vec<&str> =
+        rest.split("${").map(|part| part.split_once('}').map_or("", |(_, text)| text)).collect();
+    let Some((last, middle)) = parts.split_last() else { return false };
+    // Display names, comments, brackets and blanks are no part of an address.
+    let first = plain(first.rsplit(['<', ')']).next().unwrap_or_default());
+    let last = plain(last.split(['>', '(']).next().unwrap_or_default());
+    let target = plain(target);
+    let Some(inner) = target.strip_prefix(&first).and_then(|rest| rest.strip_suffix(&last)) else {
+        return false;
+    };
+    let mut left = inner;
+    middle.iter().map(|part| plain(part)).all(|part| {
+        let found = left.find(&part).map(|at| &left[at + part.len()..]);
+        left = found.unwrap_or(left);
+        found.is_some() || part.contains(['<', '>', '(', ')', '"'])
+    })
+}
+
+fn plain(text: &str) -> String {
+    text.chars().filter(|character| !character.is_whitespace()).collect::<String>().to_lowercase()
 }
 
 /// Where the analysis of a script is wrong about what the engine did with it for one message.
 pub(crate) fn contradictions(analysis: &Analysis, actions: &Actions) -> Vec<String> {
     let mut wrong = unforetold(analysis, actions);
     for effect in analysis.effects.iter().filter(|effect| effect.reach == Reach::Always) {
-        if effect.form == Form::Exact && !happened(effect, actions) {
+        if !happened(effect, actions) {
             wrong.push(format!("{} of {:?} did not happen", effect.kind.name(), effect.targets));
         }
-        // The tool does not count a pipe as one that cancels the implicit keep; deliveries do.
-        let piped = !actions.programs.is_empty();
-        let copy = piped
-            || match effect.local_copy {
-                LocalCopy::Kept => actions.stored(),
-                LocalCopy::Lost => !actions.stored(),
-                LocalCopy::Depends => true,
-            };
-        if !copy {
-            wrong.push(format!("local copy {:?}, but stored is {}", effect.local_copy, actions.stored()));
+    }
+    for effect in analysis.effects.iter().filter(|effect| surely_happened(analysis, effect, actions)) {
+        if !copy_is_as_foretold(effect.local_copy, actions) {
+            wrong.push(format!(
+                "{} of {:?}: local copy {:?}, but stored is {}",
+                effect.kind.name(),
+                effect.targets,
+                effect.local_copy,
+                actions.stored()
+            ));
         }
     }
     wrong
+}
+
+fn surely_happened(analysis: &Analysis, effect: &Effect, actions: &Actions) -> bool {
+    let alike = || live(analysis, effect.kind).filter(|other| same_targets(other, effect)).count();
+    match effect.reach {
+        Reach::Always => true,
+        // An address that one effect alone can mean.
+        Reach::Conditional => {
+            effect.kind == EffectKind::Redirect
+                && effect.form == Form::Exact
+                && happened(effect, actions)
+                && alike() == 1
+                && live(analysis, effect.kind).all(|other| other.form == Form::Exact)
+        }
+        Reach::Dead | Reach::Inactive => false,
+    }
+}
+
+/// The tool does not count a pipe as one that cancels the implicit keep; deliveries do.
+fn copy_is_as_foretold(copy: LocalCopy, actions: &Actions) -> bool {
+    let kept_beside_a_pipe = !actions.programs.is_empty() && actions.folders.is_empty();
+    match copy {
+        LocalCopy::Kept => actions.stored(),
+        LocalCopy::Lost => !actions.stored() || kept_beside_a_pipe,
+        LocalCopy::Depends => true,
+    }
 }
 
 fn unforetold(analysis: &Analysis, actions: &Actions) -> Vec<String> {
@@ -94,20 +135,32 @@ fn plain_actions(actions: &Actions) -> [(EffectKind, bool); 3] {
 }
 
 fn happened(effect: &Effect, actions: &Actions) -> bool {
-    let all = |done: &BTreeSet<String>| effect.targets.iter().all(|target| done.contains(target.text()));
-    match effect.kind {
-        EffectKind::Redirect => all(&actions.redirects),
-        EffectKind::Pipe => all(&actions.programs),
-        EffectKind::Report => all(&actions.reported),
-        EffectKind::Keep => actions.folders.iter().any(|folder| names("INBOX", folder)),
-        EffectKind::Fileinto => {
-            effect.targets.iter().all(|target| actions.folders.iter().any(|one| names(target.text(), one)))
+    let done = match effect.kind {
+        EffectKind::Redirect => &actions.redirects,
+        EffectKind::Pipe => &actions.programs,
+        EffectKind::Report => &actions.reported,
+        EffectKind::Notify => &actions.notified,
+        EffectKind::Fileinto => &actions.folders,
+        EffectKind::Keep => return actions.folders.iter().any(|folder| names("INBOX", folder)),
+        EffectKind::Discard => return actions.discarded,
+        EffectKind::Reject => return actions.rejected,
+        EffectKind::Vacation => return actions.answered,
+        _ => return true,
+    };
+    let mut wanted = effect.targets.iter().filter(|target| !is_beside(target));
+    match effect.form {
+        Form::Exact => wanted.all(|target| done.iter().any(|one| names(target.text(), one))),
+        Form::Set => wanted.any(|target| done.iter().any(|one| names(target.text(), one))),
+        Form::Template => {
+            wanted.any(|target| done.iter().any(|one| names(target.text(), one) || fills(&target.raw, one)))
         }
-        EffectKind::Discard => actions.discarded,
-        EffectKind::Reject => actions.rejected,
-        EffectKind::Vacation => actions.answered,
-        _ => true,
+        Form::List | Form::Unbounded => true,
     }
+}
+
+/// What the tool does not show as a place where the message went. Pigeonhole ignores `bcc` (measured).
+fn is_beside(target: &Target) -> bool {
+    matches!(target.role, Role::Flag | Role::Bcc | Role::Method)
 }
 
 /// Where the analysis leaves open what is not open, for a script in which every question about the
@@ -123,4 +176,8 @@ pub(crate) fn undecided(analysis: &Analysis) -> Vec<String> {
         format!("left open: {} {} {} {copy}", effect.kind.name(), effect.reach.name(), effect.form.name())
     };
     analysis.effects.iter().filter(open).map(tell).collect()
+}
+
+fn same_targets(one: &Effect, other: &Effect) -> bool {
+    one.targets.iter().map(Target::text).eq(other.targets.iter().map(Target::text))
 }

@@ -3,8 +3,9 @@
 use crate::chance::Chance;
 use crate::compare::contradictions;
 use crate::differential::{seeds, store_included};
-use crate::generate::{MESSAGES, case};
+use crate::generate::case;
 use crate::laboratory::{Actions, Laboratory};
+use crate::messages::MESSAGES;
 use crate::script::Case;
 use sieve_analysis::edit::{Disabled, Method, Refusal, apply, disable_by, inverse};
 use sieve_analysis::{Dialect, Effect, EffectKind, Reach, analyse};

@@ -1,80 +1,19 @@
 //! Makes scripts up.
 
 use crate::chance::Chance;
-use crate::laboratory::Message;
-use crate::script::{Atom, CAPABILITIES, Case, Statement, Test, Text};
-
-/// The messages every script is run on.
-pub(crate) const MESSAGES: [Message; 5] = [
-    Message {
-        headers: &[
-            ("From", "s@x.example"),
-            ("To", "r@y.example"),
-            ("Subject", "hi there"),
-            ("Message-ID", "<1@x>"),
-        ],
-        body: "hi body\r\n",
-        sender: "s@x.example",
-        recipient: "r@y.example",
-    },
-    Message {
-        headers: &[
-            ("From", "boss+pay@x.example"),
-            ("To", "r+tag@y.example"),
-            ("Subject", "Invoice-42"),
-            ("X-A", "alpha"),
-            ("Message-ID", "<2@x>"),
-        ],
-        body: "please pay\r\n",
-        sender: "boss+pay@x.example",
-        recipient: "r+tag@y.example",
-    },
-    Message {
-        headers: &[
-            ("From", "evil@z.example"),
-            ("To", "r@y.example"),
-            ("Subject", "a*b-c"),
-            ("X-B", "q@w.example"),
-            ("Message-ID", "<3@x>"),
-        ],
-        body: "nothing\r\nhere\r\n",
-        sender: "evil@z.example",
-        recipient: "r@y.example",
-    },
-    Message {
-        headers: &[
-            ("From", "S@X.Example"),
-            ("To", "r@y.example"),
-            ("Subject", "x"),
-            ("X-A", "Beta"),
-            ("X-B", "b"),
-            ("X-Pad", "0123456789012345678901234567890123456789012345678901234567890123456789"),
-            ("Message-ID", "<4@x>"),
-        ],
-        body: "pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay\r\n\
-               pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay pay\r\n",
-        sender: "s@x.example",
-        recipient: "r@y.example",
-    },
-    Message {
-        headers: &[
-            ("From", "s@x.example"),
-            ("To", "r@y.example"),
-            ("Subject", "parts"),
-            ("MIME-Version", "1.0"),
-            ("Content-Type", "multipart/mixed; boundary=b"),
-            ("Message-ID", "<5@x>"),
-        ],
-        body: "--b\r\n\r\nalpha\r\n--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n\
-               --c\r\n\r\nevil\r\n--c\r\n\r\nx\r\n--c--\r\n\r\n--b--\r\n",
-        sender: "s@x.example",
-        recipient: "r@y.example",
-    },
-];
+use crate::constructs::{COMMANDS, OLD_COMMANDS, STRING_TESTS, TESTS};
+use crate::script::{Atom, CAPABILITIES, Case, MORE_CAPABILITIES, Statement, Test, Text};
 
 const NAMES: [&str; 6] = ["a", "b", "A", "long_name", "g", "B"];
-const WORDS: [&str; 10] = ["evil", "hi there", "x", "Invoice", "pay", "-", "a*b", "alpha", "Q", "42"];
-const RAWS: [&str; 12] = [
+const WORDS: [&str; 12] =
+    ["evil", "hi there", "x", "Invoice", "pay", "-", "a*b", "alpha", "Q", "42", "\u{e9}", "\u{65e5}?"];
+const RAWS: [&str; 18] = [
+    "${unicode:e9 40}",
+    "${hex:e9}",
+    "${a${b}}",
+    "${a.b}",
+    "${A}",
+    "${3}",
     "${hex:24}{a}",
     "$${a}",
     "${a",
@@ -89,26 +28,57 @@ const RAWS: [&str; 12] = [
     "${01}",
 ];
 const PATTERNS: [&str; 10] = ["*", "*-*", "?*", "*e*", "a\\\\*b*", "hi*", "*@*", "* *", "??", "*?"];
-/// Questions whose answer is not in the script.
-const ASKED: [&str; 9] = [
-    "duplicate",
-    "environment :matches \"name\" \"*\"",
-    "mailboxexists \"none\"",
-    "currentdate :matches \"year\" \"2*\"",
-    "valid_notify_method \"xmpp:a@x.example\"",
-    "header :regex \"subject\" \"(h.)( .*)?\"",
-    "string :regex \"hi there\" \"(h.)( .*)?\"",
-    "body :raw :matches \"*\"",
-    "date :value \"ge\" \"date\" \"year\" \"2000\"",
-];
 const KINDS: [&str; 4] = [":is", ":contains", ":matches", ":matches"];
 
 pub(crate) fn case(seed: u64) -> Case {
-    let mut maker = Maker { chance: Chance::new(seed), depth: 0, loops: 0, scripts: 1 };
+    let mut maker = Maker { chance: Chance::new(seed), depth: 0, loops: 0, scripts: 1, old: false };
+    maker.old = maker.chance.one_in(10);
     maker.scripts += if maker.chance.one_in(3) { 1 + maker.chance.below(2) } else { 0 };
     let scripts = (0..maker.scripts).map(|number| maker.script(number)).collect();
-    let withheld = if maker.chance.one_in(5) { vec![maker.chance.of(&CAPABILITIES)] } else { Vec::new() };
-    Case { name: format!("s{seed:x}"), scripts, noise: maker.chance.next(), withheld }
+    let withheld = maker.withheld();
+    Case { name: format!("s{seed:x}"), scripts, noise: maker.chance.next(), withheld, old: maker.old }
+}
+
+/// Every construct in a script of its own.
+pub(crate) fn alone() -> impl Iterator<Item = Case> {
+    const FILLINGS: [Atom; 3] = [Atom::Plain("evil"), Atom::Plain("q@x.example"), Atom::Variable("a")];
+    let single = |pattern: &'static str, filling: &Atom, statement: Statement, old: bool| {
+        let name = format!(
+            "c{:x}",
+            pattern
+                .bytes()
+                .chain(format!("{filling:?}").bytes())
+                .fold(7_u64, |all, byte| all.wrapping_mul(31).wrapping_add(u64::from(byte)))
+        );
+        let set = Statement::Set("", "a", plain("b@x.example"));
+        Case {
+            name,
+            scripts: vec![vec![set, statement]],
+            noise: pattern.len() as u64,
+            withheld: Vec::new(),
+            old,
+        }
+    };
+    let texts = |pattern: &str, filling: &Atom| {
+        vec![Text { atoms: vec![filling.clone()], multiline: false }; pattern.matches('%').count()]
+    };
+    let fills =
+        |pattern: &str, filling: &Atom| pattern.contains('%') || matches!(filling, Atom::Plain("evil"));
+    FILLINGS.iter().flat_map(move |filling| {
+        let command = move |pattern: &'static str, old: bool| {
+            single(pattern, filling, Statement::Whole(pattern, texts(pattern, filling)), old)
+        };
+        let test = move |pattern: &'static str| {
+            let keep = Statement::Act("redirect :copy", Some(plain("z@x.example")));
+            let test = Test::Asked(pattern, texts(pattern, filling));
+            single(pattern, filling, Statement::If(vec![(test, vec![keep])], None), false)
+        };
+        let varied = move |pattern: &&&'static str| fills(pattern, filling);
+        let commands = COMMANDS.iter().filter(varied).map(move |pattern| command(pattern, false));
+        let old = OLD_COMMANDS.iter().filter(varied).map(move |pattern| command(pattern, true));
+        let tests = TESTS.iter().chain(&STRING_TESTS).filter(varied).map(move |pattern| test(pattern));
+        commands.chain(old).chain(tests)
+    })
 }
 
 struct Maker {
@@ -116,9 +86,29 @@ struct Maker {
     depth: usize,
     loops: usize,
     scripts: usize,
+    old: bool,
 }
 
 impl Maker {
+    fn withheld(&mut self) -> Vec<&'static str> {
+        match self.chance.below(10) {
+            0 => vec![self.chance.of(&CAPABILITIES)],
+            1 => vec![self.chance.of(&MORE_CAPABILITIES)],
+            2 => (0..8).map(|_| self.chance.of(&MORE_CAPABILITIES)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Strings for every `%` of a pattern.
+    fn strings(&mut self, pattern: &str) -> Vec<Text> {
+        (0..pattern.matches('%').count()).map(|_| self.value()).collect()
+    }
+
+    fn whole(&mut self) -> Statement {
+        let command = if self.old { self.chance.of(&OLD_COMMANDS) } else { self.chance.of(&COMMANDS) };
+        Statement::Whole(command, self.strings(command))
+    }
+
     fn script(&mut self, number: usize) -> Vec<Statement> {
         let mut statements = Vec::new();
         if self.scripts > 1 && self.chance.one_in(2) {
@@ -189,7 +179,8 @@ impl Maker {
     }
 
     fn action(&mut self) -> Statement {
-        match self.chance.below(28) {
+        match self.chance.below(32) {
+            28..=31 => self.whole(),
             0..=6 => Statement::Act("redirect", Some(self.address())),
             7..=10 => Statement::Act("redirect :copy", Some(self.address())),
             11..=13 => Statement::Act("fileinto", Some(self.folder())),
@@ -265,7 +256,15 @@ impl Maker {
             atoms.insert(0, Atom::Raw(before));
             atoms.push(Atom::Raw(after));
         }
-        Text { atoms, multiline: self.chance.one_in(12) }
+        if self.chance.one_in(12) { self.lines(atoms) } else { Text { atoms, multiline: false } }
+    }
+
+    /// Over several lines, some of which begin with dots.
+    fn lines(&mut self, mut atoms: Vec<Atom>) -> Text {
+        if self.chance.one_in(4) {
+            atoms.push(Atom::Raw(self.chance.of(&["\r\n..x", "\r\n.x", "\r\n. \r\n", "\r\n"])));
+        }
+        Text { atoms, multiline: true }
     }
 
     fn folder(&mut self) -> Text {
@@ -276,9 +275,15 @@ impl Maker {
         Text { atoms, multiline: false }
     }
 
+    /// Unknown namespaces make the engine refuse a script or not by what else the scripts around it hold.
+    fn raw(&mut self) -> &'static str {
+        let raw = self.chance.of(&RAWS);
+        if self.scripts > 1 && raw == "${a.b}" { "${A}" } else { raw }
+    }
+
     fn inserted(&mut self) -> Atom {
         match self.chance.below(6) {
-            0 => Atom::Raw(self.chance.of(&RAWS)),
+            0 => Atom::Raw(self.raw()),
             1 => Atom::Variable(self.chance.of(&["0", "1", "2", "01"])),
             2 if self.scripts > 1 => Atom::Variable(self.chance.of(&["global.g", "g"])),
             3 => Atom::Hex(self.chance.of(&["a", "x", "24"])),
@@ -288,12 +293,12 @@ impl Maker {
 
     fn value(&mut self) -> Text {
         let length = 1 + self.chance.below(3);
-        let atoms = (0..length)
-            .map(
-                |_| if self.chance.one_in(2) { Atom::Plain(self.chance.of(&WORDS)) } else { self.inserted() },
-            )
-            .collect();
-        Text { atoms, multiline: false }
+        let atom = |maker: &mut Self| match maker.chance.one_in(2) {
+            true => Atom::Plain(maker.chance.of(&WORDS)),
+            false => maker.inserted(),
+        };
+        let atoms = (0..length).map(|_| atom(self)).collect();
+        if self.chance.one_in(40) { self.lines(atoms) } else { Text { atoms, multiline: false } }
     }
 
     fn key(&mut self, kind: &str) -> Text {
@@ -333,7 +338,7 @@ impl Maker {
 
     fn test(&mut self, depth: usize) -> Test {
         let kind = self.chance.of(&KINDS);
-        match self.chance.below(21) {
+        match self.chance.below(24) {
             0 => Test::True,
             1 => Test::False,
             2 if depth < 3 => Test::Not(Box::new(self.test(depth + 1))),
@@ -345,7 +350,14 @@ impl Maker {
             7 => Test::Ihave(self.chance.of(&["copy", "nonsense", "vnd.dovecot.none", "${hex:63}opy"])),
             16 | 17 => self.flagged(),
             18 | 19 => self.related(),
-            20 => Test::Asked(self.chance.of(&ASKED)),
+            20 => {
+                let test = self.chance.of(&TESTS);
+                Test::Asked(test, self.strings(test))
+            }
+            21 | 22 => {
+                let test = self.chance.of(&STRING_TESTS);
+                Test::OfStrings(test, self.strings(test))
+            }
             8 => Test::Body(self.chance.of(&["pay", "zebra"])),
             9 => {
                 let part = self.chance.of(&["", ":localpart", ":domain", ":user", ":detail"]);

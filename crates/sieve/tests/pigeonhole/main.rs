@@ -8,19 +8,21 @@
 mod battery;
 mod chance;
 mod compare;
+mod constructs;
 mod cyrus;
 mod differential;
 mod edits;
 mod generate;
 mod laboratory;
+mod messages;
 mod minimise;
 mod mutate;
 mod script;
 
 use battery::{Measured, measured, measured_and_more};
 use compare::contradictions;
-use generate::MESSAGES;
 use laboratory::Laboratory;
+use messages::MESSAGES;
 use sieve_analysis::{Dialect, analyse};
 
 /// Refused for a reason that this library does not look into: it has no compiler for regular expressions.

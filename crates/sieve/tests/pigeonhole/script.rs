@@ -43,14 +43,18 @@ pub(crate) enum Test {
     Compare(&'static str, Text, Text),
     /// A test before its arguments, and those; the message does not matter.
     Constant(&'static str, Option<Text>, Text),
-    /// A whole test that is not answered.
-    Asked(&'static str),
+    /// A whole test with a `%` for each string, whose answer is not in the script.
+    Asked(&'static str, Vec<Text>),
+    /// The same on nothing but strings.
+    OfStrings(&'static str, Vec<Text>),
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Statement {
     /// A command before its last argument, and that argument if it has one.
     Act(&'static str, Option<Text>),
+    /// A whole command with a `%` for each string.
+    Whole(&'static str, Vec<Text>),
     /// Modifiers, name, value.
     Set(&'static str, &'static str, Text),
     If(Vec<(Test, Vec<Statement>)>, Option<Vec<Statement>>),
@@ -70,6 +74,8 @@ pub(crate) struct Case {
     pub(crate) scripts: Vec<Vec<Statement>>,
     pub(crate) noise: u64,
     pub(crate) withheld: Vec<&'static str>,
+    /// Written by the older drafts of two standards, which exclude the newer ones.
+    pub(crate) old: bool,
 }
 
 /// What the scripts require, but for what a case withholds.
@@ -100,6 +106,27 @@ pub(crate) const CAPABILITIES: [&str; 24] = [
     "duplicate",
 ];
 
+/// Required too, but seldom asked for by `ihave`.
+pub(crate) const MORE_CAPABILITIES: [&str; 14] = [
+    "regex",
+    "comparator-i;ascii-numeric",
+    "index",
+    "mboxmetadata",
+    "servermetadata",
+    "special-use",
+    "spamtest",
+    "spamtestplus",
+    "virustest",
+    "vacation-seconds",
+    "vnd.dovecot.debug",
+    "vnd.dovecot.environment",
+    "vnd.dovecot.execute",
+    "vnd.dovecot.filter",
+];
+
+/// The older drafts and what each excludes.
+const OLDER: [(&str, &str); 2] = [("imapflags", "imap4flags"), ("notify", "enotify")];
+
 impl Case {
     pub(crate) fn script_name(&self, number: usize) -> String {
         format!("{}-{number}", self.name)
@@ -121,8 +148,9 @@ impl Case {
     fn required(&self, number: usize) -> String {
         let mut chance = Chance::new(self.noise ^ number as u64);
         let mut text = String::new();
-        let more = ["regex", "comparator-i;ascii-numeric"];
-        for capability in CAPABILITIES.iter().chain(&more).filter(|one| !self.withheld.contains(one)) {
+        let older = |one: &&str| OLDER.iter().find(|(_, new)| self.old && new == one).map(|(old, _)| *old);
+        let all = CAPABILITIES.iter().chain(&MORE_CAPABILITIES).filter(|one| !self.withheld.contains(one));
+        for capability in all.map(|one| older(one).unwrap_or(one)) {
             let joint = match (text.is_empty(), chance.one_in(9)) {
                 (true, _) => "require [",
                 (false, true) => "];\nrequire [",
@@ -142,6 +170,20 @@ impl Case {
             Statement::Act(command, _) => {
                 command.starts_with("addheader") || command.starts_with("extracttext")
             }
+            Statement::Whole(command, _) => {
+                const OPEN: [&str; 9] = [
+                    "fileinto :specialuse",
+                    "addheader",
+                    "deleteheader",
+                    "extracttext",
+                    "execute",
+                    "filter",
+                    "include",
+                    "foreverypart",
+                    "pipe :",
+                ];
+                OPEN.iter().any(|open| command.starts_with(open))
+            }
             Statement::If(arms, _) => arms.iter().any(|(test, _)| asks(test)),
             _ => false,
         };
@@ -154,7 +196,7 @@ impl Case {
 
 fn asks(test: &Test) -> bool {
     match test {
-        Test::Asked(_) => true,
+        Test::Asked(..) => true,
         // Whether an installation switches these on is not in the script.
         Test::Ihave(name) => matches!(*name, "editheader" | "vnd.dovecot.pipe" | "vnd.dovecot.report"),
         // Flags at the beginning are not known to the library.
@@ -211,6 +253,10 @@ impl Writer<'_> {
                     self.gap();
                     self.string(argument);
                 }
+                self.end();
+            }
+            Statement::Whole(command, strings) => {
+                self.filled(command, strings);
                 self.end();
             }
             Statement::Set(modifiers, name, value) => {
@@ -320,6 +366,19 @@ impl Writer<'_> {
         self.text.push('"');
     }
 
+    /// The words with a string for each `%`.
+    fn filled(&mut self, words: &str, strings: &[Text]) {
+        let mut strings = strings.iter();
+        for (number, words) in words.split('%').enumerate() {
+            if number > 0
+                && let Some(string) = strings.next()
+            {
+                self.string(string);
+            }
+            self.words(words);
+        }
+    }
+
     fn listed(&mut self, name: &str, tests: &[Test]) {
         self.words(name);
         self.text.push('(');
@@ -358,7 +417,9 @@ impl Writer<'_> {
                 self.text.push(' ');
                 self.string(key);
             }
-            Test::Asked(question) => self.words(question),
+            Test::Asked(question, strings) | Test::OfStrings(question, strings) => {
+                self.filled(question, strings);
+            }
             _ => match self.answers {
                 Some(message) => self.answer(test, message),
                 None => self.question(test),

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "test code outside `#[test]` functions")]
 
 mod corpus;
+mod growth;
+mod heavy;
 mod promises;
 
 use promises::holds;

@@ -220,7 +220,7 @@ impl<'a> Scene<'a> {
             ),
         };
         let revert = format!("put the saved script back with {}", tool.put);
-        on_surface(self.store.surface, command, revert, rule.map(|rule| rule.ui))
+        on_surface(self.store.surface, command, revert, self.act.effect.ui.as_ref())
     }
 
     /// What all findings on this act share. The key is the identity of who gains.

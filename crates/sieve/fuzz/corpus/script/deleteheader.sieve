@@ -1,0 +1,3 @@
+require ["editheader","variables","regex"];
+deleteheader :matches ["x-a","b"] "*";
+redirect "a${1}@x.example";

@@ -1,0 +1,54 @@
+//! Loops over the parts of a message (RFC 5703).
+
+use super::{Branch, Run, State, unset};
+use crate::keep::{Trace, anything_in};
+use crate::store::Changes;
+use crate::tree::CommandId;
+use crate::value::Value;
+
+/// Loops inside more loops than this are not run twice to find what a variable may become.
+const MAX_LOOP_DEPTH: usize = 4;
+
+impl Run<'_, '_> {
+    /// RFC 5703 §3: the block runs once for each MIME part, so what a round changes the next one sees.
+    pub(super) fn every_part(&mut self, block: Option<CommandId>) {
+        self.loops += 1;
+        if self.loops > MAX_LOOP_DEPTH {
+            self.forget(None);
+        } else {
+            let first = self.rehearse(block);
+            let second = self.rehearse(block);
+            for (key, value) in second.iter().filter(|(key, value)| first.get(*key) != Some(*value)) {
+                let sender_controlled = value.sender_controlled();
+                self.store.set(key.clone(), Value::Unbounded { sender_controlled });
+            }
+        }
+        let outer = std::mem::take(&mut self.trace);
+        let before = self.state.clone();
+        self.fork(vec![Branch::of(block), Branch::of(None)]);
+        self.come_back(&before);
+        let body = std::mem::replace(&mut self.trace, outer);
+        let rounds = anything_in(&body);
+        self.state.fates = self.state.fates.or(before.fates.after(rounds));
+        self.trace.push(Trace::Loop(body, rounds));
+        self.loops -= 1;
+    }
+
+    /// Tries a round without recording it and gives variables the values of before or after it.
+    fn rehearse(&mut self, block: Option<CommandId>) -> Changes {
+        let (before, mark, conditions) = (self.state.clone(), self.store.mark(), self.conditional);
+        let outer = std::mem::take(&mut self.trace);
+        self.rehearsing += 1;
+        self.block(block);
+        self.rehearsing -= 1;
+        self.trace = outer;
+        self.conditional = conditions;
+        let matches = before.matches.or(&self.state.matches);
+        let maybe = before.maybe.clone().or(&self.state.maybe);
+        self.state = State { matches, maybe, ..before };
+        let changes = self.store.take_back(mark);
+        let unknown = self.globals_unknown;
+        self.store.join(&[changes.clone(), Changes::new()], |key| unset(key, unknown));
+        changes
+    }
+}
