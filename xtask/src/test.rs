@@ -16,7 +16,8 @@ const STEPS: usize = 7;
 const SLOW_STEPS: usize = STEPS + 2;
 /// The suites that have Postfix in them.
 const SUITES_OF_THE_GATE: &str = "binary(scope_mail) | binary(receive_only) | binary(gate_down) | binary(garbage) | \
-     binary(crashes) | binary(reloads) | binary(postfix_check) | binary(bad_policy)";
+     binary(crashes) | binary(reloads) | binary(postfix_check) | binary(bad_policy) | binary(rules) | \
+     binary(corpora)";
 
 /// Arguments of `cargo xtask test`.
 #[derive(Args)]

@@ -203,7 +203,7 @@ const POSTFIX_CHECK_EXAMPLES: &str = "Examples:
   mailwarden postfix check --instance /etc/postfix-mx --format json
 
 Exit codes: 0 everything as it should be; 1 something is wrong; 2 no such instance, or wrong configuration;
-3 something could not be looked at, nothing wrong; 4 postconf did not answer.";
+3 something could not be looked at, nothing wrong; 4 postconf answered nothing that could be read.";
 
 #[derive(Debug, Args)]
 pub(crate) struct PostfixRender {

@@ -33,12 +33,13 @@ impl Memory for Recollection {
         Some(Remembered::of(organisations, record.has_more()))
     }
 
-    // How full the present hour is only the running gate knows: an explanation is about a quiet one.
-    fn is_newcomer(&self, _scope: &str, _address: &Address, _now: DateTime<Utc>) -> bool {
-        false
+    fn is_newcomer(&self, scope: &str, address: &Address, now: DateTime<Utc>) -> bool {
+        let Some(register) = &self.0 else { return false };
+        register.newcomers(|newcomers| newcomers.includes(scope, &address.key(), now))
     }
 
-    fn newcomers(&self, _scope: &str, _now: DateTime<Utc>) -> u32 {
-        0
+    fn newcomers(&self, scope: &str, now: DateTime<Utc>) -> u32 {
+        let Some(register) = &self.0 else { return 0 };
+        u32::try_from(register.newcomers(|newcomers| newcomers.count(scope, now))).unwrap_or(u32::MAX)
     }
 }

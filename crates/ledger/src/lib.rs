@@ -18,6 +18,7 @@ mod export;
 mod filter;
 mod journal;
 mod ledger;
+mod newcomers;
 mod open;
 mod postgres;
 mod random;
@@ -46,6 +47,7 @@ pub use ledger::{Anchored, Ledger, LedgerOptions, MAX_ENTRIES_PER_CASE, MAX_EVEN
 pub use mailwarden_proof::bundle;
 pub use mailwarden_proof::merkle::{self, Hash};
 pub use mailwarden_proof::proof::{self, ConsistencyProof, InclusionProof, ProofError};
+pub use newcomers::Newcomers;
 pub use open::shown_url;
 pub use reference::{NotAReference, REFERENCE_LENGTH, Reference};
 pub use refusals::{MAX_OBJECTS_PER_HOUR, OTHER, RefusalSum};

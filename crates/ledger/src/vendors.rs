@@ -1,4 +1,4 @@
-//! The vendor register: what each vendor address has heard, from whom, and since when.
+//! The vendor register: what each vendor address has heard, from whom, and since when, and who is new this hour.
 //!
 //! It is asked for every message to a scope, so it lives in memory; one task writes what changed, a second behind.
 //! It survives restarts; a crash may cost its last second, after which an organisation is at worst met for the
@@ -16,6 +16,7 @@ use sqlx::{Row, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::LedgerError;
+use crate::newcomers::{self, NewcomerHour, Newcomers};
 use crate::sqlite::{SqlitePurpose, SqliteStore};
 
 /// The most organisations that one address remembers one by one.
@@ -30,7 +31,7 @@ const WRITE_EVERY: Duration = Duration::from_millis(500);
 const REGISTER: SqlitePurpose = SqlitePurpose {
     name: "vendor register",
     application_id: 0x4d57_5652,
-    migrations: &[include_str!("vendors.sql")],
+    migrations: &[include_str!("vendors.sql"), include_str!("newcomers.sql")],
     // A crash of the machine may cost the last moments, but not the consistency of the file.
     synchronous: SqliteSynchronous::Normal,
 };
@@ -124,6 +125,21 @@ struct Contents {
     unregistered: usize,
     /// Addresses whose row has to be written, or taken away.
     changed: HashSet<String>,
+    newcomers: Newcomers,
+}
+
+/// What the file has to be told.
+#[derive(Debug, Default)]
+struct Changes {
+    /// The record, or none where it is forgotten.
+    vendors: Vec<(String, Option<VendorRecord>)>,
+    newcomers: Vec<(String, Option<NewcomerHour>)>,
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.vendors.is_empty() && self.newcomers.is_empty()
+    }
 }
 
 impl Contents {
@@ -159,10 +175,19 @@ impl Contents {
         self.unregistered = guests.len();
     }
 
-    /// What the file has to be told: the record, or none where it is forgotten.
-    fn take_changes(&mut self) -> Vec<(String, Option<VendorRecord>)> {
+    fn take_changes(&mut self) -> Changes {
         let changed = std::mem::take(&mut self.changed);
-        changed.into_iter().map(|address| (address.clone(), self.vendors.get(&address).cloned())).collect()
+        let vendors = changed.into_iter().map(|address| (self.vendors.get(&address).cloned(), address));
+        Changes {
+            vendors: vendors.map(|(record, address)| (address, record)).collect(),
+            newcomers: self.newcomers.take_changes(),
+        }
+    }
+
+    /// What could not be written is to be written again.
+    fn put_back(&mut self, changes: Changes) {
+        self.changed.extend(changes.vendors.into_iter().map(|(address, _)| address));
+        self.newcomers.put_back(changes.newcomers.into_iter().map(|(scope, _)| scope));
     }
 }
 
@@ -215,6 +240,11 @@ impl VendorRegister {
         lock(&self.contents).vendors.get(address).cloned()
     }
 
+    /// Asks or changes who is new this hour.
+    pub fn newcomers<R>(&self, look: impl FnOnce(&mut Newcomers) -> R) -> R {
+        look(&mut lock(&self.contents).newcomers)
+    }
+
     /// Every address, in order.
     #[must_use]
     pub fn vendors(&self) -> Vec<VendorRecord> {
@@ -263,6 +293,7 @@ async fn read_all(database: &SqliteStore) -> Result<Contents, LedgerError> {
         contents.unregistered += usize::from(!record.registered);
         contents.vendors.insert(record.address.clone(), record);
     }
+    contents.newcomers = newcomers::read(database.pool()).await.map_err(&failed)?;
     Ok(contents)
 }
 
@@ -328,21 +359,22 @@ impl Writer {
         }
         let written = self.write_changes(&changes).await;
         if written.is_err() {
-            lock(&self.contents).changed.extend(changes.into_iter().map(|(address, _)| address));
+            lock(&self.contents).put_back(changes);
         }
         written
     }
 
-    async fn write_changes(&self, changes: &[(String, Option<VendorRecord>)]) -> Result<(), LedgerError> {
+    async fn write_changes(&self, changes: &Changes) -> Result<(), LedgerError> {
         let failed = self.database.failed("writing vendors to");
         let mut transaction = self.database.begin_writing("writing vendors to").await?;
-        for (address, record) in changes {
+        for (address, record) in &changes.vendors {
             let done = match record {
                 Some(record) => write_vendor(&mut transaction, record).await,
                 None => forget_vendor(&mut transaction, address).await,
             };
             done.map_err(&failed)?;
         }
+        newcomers::write(&mut transaction, &changes.newcomers).await.map_err(&failed)?;
         transaction.commit().await.map_err(&failed)
     }
 }
@@ -436,6 +468,11 @@ mod tests {
         }
         assert!(!contents.vendors.contains_key("guess0@s.example"), "the oldest went first");
         let forgotten = contents.take_changes();
-        assert!(forgotten.iter().any(|(address, record)| address == "guess0@s.example" && record.is_none()));
+        assert!(
+            forgotten
+                .vendors
+                .iter()
+                .any(|(address, record)| address == "guess0@s.example" && record.is_none())
+        );
     }
 }

@@ -47,7 +47,8 @@ impl Recorder {
         let entry = entry(decision, circumstances);
         let reference = entry.reference.to_string();
         log(decision, &entry);
-        self.count_refusals(decision, circumstances.now);
+        self.count_refusal(decision, circumstances.now);
+        self.count_observed(decision, circumstances.now);
         self.journal.record(entry);
         reference
     }
@@ -80,13 +81,30 @@ impl Recorder {
     }
 
     /// The ledger gets sums by rule and policy object: a stranger can raise a number, never the number of rows.
-    fn count_refusals(&self, decision: &Decision, now: DateTime<Utc>) {
+    fn count_refusal(&self, decision: &Decision, now: DateTime<Utc>) {
         let Some(refusal) = decision.refusal() else { return };
         let enforced =
             |reason: &&mailwarden_gate::Reason| reason.rule == refusal.rule && reason.mode == Mode::Enforce;
         if let Some(reason) = decision.reasons.iter().find(enforced) {
             self.ledger.record_refusal(reason.rule.id(), &reason.object, now);
         }
+    }
+
+    /// What rules would have done is summed beside what they did, under names of its own: nobody was refused.
+    fn count_observed(&self, decision: &Decision, now: DateTime<Utc>) {
+        let observed = decision.reasons.iter().filter(|reason| reason.mode == Mode::Observe);
+        for reason in observed.filter(|reason| changes_mail(reason.action)) {
+            let name = format!("{}.would-{}", reason.rule.id(), reason.action.as_str());
+            self.ledger.record_refusal(&name, &reason.object, now);
+        }
+    }
+}
+
+/// Whether a sender or a recipient would notice.
+fn changes_mail(action: Action) -> bool {
+    match action {
+        Action::Refuse | Action::Hold | Action::Tag | Action::Reroute => true,
+        Action::Exempt | Action::Record => false,
     }
 }
 
@@ -237,6 +255,26 @@ mod tests {
         assert_eq!(decision.notices.len(), 1, "{decision:?}");
         let circumstances = Circumstances { snapshot: &snapshot, facts: &facts, queue_id: None, now };
         recorder.notify(&decision, &circumstances, "REF").await
+    }
+
+    #[tokio::test]
+    async fn what_is_only_observed_is_summed_apart_from_what_was_refused() {
+        let (mut snapshot, recorder) = (snapshot(), recorder().await);
+        let (session, now) = (Session::default(), Utc::now());
+        let envelope_sender = EnvelopeSender::read(b"<vault@example.test>", None);
+        let recipient = EnvelopeRecipient::read(b"<jane@example.test>", None);
+        let facts = Facts::new(&session, &envelope_sender, Moment::Recipient(&recipient));
+        for mode in [Mode::Observe, Mode::Observe, Mode::Enforce] {
+            snapshot.modes.receive_only = mode;
+            let decision = decide(&snapshot.policy, &snapshot.modes, &facts, now);
+            assert_eq!(decision.is_accepted(), mode == Mode::Observe, "{decision:?}");
+            let circumstances = Circumstances { snapshot: &snapshot, facts: &facts, queue_id: None, now };
+            recorder.record(&decision, &circumstances);
+        }
+        recorder.ledger.flush_refusals(now).await.expect("flushed");
+        let sums = recorder.ledger.refusal_sums(now).await.expect("sums");
+        let found: Vec<_> = sums.iter().map(|sum| (sum.rule.as_str(), sum.count)).collect();
+        assert_eq!(found, [("receive-only", 1), ("receive-only.would-refuse", 2)]);
     }
 
     #[tokio::test]

@@ -1,9 +1,10 @@
-//! Every address of the policy in one table: a million of them in some fifty bytes each, found in about 100
-//! ns.
+//! Every address of the policy in one table: a million of them in some forty-five bytes each, found in about
+//! 100 ns.
 //!
-//! The keys stand one after the other in one text; the table holds four bytes for each. Asking allocates
-//! nothing.
+//! Local parts stand one after the other in one text, each domain stands once; the table holds four bytes for
+//! each address. Asking allocates nothing.
 
+use std::collections::HashMap;
 use std::hash::BuildHasher as _;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -58,27 +59,57 @@ impl Known {
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// Where its key ends; it begins where the one before ends.
+    /// Where its local part ends; it begins where the one before ends.
     end: u32,
+    domain: u32,
     known: Known,
 }
 
 /// The table.
 #[derive(Debug, Default)]
 pub(crate) struct AddressIndex {
-    keys: Vec<u8>,
-    entries: Vec<Entry>,
+    addresses: Addresses,
     table: HashTable<u32>,
     hasher: DefaultHashBuilder,
+    /// Where each domain stands; needed only until everything is added.
+    domain_numbers: HashMap<Box<[u8]>, u32>,
+}
+
+/// The addresses in the order they came.
+#[derive(Debug, Default)]
+struct Addresses {
+    locals: Vec<u8>,
+    domains: Vec<Box<[u8]>>,
+    entries: Vec<Entry>,
+}
+
+impl Addresses {
+    /// The two parts of a key.
+    fn parts(&self, at: u32) -> (&[u8], &[u8]) {
+        let at = at as usize;
+        let start = at.checked_sub(1).map_or(0, |before| self.entries[before].end as usize);
+        let Entry { end, domain, .. } = self.entries[at];
+        (&self.locals[start..end as usize], &self.domains[domain as usize])
+    }
+
+    fn is(&self, at: u32, key: &[u8]) -> bool {
+        let (local, domain) = self.parts(at);
+        let domain_of = || key.strip_prefix(local)?.strip_prefix(b"@");
+        domain_of() == Some(domain)
+    }
+
+    fn key(&self, at: u32) -> Vec<u8> {
+        let (local, domain) = self.parts(at);
+        [local, b"@", domain].concat()
+    }
 }
 
 impl AddressIndex {
     /// What an address is.
     pub(crate) fn get(&self, address: &Address) -> Known {
         address.with_key(|key| {
-            let hash = self.hasher.hash_one(key);
-            let found = self.table.find(hash, |&at| self.key(at) == key);
-            found.map_or(Known::default(), |&at| self.entries[at as usize].known)
+            let found = self.table.find(self.hasher.hash_one(key), |&at| self.addresses.is(at, key));
+            found.map_or(Known::default(), |&at| self.addresses.entries[at as usize].known)
         })
     }
 
@@ -96,52 +127,61 @@ impl AddressIndex {
 
     /// Gives back the room that growing took.
     pub(crate) fn finish(&mut self) {
-        self.keys.shrink_to_fit();
-        self.entries.shrink_to_fit();
-        let Self { keys, entries, table, hasher } = self;
-        table.shrink_to_fit(|&at| hasher.hash_one(key_at(keys, entries, at)));
+        let Self { addresses, table, hasher, domain_numbers } = self;
+        *domain_numbers = HashMap::new();
+        addresses.locals.shrink_to_fit();
+        addresses.domains.shrink_to_fit();
+        addresses.entries.shrink_to_fit();
+        table.shrink_to_fit(|&at| hasher.hash_one(addresses.key(at).as_slice()));
     }
 
     /// The bytes it holds.
     pub(crate) fn bytes(&self) -> usize {
-        self.keys.capacity() + self.entries.capacity() * size_of::<Entry>() + self.table.allocation_size()
+        let Addresses { locals, domains, entries } = &self.addresses;
+        let names: usize = domains.iter().map(|name| name.len()).sum();
+        locals.capacity()
+            + names
+            + domains.capacity() * size_of::<Box<[u8]>>()
+            + entries.capacity() * size_of::<Entry>()
+            + self.table.allocation_size()
     }
 
     /// How many addresses it holds.
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.addresses.entries.len()
     }
 
     fn entry(&mut self, address: &Address) -> &mut Known {
-        let at = address.with_key(|key| self.find_or_insert(key));
-        &mut self.entries[at].known
+        let at = address.with_key(|key| self.find_or_insert(key, address.domain().as_str().as_bytes()));
+        &mut self.addresses.entries[at].known
     }
 
-    fn find_or_insert(&mut self, key: &[u8]) -> usize {
+    fn find_or_insert(&mut self, key: &[u8], domain: &[u8]) -> usize {
         let hash = self.hasher.hash_one(key);
-        if let Some(&at) = self.table.find(hash, |&at| self.key(at) == key) {
+        if let Some(&at) = self.table.find(hash, |&at| self.addresses.is(at, key)) {
             return at as usize;
         }
-        let at = self.entries.len();
-        self.keys.extend_from_slice(key);
-        // A policy text is bounded far below 4 GiB, and every key stands in it.
-        let end = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
-        self.entries.push(Entry { end, known: Known::default() });
-        let Self { keys, entries, table, hasher } = self;
+        let at = self.addresses.entries.len();
+        let domain_number = self.domain_number(domain);
+        let Self { addresses, table, hasher, .. } = self;
+        addresses.locals.extend_from_slice(&key[..key.len() - domain.len() - 1]);
+        // A policy text is bounded far below 4 GiB, and every address stands in it.
+        let end = u32::try_from(addresses.locals.len()).unwrap_or(u32::MAX);
+        addresses.entries.push(Entry { end, domain: domain_number, known: Known::default() });
         let position = u32::try_from(at).unwrap_or(u32::MAX);
-        table.insert_unique(hash, position, |&at| hasher.hash_one(key_at(keys, entries, at)));
+        table.insert_unique(hash, position, |&at| hasher.hash_one(addresses.key(at).as_slice()));
         at
     }
 
-    fn key(&self, at: u32) -> &[u8] {
-        key_at(&self.keys, &self.entries, at)
+    fn domain_number(&mut self, domain: &[u8]) -> u32 {
+        if let Some(&number) = self.domain_numbers.get(domain) {
+            return number;
+        }
+        let number = u32::try_from(self.addresses.domains.len()).unwrap_or(u32::MAX);
+        self.addresses.domains.push(domain.into());
+        self.domain_numbers.insert(domain.into(), number);
+        number
     }
-}
-
-fn key_at<'k>(keys: &'k [u8], entries: &[Entry], at: u32) -> &'k [u8] {
-    let at = at as usize;
-    let start = at.checked_sub(1).map_or(0, |before| entries[before].end as usize);
-    &keys[start..entries[at].end as usize]
 }
 
 #[cfg(test)]
@@ -168,6 +208,23 @@ mod tests {
         assert_eq!((known.mailbox(), known.vendor(), known.person()), (None, None, Some(0)));
         assert_eq!(index.get(&address("jane@b.example")), Known::default());
         assert_eq!(index.len(), 3);
+    }
+
+    #[test]
+    fn an_address_costs_no_more_than_forty_eight_bytes() {
+        // As many as fill their table least: a table that is full costs five bytes less for each.
+        let (addresses, most) = (114_689, 48);
+        let mut index = AddressIndex::default();
+        for at in 0..addresses {
+            index.add_vendor(
+                &address(&format!("vendor-{at:06x}-{:03}@saas.client{:03}.example", at % 997, at % 991)),
+                at,
+            );
+        }
+        index.finish();
+        assert_eq!(index.len(), addresses);
+        let each = index.bytes() as f64 / addresses as f64;
+        assert!(each <= f64::from(most), "{each} bytes an address");
     }
 
     #[test]

@@ -10,16 +10,19 @@ use crate::{Settings, SettingsError};
 
 /// Larger tables are refused: the policy directory has the same bound.
 const MAX_TABLE_BYTES: u64 = 256 << 20;
+/// Types of Postfix tables that are made from the text whose name they bear, or are that text.
+const MADE_FROM_TEXT: [&str; 7] = ["btree", "cdb", "dbm", "hash", "lmdb", "sdbm", "texthash"];
 
 impl Settings {
-    /// Reads which login may use which sender address: the texts from which `postmap` makes its tables.
+    /// Reads which login may use which sender address: the texts from which `postmap` makes its tables. They may be
+    /// named as main.cf names the tables (`hash:/etc/postfix/logins`).
     ///
     /// # Errors
-    /// A file cannot be read, or a line in it is no entry.
+    /// A table has no text, a file cannot be read, or a line in it is no entry.
     pub fn sender_logins(&self) -> Result<SenderLogins, SettingsError> {
         let mut logins = SenderLogins::default();
         for written in &self.gate.sender_login_maps {
-            let source = read(&self.resolve(written))?;
+            let source = read(&self.resolve(text_of(written)?))?;
             let text = source.utf8().map_err(|diagnostic| SettingsError::Invalid(vec![*diagnostic]))?;
             logins.add(text).map_err(|bad| {
                 let diagnostic = Diagnostic::error(
@@ -34,6 +37,29 @@ impl Settings {
         }
         Ok(logins)
     }
+}
+
+/// The text behind a table. A gate that confines itself runs no programs, so it cannot ask `postmap`; and a pattern
+/// or a server says who owns an address that is asked for, not which addresses somebody owns.
+fn text_of(written: &Path) -> Result<&Path, SettingsError> {
+    let Some((kind, name)) = written.to_str().and_then(typed) else { return Ok(written) };
+    match kind {
+        "proxy" => text_of(Path::new(name)),
+        _ if MADE_FROM_TEXT.contains(&kind) => Ok(Path::new(name)),
+        _ => Err(SettingsError::Unusable(format!(
+            "`sender_login_maps` under [gate] names {shown:?}: tables of type {kind} have no text to read\n  \
+             name a text file of `address  login, login` lines instead, or list the logins as \
+             `authorised_users` of their mailbox in the policy",
+            shown = written.display().to_string(),
+        ))),
+    }
+}
+
+/// `type:name`, as main.cf writes tables; a path has a slash or a dot before any colon.
+fn typed(written: &str) -> Option<(&str, &str)> {
+    let (kind, name) = written.split_once(':')?;
+    let is_type = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_lowercase());
+    is_type.then_some((kind, name))
 }
 
 fn read(path: &Path) -> Result<Source, SettingsError> {

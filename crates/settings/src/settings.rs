@@ -111,8 +111,8 @@ pub struct Gate {
     pub drain_timeout: Duration,
     /// Networks of our own hosts, whose word about earlier steps of a message is believed.
     pub own_networks: Vec<Network>,
-    /// Files in the format of Postfix's `smtpd_sender_login_maps`: which login may use which sender address, beside
-    /// what the policy says.
+    /// The tables of Postfix's `smtpd_sender_login_maps`, or the texts they are made from: which login may use which
+    /// sender address, beside what the policy says.
     pub sender_login_maps: Vec<PathBuf>,
     /// Mode of each rule.
     pub rules: Modes,

@@ -114,6 +114,27 @@ fn sender_logins_are_read_beside_the_configuration_and_a_bad_line_is_shown() {
 }
 
 #[test]
+fn tables_of_postfix_are_read_from_their_text_and_one_without_text_is_named() {
+    let logins_of = |table: &str| {
+        let text = format!("[gate]\nsender_login_maps = [\"{table}\"]\n");
+        let directory = directory_with("mailwarden.toml", text.as_bytes());
+        fs::write(directory.path().join("logins"), "sales@a.example  kim\n").expect("write");
+        let settings = Settings::load(Some(&directory.path().join("mailwarden.toml"))).expect("valid");
+        settings.sender_logins().map(|logins| logins.names("kim")).map_err(|error| error.render(false))
+    };
+    for table in ["logins", "./logins", "hash:logins", "lmdb:logins", "cdb:logins", "proxy:btree:logins"] {
+        assert_eq!(logins_of(table), Ok(true), "{table}");
+    }
+    for (table, kind) in
+        [("pcre:logins", "pcre"), ("proxy:ldap:logins", "ldap"), ("inline:{ a=b }", "inline")]
+    {
+        let message = logins_of(table).expect_err(table);
+        assert!(message.contains(&format!("type {kind} ")) && message.contains(table), "{message}");
+        assert!(message.contains("sender_login_maps") && message.contains("authorised_users"), "{message}");
+    }
+}
+
+#[test]
 fn a_network_that_is_none_is_shown_with_its_place() {
     let message = load("[gate]\nown_networks = [\"192.0.2.0/99\"]\n").expect_err("wrong").render(false);
     assert!(message.contains("192.0.2.0/24") && message.contains("mailwarden.toml:2:"), "{message}");

@@ -10,6 +10,7 @@ mod gate;
 mod installation;
 mod letters;
 mod load;
+mod mta;
 mod programs;
 mod refusal;
 mod scrape;
@@ -21,6 +22,7 @@ pub use gate::Gate;
 pub use installation::{EXAMPLE_POLICY, Installation};
 pub use letters::letter;
 pub use load::{Load, Sent, Told};
+pub use mta::{EVENTS, Edits, Envelope, Event, FilterAddress, Mta, Wire, frame, put_frame};
 pub use programs::{
     Output, mailwarden, mailwarden_milter, mailwarden_program, mailwarden_reading, milter_program,
 };

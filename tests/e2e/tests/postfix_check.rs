@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use mailwarden_e2e::{Output, World, mailwarden};
+use mailwarden_e2e::{Installation, Output, World, mailwarden, mailwarden_program};
 use serde_json::Value;
 
 struct Instance<'w> {
@@ -188,6 +188,24 @@ fn what_cannot_be_looked_at_is_never_good_and_no_instance_is_a_wrong_configurati
         mailwarden(&["postfix", "check", "--config", &config, "--instance", "/nonexistent"]).unwrap();
     assert_eq!(nowhere.code, 2, "{nowhere:?}");
     assert!(nowhere.stderr.contains("/nonexistent"), "{}", nowhere.stderr);
+}
+
+/// Neither the admin's mistake nor an answer about the instance: a script must not take it for either.
+#[test]
+fn a_postconf_that_prints_without_end_says_nothing_about_the_instance() {
+    let directory = tempfile::tempdir().unwrap();
+    let installation = Installation::create(directory.path(), "unix:/nonexistent/gate.sock", "", "").unwrap();
+    let config = installation.config();
+    let asked = ["postfix", "check", "--config", &config, "--instance", "/nonexistent"];
+    let endless = installation.write("postconf", "#!/bin/sh\nexec cat /dev/zero\n").unwrap();
+    fs::set_permissions(&endless, fs::Permissions::from_mode(0o755)).unwrap();
+    let others = std::env::var_os("PATH").unwrap();
+    let all = [directory.path().to_owned()].into_iter().chain(std::env::split_paths(&others));
+    let mut command = Command::new(mailwarden_program().unwrap());
+    let output = command.args(asked).env("PATH", std::env::join_paths(all).unwrap()).output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.stdout.is_empty() && complaint.contains("postconf"), "{output:?}");
 }
 
 #[test]

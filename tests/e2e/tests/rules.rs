@@ -184,14 +184,21 @@ fn a_hold_is_in_the_ledger_when_the_client_hears_of_it_and_the_mail_is_kept() {
 
 #[test]
 fn a_flood_of_new_local_parts_is_stopped_at_rcpt_and_told_once() {
-    let world = World::with(&WorldOptions { policy: HOLDING.to_owned(), ..WorldOptions::default() }).unwrap();
-    let addresses: Vec<String> = (0..6).map(|n| format!("guess{n}@held.example.test")).collect();
+    let mut world =
+        World::with(&WorldOptions { policy: HOLDING.to_owned(), ..WorldOptions::default() }).unwrap();
+    let addresses: Vec<String> = (0..7).map(|n| format!("guess{n}@held.example.test")).collect();
     let to: Vec<&str> = addresses.iter().map(String::as_str).collect();
-    let sent = world.send_from_outside(VENDOR, &to, letter("a@shop.test", "guesses")).unwrap();
+    let sent = world.send_from_outside(VENDOR, &to[..6], letter("a@shop.test", "guesses")).unwrap();
     let codes: Vec<u16> = sent.recipients.iter().map(|(_, reply)| reply.code).collect();
     assert_eq!(codes, [250, 250, 450, 450, 450, 450], "{sent:?}");
     let again = world.send_from_outside(VENDOR, &to[..1], letter("a@shop.test", "known")).unwrap();
     assert!(again.is_accepted(), "a known address is not new: {again:?}");
+    // A restart opens no new hour.
+    world.stop_gate().unwrap();
+    world.start_gate().unwrap();
+    let late = world.send_from_outside(VENDOR, &to[5..], letter("a@shop.test", "late")).unwrap();
+    let codes: Vec<u16> = late.recipients.iter().map(|(_, reply)| reply.code).collect();
+    assert_eq!(codes, [450, 450], "{late:?}");
     assert_eq!(subjects(&events(&world, "gate.flood-began")), ["held.example.test"]);
 }
 

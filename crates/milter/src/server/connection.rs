@@ -110,7 +110,13 @@ where
                 Woken::Read(Err(error)) => return CloseReason::Io(error),
                 Woken::Read(Ok(_)) => match self.take_frames().await {
                     Ok(0) => {}
-                    Ok(_) => deadline = Instant::now() + self.shared.options.idle_timeout,
+                    Ok(_) => {
+                        deadline = Instant::now() + self.shared.options.idle_timeout;
+                        // Only where silence is allowed for less long than negotiating may take.
+                        if deadline < clock.deadline() {
+                            clock.as_mut().reset(deadline);
+                        }
+                    }
                     Err(why) => return why,
                 },
                 Woken::Stop => stopping = true,

@@ -1,0 +1,226 @@
+//! What a message costs a Postfix with the gate, next to the same Postfix with maps of its own: processor time of
+//! all its processes, the gate's included, from the first SMTP command to the hand-over to the next server.
+//!
+//! `cargo bench -p mailwarden-e2e --bench behind_postfix -- [--rounds N] [--messages N]`
+#![allow(clippy::print_stdout, reason = "a measurement is printed")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use mailwarden_e2e::Gate;
+use mailwarden_lab::packages;
+use mailwarden_lab::ports::Port;
+use mailwarden_lab::postfix::{OutsideMail, Postfix};
+use mailwarden_lab::process::Child;
+
+const ENTRIES: usize = 10_000;
+const SESSIONS: &str = "20";
+const RECIPIENT: &str = "v00004711@saas.client.test";
+const LIMIT: Duration = Duration::from_secs(300);
+/// As the kernel counts (sysconf(_SC_CLK_TCK) is 100 on every Linux).
+const TICK: Duration = Duration::from_millis(10);
+const VARIANTS: [&str; 4] = ["no filter, no map", "hash maps", "pcre map, hash map", "the gate"];
+const NATIVE: usize = 1;
+
+struct Variant {
+    name: &'static str,
+    postfix: Postfix,
+    gate: Option<Gate>,
+}
+
+impl Variant {
+    fn start(name: &'static str, directory: &Path, sink: u16) -> Result<Variant> {
+        fs::create_dir_all(directory)?;
+        let mut builder = Postfix::builder(directory)?
+            .hostname("mx.client.test")
+            .outside_mail(OutsideMail::ToPort(sink))
+            // A full queue would slow the sender down, and measure waiting.
+            .main_cf("in_flow_delay", "0")
+            .main_cf("smtp_destination_concurrency_limit", "20");
+        let senders = format!("check_sender_access hash:{}", directory.join("senders").display());
+        let mut gate = None;
+        match name {
+            "no filter, no map" => {}
+            "hash maps" => {
+                let map = table(directory, "aliases", |n| format!("{}\tbox@next.test\n", vendor(n)), true)?;
+                table(directory, "senders", |n| format!("{}\tREJECT\n", vendor(n)), true)?;
+                builder = with_map(builder, &format!("hash:{map}"), &senders);
+            }
+            "pcre map, hash map" => {
+                let pattern = |n| format!("/^{}$/\tbox@next.test\n", vendor(n).replace('.', "\\."));
+                let map = table(directory, "aliases", pattern, false)?;
+                table(directory, "senders", |n| format!("{}\tREJECT\n", vendor(n)), true)?;
+                builder = with_map(builder, &format!("pcre:{map}"), &senders);
+            }
+            _ => {
+                let socket = directory.join("gate.sock");
+                gate = Some(start_gate(directory, &socket)?);
+                builder = builder
+                    .milter(&format!("unix:{}", socket.display()))
+                    .main_cf("relay_domains", "saas.client.test")
+                    .main_cf("relay_transport", "lmtp:unix:/nonexistent/nowhere");
+            }
+        }
+        let postfix = builder.build()?;
+        postfix.start()?;
+        Ok(Variant { name, postfix, gate })
+    }
+
+    /// Processor time of everybody who has to do with mail here.
+    fn cpu(&self) -> Result<Duration> {
+        let master = self.postfix.pid().context("Postfix does not run")?;
+        let gate = self.gate.as_ref().map_or(0, |gate| ticks_of(gate.pid()).unwrap_or(0));
+        let group: u64 = members(master)?.into_iter().filter_map(|pid| ticks_of(pid).ok()).sum();
+        Ok(TICK * u32::try_from(gate + group)?)
+    }
+
+    /// Microseconds a message.
+    fn round(&self, messages: usize) -> Result<f64> {
+        let before = self.cpu()?;
+        let recipient = if self.name == VARIANTS[0] { "box@next.test" } else { RECIPIENT };
+        let ran = Command::new("/usr/sbin/smtp-source")
+            .args(["-s", SESSIONS, "-m", &messages.to_string(), "-l", "2000", "-f", "news@vendor.test"])
+            .args(["-t", recipient, &format!("inet:127.0.0.1:{}", self.postfix.smtp_port())])
+            .output()?;
+        ensure!(ran.status.success(), "{}: {}", self.name, String::from_utf8_lossy(&ran.stderr));
+        self.postfix.wait_until_queue_empty(LIMIT).with_context(|| self.postfix.log())?;
+        Ok((self.cpu()? - before).as_secs_f64() * 1e6 / messages as f64)
+    }
+}
+
+fn with_map(
+    builder: mailwarden_lab::postfix::PostfixBuilder,
+    map: &str,
+    senders: &str,
+) -> mailwarden_lab::postfix::PostfixBuilder {
+    builder
+        .main_cf("virtual_alias_domains", "saas.client.test")
+        .main_cf("virtual_alias_maps", map)
+        .main_cf("smtpd_sender_restrictions", senders)
+}
+
+fn vendor(number: usize) -> String {
+    format!("v{number:08}@saas.client.test")
+}
+
+fn table(directory: &Path, name: &str, line: impl Fn(usize) -> String, is_hash: bool) -> Result<String> {
+    let path = directory.join(name);
+    fs::write(&path, (0..ENTRIES).map(line).collect::<String>())?;
+    if is_hash {
+        // Without a main.cf of its own postmap would ask the system's.
+        fs::write(directory.join("main.cf"), "")?;
+        let table = format!("hash:{}", path.display());
+        let made = Command::new("/usr/sbin/postmap").arg("-c").arg(directory).arg(table).output()?;
+        ensure!(made.status.success(), "postmap: {}", String::from_utf8_lossy(&made.stderr));
+    }
+    Ok(path.display().to_string())
+}
+
+/// The policy says of the same addresses what the maps say.
+fn start_gate(directory: &Path, socket: &Path) -> Result<Gate> {
+    let home = directory.join("mailwarden");
+    fs::create_dir_all(home.join("policy"))?;
+    let mut policy = "[client]\nname = \"Client\"\nowner = \"jane@client.test\"\n\
+         emergency_approver = \"jane@client.test\"\n\
+         [[person]]\nname = \"Jane\"\naddresses = [\"jane@client.test\"]\n\
+         [[domain]]\nname = \"client.test\"\nprofile = \"sending\"\nadmin_queue = \"box@client.test\"\n\
+         [[scope]]\ndomain = \"saas.client.test\"\ndeliver_to = \"box@client.test\"\n\
+         [[mailbox]]\naddress = \"box@client.test\"\nkind = \"role\"\nbusiness_owner = \"jane@client.test\"\n"
+        .to_owned();
+    for number in 0..ENTRIES {
+        let _ =
+            write!(policy, "[[vendor]]\naddress = \"{}\"\norganisation = \"V{number}\"\n", vendor(number));
+    }
+    fs::write(home.join("policy/client.toml"), policy)?;
+    let config = home.join("mailwarden.toml");
+    fs::write(
+        &config,
+        format!(
+            "[ledger]\nurl = \"sqlite:{}\"\n[gate]\nlisten = \"unix:{}\"\nsocket_mode = \"0666\"\n",
+            home.join("ledger.db").display(),
+            socket.display()
+        ),
+    )?;
+    let mut command = Command::new(mailwarden_e2e::milter_program()?);
+    command.arg("--config").arg(&config).env("MAILWARDEN_LOG", "info");
+    Gate::start_alone(&mut command, &directory.join("gate.log"))
+}
+
+fn members(master: u32) -> Result<Vec<u32>> {
+    let all = fs::read_dir("/proc")?.flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    Ok(pids
+        .filter(|pid| stat(*pid).is_ok_and(|fields| fields.get(2).copied() == Some(master.into())))
+        .collect())
+}
+
+/// What /proc/PID/stat says behind the name: state, parent, group, ... (proc(5)); a letter counts as 0.
+fn stat(pid: u32) -> Result<Vec<u64>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let after_name = text.rsplit_once(") ").context("no name")?.1;
+    Ok(after_name.split_ascii_whitespace().map(|field| field.parse().unwrap_or(0)).collect())
+}
+
+/// Time of a process and of its children that ended.
+fn ticks_of(pid: u32) -> Result<u64> {
+    Ok(stat(pid)?.get(11..15).context("a short line")?.iter().sum())
+}
+
+fn main() -> Result<()> {
+    packages::ensure_installed(&mut |step| println!("{step}"))?;
+    let (mut rounds, mut messages) = (5, 1_000);
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    for pair in words.chunks(2) {
+        match pair {
+            [flag, value] if flag == "--rounds" => rounds = value.parse()?,
+            [flag, value] if flag == "--messages" => messages = value.parse()?,
+            other => bail!("not an argument with its value: {other:?}"),
+        }
+    }
+    let directory = tempfile::tempdir()?;
+    // Postfix's users have to get to their tables.
+    fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let sink = Port::claim()?;
+    let mut command = Command::new("/usr/sbin/smtp-sink");
+    command.args(["-u", "nobody", "-c", &format!("127.0.0.1:{}", sink.number()), "1000"]);
+    let child = Child::spawn_command(&mut command, &directory.path().join("sink.log"))?;
+    child.wait_for_port(sink.number(), LIMIT)?;
+    let variants = VARIANTS
+        .iter()
+        .enumerate()
+        .map(|(at, name)| Variant::start(name, &directory.path().join(format!("v{at}")), sink.number()))
+        .collect::<Result<Vec<_>>>()?;
+    measure(&variants, rounds, messages)
+}
+
+fn measure(variants: &[Variant], rounds: usize, messages: usize) -> Result<()> {
+    let mut costs: Vec<Vec<f64>> = variants.iter().map(|_| Vec::new()).collect();
+    for round in 0..=rounds {
+        for (variant, costs) in variants.iter().zip(&mut costs) {
+            let cost = variant.round(messages)?;
+            // The first round starts processes and fills caches.
+            if round > 0 {
+                costs.push(cost);
+            }
+        }
+    }
+    println!(
+        "{rounds} rounds of {messages} messages, {SESSIONS} sessions: CPU us a message, to no filter, to hash"
+    );
+    for (variant, own) in variants.iter().zip(&costs) {
+        let to = |other: &[f64]| median(own.iter().zip(other).map(|(own, other)| own / other));
+        let cost = median(own.iter().copied());
+        println!("  {:22} {cost:>6.0}  {:.2}  {:.2}", variant.name, to(&costs[0]), to(&costs[NATIVE]));
+    }
+    Ok(())
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
