@@ -26,9 +26,13 @@ pub(crate) struct EntryRow {
     pub(crate) detail: Option<CommittedDetail>,
 }
 
+/// Subqueries, not a join: PostgreSQL joins by walking all details from the first one on, for every block anew, so
+/// that reading a large ledger takes the square of its size.
 pub(crate) const ENTRY_COLUMNS: &str =
-    "SELECT e.leaf_index, e.leaf, e.leaf_hash, e.kind, e.at_us, e.subject, e.case_id, d.salt, d.detail
-     FROM ledger_entry e LEFT JOIN ledger_detail d ON d.leaf_index = e.leaf_index";
+    "SELECT e.leaf_index, e.leaf, e.leaf_hash, e.kind, e.at_us, e.subject, e.case_id,
+            (SELECT d.salt FROM ledger_detail d WHERE d.leaf_index = e.leaf_index),
+            (SELECT d.detail FROM ledger_detail d WHERE d.leaf_index = e.leaf_index)
+     FROM ledger_entry e";
 
 /// Reads a row of [`ENTRY_COLUMNS`].
 pub(crate) fn entry_row(mut row: Row) -> Option<EntryRow> {
