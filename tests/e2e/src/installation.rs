@@ -27,7 +27,7 @@ impl Installation {
             .with_context(|| format!("creating {}", directory.join("policy").display()))?;
         installation.write_policy(format!("{EXAMPLE_POLICY}\n{additions}"))?;
         let text = format!(
-            "[policy]\ndirectory = \"policy\"\n\n[ledger]\nurl = \"{}\"\n\n\
+            "[policy]\ndirectory = \"policy\"\n\n[ledger]\nurl = \"{}\"\nkey = \"ledger-key.pem\"\n\n\
              [gate]\nlisten = \"{listen}\"\nsocket_mode = \"0666\"\n{settings}\n",
             installation.ledger_url()
         );

@@ -16,7 +16,8 @@ fn pages() -> Vec<(String, String)> {
     files.filter(|path| path.extension().is_some_and(|kind| kind == "md")).map(page).collect()
 }
 
-/// The lines of the shell blocks that begin with one of our programs.
+/// The lines of the `sh` blocks that begin with one of our programs; `console` blocks need a place or a case of
+/// the reader's own.
 fn commands(page: &str) -> Vec<&str> {
     let mut in_block = false;
     let mut found = Vec::new();
@@ -31,8 +32,9 @@ fn commands(page: &str) -> Vec<&str> {
     found
 }
 
-fn run_in_shell(command: &str, path: &str) -> Output {
-    Command::new("/bin/sh").args(["-c", command]).env("PATH", path).output().unwrap()
+/// Runs a command of a page; files that it makes lie in this directory.
+fn run_in_shell(command: &str, path: &str, directory: &str) -> Output {
+    Command::new("/bin/sh").args(["-c", command]).env("PATH", path).current_dir(directory).output().unwrap()
 }
 
 #[test]
@@ -42,7 +44,7 @@ fn every_documented_command_does_what_the_page_says() {
     let refused = world.send_from_outside(vendor, &["burnt@saas.example.test"], letter(vendor, "x")).unwrap();
     let reference = reference_of(&refused.refusal().unwrap().text()).unwrap().to_owned();
     let message = world.installation.write("saved.eml", letter("News <news@vendor.test>", "saved")).unwrap();
-    let config = world.installation.config();
+    let (config, directory) = (world.installation.config(), world.installation.path(""));
     let programs = milter_program().unwrap().parent().unwrap().display().to_string();
     let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
     let mut run = 0;
@@ -59,10 +61,10 @@ fn every_documented_command_does_what_the_page_says() {
                 command.push_str(&format!(" --instance {}", world.lab.postfix.config_dir().display()));
             }
             if command.starts_with("mailwarden gate show") {
-                let written = || run_in_shell(&command, &path).status.success();
+                let written = || run_in_shell(&command, &path, &directory).status.success();
                 wait_for(SOON, "the refusal in the journal, which is written in batches", written).unwrap();
             }
-            let output = run_in_shell(&command, &path);
+            let output = run_in_shell(&command, &path, &directory);
             let said = String::from_utf8_lossy(&output.stderr);
             // `explain` says by its exit code that the gate would refuse.
             let expected =
