@@ -574,8 +574,10 @@ fn a_leavers_mail_reaches_whoever_is_left_and_the_ledger_has_to_know() {
         Mail { policy, now: later, ..Mail::default() }.message(&["bob@example.test"], &FROM_VENDOR)
     };
     assert_eq!(added(&without_successor("")), ["jane@example.test"], "the owner of the mailbox");
-    let left = "roles = [\"client-owner\"]=>roles = [\"client-owner\"]\nleft = 2026-01-01";
-    let nobody = without_successor(left);
+    let owner_left = "roles = [\"client-owner\"]=>roles = [\"client-owner\"]\nleft = 2026-01-01";
+    assert_eq!(added(&without_successor(owner_left)), ["erik@example.test"], "who stands in for the owner");
+    let erik = "addresses = [\"erik@example.test\"]";
+    let nobody = without_successor(&format!("{owner_left};{erik}=>{erik}\nleft = 2026-01-01"));
     assert!(is_held(&nobody) && added(&nobody).is_empty(), "nobody is left to read it: {nobody:?}");
 }
 

@@ -42,15 +42,16 @@ impl Settings {
 /// The text behind a table. A gate that confines itself runs no programs, so it cannot ask `postmap`; and a pattern
 /// or a server says who owns an address that is asked for, not which addresses somebody owns.
 fn text_of(written: &Path) -> Result<&Path, SettingsError> {
-    let Some((kind, name)) = written.to_str().and_then(typed) else { return Ok(written) };
-    match kind {
-        "proxy" => text_of(Path::new(name)),
-        _ if MADE_FROM_TEXT.contains(&kind) => Ok(Path::new(name)),
-        _ => Err(SettingsError::Unusable(format!(
-            "`sender_login_maps` under [gate] names {shown:?}: tables of type {kind} have no text to read\n  \
+    let Some(table) = written.to_str() else { return Ok(written) };
+    // proxymap(8) reads a table on behalf of somebody else; the table is the same.
+    let behind = table.strip_prefix("proxy:").unwrap_or(table);
+    match typed(behind) {
+        None => Ok(Path::new(behind)),
+        Some((kind, name)) if MADE_FROM_TEXT.contains(&kind) => Ok(Path::new(name)),
+        Some((kind, _)) => Err(SettingsError::Unusable(format!(
+            "`sender_login_maps` under [gate] names {table:?}: tables of type {kind} have no text to read\n  \
              name a text file of `address  login, login` lines instead, or list the logins as \
-             `authorised_users` of their mailbox in the policy",
-            shown = written.display().to_string(),
+             `authorised_users` of their mailbox in the policy"
         ))),
     }
 }

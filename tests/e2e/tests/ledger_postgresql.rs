@@ -21,10 +21,7 @@ fn move_ledger(world: &World, server: &PostgreSql) {
     let url = server.url(&server.database().unwrap());
     let config = world.installation.config();
     let text = fs::read_to_string(&config).unwrap();
-    let moved = text.replace(
-        &format!("\"{}\"", world.installation.ledger_url()),
-        &format!("\"{url}\"\nkey = \"key.pem\""),
-    );
+    let moved = text.replace(&format!("\"{}\"", world.installation.ledger_url()), &format!("\"{url}\""));
     fs::write(&config, moved).unwrap();
 }
 
