@@ -12,6 +12,8 @@ use serde::Deserialize;
 pub(crate) const MAILWARDEN: &str = "mailwarden";
 /// The gate.
 pub(crate) const MAILWARDEN_MILTER: &str = "mailwarden-milter";
+/// Built with the others: tests and readers of evidence run it.
+const MAILWARDEN_VERIFY: &str = "mailwarden-verify";
 
 /// The root of the workspace.
 pub(crate) fn workspace() -> &'static Path {
@@ -65,7 +67,16 @@ impl Programs {
     /// Builds both; cargo shows its own progress.
     pub(crate) fn build(profile: Profile) -> anyhow::Result<Programs> {
         let mut command = cargo();
-        command.args(["build", "--locked", "--bin", MAILWARDEN, "--bin", MAILWARDEN_MILTER]);
+        command.args([
+            "build",
+            "--locked",
+            "--bin",
+            MAILWARDEN,
+            "--bin",
+            MAILWARDEN_MILTER,
+            "--bin",
+            MAILWARDEN_VERIFY,
+        ]);
         command.arg("--message-format=json-render-diagnostics");
         if profile == Profile::Release {
             command.arg("--release");

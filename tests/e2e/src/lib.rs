@@ -24,7 +24,8 @@ pub use letters::letter;
 pub use load::{Load, Sent, Told};
 pub use mta::{EVENTS, Edits, Envelope, Event, FilterAddress, Mta, Wire, frame, put_frame};
 pub use programs::{
-    Output, mailwarden, mailwarden_milter, mailwarden_program, mailwarden_reading, milter_program,
+    Output, mailwarden, mailwarden_milter, mailwarden_program, mailwarden_reading, mailwarden_verify,
+    milter_program,
 };
 pub use refusal::{reference_of, without_reference};
 pub use scrape::Scrape;

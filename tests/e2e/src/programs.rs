@@ -77,6 +77,14 @@ pub fn mailwarden_program() -> Result<&'static Path> {
     Ok(&programs()?.mailwarden)
 }
 
+/// Runs `mailwarden-verify`, which is built into the same directory as `mailwarden`.
+///
+/// # Errors
+/// When it cannot be run, hangs, or is ended by a signal.
+pub fn mailwarden_verify(arguments: &[&str]) -> Result<Output> {
+    run(&programs()?.mailwarden.with_file_name("mailwarden-verify"), arguments, None)
+}
+
 /// Where `mailwarden-milter` is.
 ///
 /// # Errors
@@ -126,7 +134,14 @@ fn find() -> Result<Programs> {
 fn build() -> Result<Programs> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--quiet", "--message-format=json"])
-        .args(["--package", "mailwarden", "--package", "mailwarden-milter-daemon"])
+        .args([
+            "--package",
+            "mailwarden",
+            "--package",
+            "mailwarden-milter-daemon",
+            "--package",
+            "mailwarden-proof",
+        ])
         // What is measured is built as what measures it.
         .args((!cfg!(debug_assertions)).then_some("--release"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))

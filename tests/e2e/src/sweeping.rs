@@ -90,7 +90,7 @@ impl SweepConfig {
         };
         let more = &self.more;
         format!(
-            "[policy]\ndirectory = \"policy\"\n\n[ledger]\nurl = \"sqlite:{directory}ledger.db\"\n\n\
+            "[policy]\ndirectory = \"policy\"\n\n[ledger]\nurl = \"sqlite:{directory}ledger.db\"\nkey = \"ledger-key.pem\"\n\n\
              [imap]\n{imap}\n[managesieve]\n{sieve}\n\
              [login]\nuser = \"{master}\"\npassword = {{ file = \"{name}.password\" }}\nseparator = \"*\"\n\n\
              [postfix]\nconfig_directory = {postfix:?}\n\n\

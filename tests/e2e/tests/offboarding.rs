@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use mailwarden_e2e::{Output, World, WorldOptions, mailwarden};
+use mailwarden_e2e::{Output, World, WorldOptions, mailwarden, mailwarden_verify};
 use mailwarden_lab::OutsideWorld;
 use serde_json::Value;
 
@@ -195,10 +195,64 @@ fn a_leaver_goes_from_open_to_bundle_and_nothing_is_called_clean_that_is_not() {
     approve(&desk, &case, &jane, &forger);
     let closed = desk.done(&with(&["offboard", "close", &case], AS_OMAR)).stdout;
     assert!(closed.contains("after the leaving"), "{closed}");
-    let bundle = desk.world.installation.path("bundle");
-    desk.done(&["offboard", "bundle", &case, "--output", &bundle]);
-    let entries = std::fs::read_to_string(format!("{bundle}/entries.json")).unwrap();
-    assert!(entries.contains("offboard.closed"), "{entries}");
+    evidence_holds_without_the_ledger(&desk, &case);
+    tampering_is_told(&desk);
+}
+
+/// The bundle is checked by a program that knows no ledger; one altered letter is told.
+fn evidence_holds_without_the_ledger(desk: &Desk, case: &str) {
+    let directory = desk.world.installation.path("bundle");
+    desk.done(&["offboard", "bundle", case, "--output", &directory]);
+    let key = desk.world.installation.write("ledger.pub", desk.done(&["ledger", "key"]).stdout).unwrap();
+    let bundle = format!("{directory}/bundle.json");
+    let verified = mailwarden_verify(&[&bundle, "--key", &key]).unwrap();
+    assert!(verified.code == 0 && verified.stdout.contains("offboard.closed"), "{verified:?}");
+    let text = std::fs::read_to_string(&bundle).unwrap();
+    let altered = text.replacen("HR-9", "HR-8", 1);
+    assert_ne!(altered, text);
+    let altered = desk.world.installation.write("altered.json", altered).unwrap();
+    let refused = mailwarden_verify(&[&altered, "--key", &key]).unwrap();
+    assert_eq!(refused.code, 1, "{refused:?}");
+}
+
+/// A row changed, an older copy put back, the checkpoint of another ledger: `ledger verify` names each.
+fn tampering_is_told(desk: &Desk) {
+    let path = desk.world.installation.path("ledger.db");
+    let earlier = std::fs::read(&path).unwrap();
+    desk.done(&with(&["record", "forwarding.enabled", BOB, "--reason", "HR-10"], AS_OMAR));
+    let key = desk.world.installation.write("ledger.pub", desk.done(&["ledger", "key"]).stdout).unwrap();
+    let note = desk.done(&["ledger", "checkpoint"]).stdout;
+    let note = desk.world.installation.write("ledger.note", note).unwrap();
+    let verify = ["ledger", "verify", "--key", &key, "--anchor", &note];
+    desk.done(&verify);
+    let whole = std::fs::read(&path).unwrap();
+    let told = |said: &str| {
+        let output = desk.run(&verify);
+        let text = output.stdout + &output.stderr;
+        assert!(output.code == 1 && text.contains(said), "{said}: {text}");
+    };
+    std::fs::write(&path, replaced(&whole, b"\"reason\":\"HR-9\"", b"\"reason\":\"HR-8\"")).unwrap();
+    told("altered");
+    std::fs::write(&path, earlier).unwrap();
+    told("the end was cut off");
+    std::fs::write(&path, &whole).unwrap();
+    desk.done(&verify);
+    let other = desk.world.installation.path("other.toml");
+    let config = std::fs::read_to_string(&desk.config).unwrap();
+    let another = config.replace("ledger.db", "another.db").replace("ledger-key.pem", "another-key.pem");
+    std::fs::write(&other, another).unwrap();
+    let swapped = ["record", "forwarding.enabled", BOB, "--reason", "x", "--config", &other];
+    assert_eq!(mailwarden(&with(&swapped, AS_OMAR)).unwrap().code, 0);
+    let foreign = mailwarden(&["ledger", "checkpoint", "--config", &other]).unwrap().stdout;
+    let foreign = desk.world.installation.write("foreign.note", foreign).unwrap();
+    let output = desk.run(&["ledger", "verify", "--key", &key, "--anchor", &foreign]);
+    assert!(output.code != 0, "a checkpoint of another ledger vouches for nothing: {output:?}");
+}
+
+/// The first place where these bytes stand, with others of the same length.
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
+    [&bytes[..at], to, &bytes[at + from.len()..]].concat()
 }
 
 /// A moment some seconds from now.

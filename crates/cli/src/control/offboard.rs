@@ -434,17 +434,13 @@ async fn close(book: &Casebook, arguments: &CloseArguments) -> Result<Outcome, F
 
 async fn write_bundle(book: &Casebook, arguments: &BundleArguments) -> Result<Outcome, Failure> {
     let case = case(book, &arguments.case).await?;
-    let subjects: Vec<String> = case.opened.addresses.iter().map(ToString::to_string).collect();
-    let evidence = bundle::Evidence {
-        case: case.id(),
-        subjects: &subjects,
-        json: as_json(&case, book),
-        text: text(&case, book),
-    };
-    let (count, signed) = bundle::write(book.ledger(), &evidence, &arguments.output).await?;
-    let proved =
-        if signed { "a signed checkpoint covers them" } else { "no signed checkpoint covers them yet" };
-    output::complain(&format!("{}: {count} entries with proofs; {proved}", arguments.output.display()));
+    let evidence = bundle::Evidence { case: case.id(), json: as_json(&case, book), text: text(&case, book) };
+    let count = bundle::write(&book.settings, book.ledger(), &evidence, &arguments.output).await?;
+    let directory = arguments.output.display();
+    output::complain(&format!(
+        "{count} entries with proofs written into {directory}; check them anywhere with: \
+         mailwarden-verify {directory}/bundle.json --key FILE"
+    ));
     Ok(Outcome::Clean)
 }
 
