@@ -75,8 +75,13 @@ impl Run<'_, '_> {
         let values: Vec<Value> = names.iter().map(|name| self.variable(name)).collect();
         let unbounded =
             || Value::Unbounded { sender_controlled: values.iter().any(Value::sender_controlled) };
-        let built = if self.affords(text.len()) { combine(&pieces, &names, &values) } else { unbounded() };
-        if self.affords(built.len()) { built } else { unbounded() }
+        // Asked before anything is built: what is thrown away costs as much as what is kept.
+        let least = least_length(&pieces, &names, &values);
+        if !self.affords(text.len() + least) {
+            return unbounded();
+        }
+        let built = combine(&pieces, &names, &values);
+        if self.affords(built.len().saturating_sub(least)) { built } else { unbounded() }
     }
 
     /// What `${name}` stands for.
@@ -196,6 +201,17 @@ fn cut(template: &Template, limit: usize) -> Template {
         }
         _ => template.clone(),
     }
+}
+
+/// The bytes that each reference brings in once, over all of them.
+fn least_length(pieces: &[Piece<'_>], names: &[&[u8]], values: &[Value]) -> usize {
+    let length = |piece: &Piece<'_>| match piece {
+        Piece::Text(text) => text.len(),
+        Piece::Variable(name) => {
+            names.iter().position(|known| known == name).map_or(0, |at| values[at].len())
+        }
+    };
+    pieces.iter().map(length).fold(0, usize::saturating_add)
 }
 
 /// Every combination of the alternatives, as long as there are few.

@@ -6,8 +6,9 @@ use crate::store::Changes;
 use crate::tree::CommandId;
 use crate::value::Value;
 
-/// Loops inside more loops than this are not run twice to find what a variable may become.
-const MAX_LOOP_DEPTH: usize = 4;
+/// Loops inside more loops than this are not run twice to find what a variable may become: each level would
+/// triple the work, and nobody writes a third.
+const MAX_LOOP_DEPTH: usize = 2;
 
 impl Run<'_, '_> {
     /// RFC 5703 §3: the block runs once for each MIME part, so what a round changes the next one sees.
