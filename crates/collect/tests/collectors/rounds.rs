@@ -52,7 +52,7 @@ async fn every_mailbox_and_surface_has_one_row_even_if_nothing_answers() {
     })
     .await;
     assert_each_row_once(&harvest, &requested);
-    assert_eq!(requested.len(), 5 * 5 + 4);
+    assert_eq!(requested.len(), 5 * 5 + 5);
     assert!(harvest.coverage.iter().all(|row| row.state == CoverageState::Error));
     assert_eq!(retries.into_inner(), 5 * 2 * 3, "each attempt is repeated three times on each server");
 }
