@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::error::LedgerError;
 use crate::event::{EventKind, StoredEvent};
-use crate::ledger::Ledger;
 use crate::filter::EventFilter;
+use crate::ledger::Ledger;
 
 /// How a change ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "functions that several tests share are test code too")]
 
+#[macro_use]
 mod common;
 
-use common::{Place, at};
+use common::{Databases, at};
 use mailwarden_ledger::{ChangeOutcome, Event, EventKind};
 use serde_json::json;
 
@@ -14,9 +15,12 @@ fn event(kind: EventKind, id: &str) -> Event {
     if kind == EventKind::ChangePlanned { event.replacing(json!({ "source": "keep;" })) } else { event }
 }
 
-#[tokio::test]
-async fn a_change_without_outcome_is_unfinished_and_keeps_its_prior_state() {
-    let place = Place::new();
+on_both_databases! {
+    a_change_without_outcome_is_unfinished_and_keeps_its_prior_state,
+}
+
+async fn a_change_without_outcome_is_unfinished_and_keeps_its_prior_state(databases: Databases) {
+    let place = databases.place();
     let ledger = place.open().await;
     for (kind, id) in [
         (EventKind::ChangePlanned, "a"),
