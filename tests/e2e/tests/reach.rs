@@ -133,3 +133,37 @@ fn every_check_is_explained_on_the_command_line_as_in_the_documentation() {
     let unknown = mailwarden(&["checks", "nothing.such"]).unwrap();
     assert_eq!(unknown.code, 2, "{unknown:?}");
 }
+
+#[test]
+fn sending_as_master_logins_and_groups_are_ways_too() {
+    let mut wanted = WorldOptions { gate: false, ..WorldOptions::default() };
+    wanted.lab.outside = OutsideWorld::Discarded;
+    wanted.lab.main_cf = format!(
+        "smtpd_sender_login_maps = inline:{{ {{ sales@example.test = sales@example.test {BOB} }} }}\n"
+    );
+    let world = World::with(&wanted).unwrap();
+    let masters = world.lab.dovecot.conf_path().with_file_name("masters.pop3");
+    std::fs::write(&masters, format!("{BOB}:{{PLAIN}}forgotten\n")).unwrap();
+    world.lab.dovecot.set_extra_fields(BOB, "userdb_acl_groups=staff").unwrap();
+    let mut ops = world.lab.imap("ops@example.test").unwrap();
+    ops.create("Plans").unwrap();
+    ops.setacl("Plans", "$staff", "lr").unwrap();
+    let mut config = world.sweep_config();
+    config.host = true;
+    let config = config.save().unwrap();
+    let answer = reach("Bob Leaver", &config, &[]).json();
+    let reverse = paths(&answer, "reverse");
+    for path in [
+        format!(
+            "mail from sales@example.test -> sender login map for sales@example.test -> {BOB} -> Bob Leaver"
+        ),
+        format!("jane@example.test -> master user of {} -> {BOB} -> Bob Leaver", masters.display()),
+        format!(
+            "ops@example.test -> rights lr on folder \"Plans\" as a member of group \"staff\" -> {BOB} -> Bob Leaver"
+        ),
+    ] {
+        assert!(reverse.contains(&path), "{path}: {reverse:#?}");
+    }
+    assert!(!answer["unknown"].to_string().contains("who is in the group"), "{:#}", answer["unknown"]);
+    assert!(!answer.to_string().contains("forgotten"), "passwords are not repeated");
+}
