@@ -65,6 +65,9 @@ impl Common {
 pub(crate) enum Command {
     /// Validate configuration and policy, and run the lints
     Check(Check),
+    /// The checks of the rounds, or one of them in full
+    #[command(after_help = "Examples:\n  mailwarden checks\n  mailwarden checks sieve.redirect-external")]
+    Checks(Checks),
     /// Who owns an address, who may reset it, who must approve
     #[command(
         after_help = "Examples:\n  mailwarden who support@example.com\n  mailwarden who --json ops@example.com"
@@ -88,6 +91,15 @@ pub(crate) enum Command {
     /// Judge what `mailwarden collect` wrote; no mail server is needed
     #[command(after_help = "Example:\n  mailwarden judge --input mx1.jsonl --format html > report.html")]
     Judge(Judge),
+    /// Where mail to an address ends, or what a person can still read, receive, send as and log in as
+    #[command(after_help = REACH_EXAMPLES)]
+    Reach(Reach),
+    /// Plan the removal of findings; with --apply, make it so that it can be undone
+    #[command(after_help = REVOKE_EXAMPLES)]
+    Revoke(Revoke),
+    /// Put back what a change replaced, byte for byte
+    #[command(after_help = RESTORE_EXAMPLES)]
+    Restore(Restore),
     /// The audit ledger
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -150,6 +162,97 @@ const COLLECT_EXAMPLES: &str = "Examples:
   mailwarden judge --input mx1.jsonl
 
 An interrupted file is continued with --resume: no mailbox is lost, none is looked at twice.";
+
+const REACH_EXAMPLES: &str = "Examples:
+  mailwarden reach sales@example.com
+  mailwarden reach 'Bob Leaver' --input /var/lib/mailwarden/reports
+  mailwarden reach bob@example.com --format json
+
+Without --input everything is looked at now. Exit code 3: the answer has parts that are not known; they are listed.";
+
+const REVOKE_EXAMPLES: &str = "Examples:
+  mailwarden revoke 3f2a9c41d0b7e865 --input /var/lib/mailwarden/reports
+  mailwarden revoke 3f2a9c41 --apply --ticket OFF-12 --approved-by jane@example.com
+
+Nothing is changed without --apply. Before a change its prior state is in the ledger; `mailwarden restore` puts it back.";
+
+const RESTORE_EXAMPLES: &str = "Example:
+  mailwarden restore chg-0198c1f2a7 --apply --approved-by jane@example.com --ticket OFF-12";
+
+#[derive(Debug, Args)]
+pub(crate) struct Checks {
+    /// Only this check
+    pub(crate) id: Option<String>,
+    /// Output
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub(crate) format: TextOrJson,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reach {
+    /// An address, or the name of a person of the policy
+    #[arg(value_name = "ADDRESS|PERSON")]
+    pub(crate) asked: String,
+    /// A directory that `sweep --output` wrote, or what `collect` wrote, instead of looking now
+    #[arg(long, value_name = "PATH")]
+    pub(crate) input: Option<PathBuf>,
+    /// Output
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub(crate) format: TextOrJson,
+}
+
+/// Who lets a change happen.
+#[derive(Debug, Args)]
+pub(crate) struct Approved {
+    /// Make the changes
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// Who approved, where the policy asks for that: a person by an address of theirs, and not whoever runs this
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) approved_by: Option<String>,
+    /// Where that was decided
+    #[arg(long, value_name = "TICKET")]
+    pub(crate) ticket: Option<String>,
+    /// Who acts, if not the person behind the Unix user that runs this
+    #[arg(long = "as", value_name = "ADDRESS")]
+    pub(crate) act_as: Option<String>,
+    /// Output
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub(crate) format: TextOrJson,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// Fingerprints of findings, or unique beginnings of at least 8 characters
+    #[arg(value_name = "FINDING", required = true)]
+    pub(crate) findings: Vec<String>,
+    /// The report that has them, or its directory, instead of the ledger
+    #[arg(long, value_name = "PATH")]
+    pub(crate) input: Option<PathBuf>,
+    /// Deactivate the whole Sieve script instead of switching off the one effect
+    #[arg(long)]
+    pub(crate) deactivate: bool,
+    /// Make more changes than this only when told so
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) max_changes: usize,
+    /// Change a script although the server would not take the original back
+    #[arg(long)]
+    pub(crate) accept_final: bool,
+    #[command(flatten)]
+    pub(crate) approved: Approved,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The change, as `revoke` and `ledger show --kind change` name it
+    #[arg(value_name = "CHANGE")]
+    pub(crate) change: String,
+    /// Put it back although the object was changed by somebody else since
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) approved: Approved,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct Who {

@@ -10,13 +10,6 @@ pub(crate) async fn run(common: &Common, judge: &Judge) -> Result<Outcome, Failu
     let settings = common.settings()?;
     let (policy, _) = load_policy(&common.policy_directory(&settings))?;
     let previous = judge.judging.baseline.as_deref().map(rerender::load).transpose()?;
-    let collection = spool::load(&judge.input)?;
-    if collection.end.is_none() {
-        return Err(Failure::Usage(format!(
-            "{} is not finished: what it lacks cannot be judged\n  \
-             run the same `mailwarden collect` again with --resume",
-            judge.input.display()
-        )));
-    }
+    let collection = spool::load_finished(&judge.input)?;
     sweep::conclude(&settings, &policy, collection, previous.as_ref(), &judge.judging).await
 }

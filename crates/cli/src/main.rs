@@ -1,7 +1,10 @@
 //! `mailwarden`: arguments in, exit code out. One file a command; what a command decides, a library decides.
 
+mod approve;
 mod arguments;
+mod changing;
 mod check;
+mod checks;
 mod collect;
 mod control;
 mod explain;
@@ -14,9 +17,13 @@ mod output;
 mod policy_edit;
 mod postfix_check;
 mod postfix_render;
+mod reach;
 mod remembered;
 mod rerender;
+mod restore;
+mod revoke;
 mod rounds;
+mod seen;
 mod sieve_audit;
 mod sieve_disable;
 mod sieve_text;
@@ -52,6 +59,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
     let common = arguments.common;
     match arguments.command {
         Command::Check(check) => check::run(&common, &check),
+        Command::Checks(checks) => checks::run(&checks),
         Command::Who(who) => on_runtime(who::run(&common, &who)),
         Command::Policy(command) => control::policy::run(&command),
         Command::Factsheet(factsheet) => control::factsheet::run(&common, &factsheet),
@@ -70,6 +78,9 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Sweep(sweep) => on_runtime(sweep::run(&common, &sweep)),
         Command::Collect(collect) => on_runtime(collect::run(&common, &collect)),
         Command::Judge(judge) => on_runtime(judge::run(&common, &judge)),
+        Command::Reach(reach) => on_runtime(reach::run(&common, &reach)),
+        Command::Revoke(revoke) => on_runtime(revoke::run(&common, &revoke)),
+        Command::Restore(restore) => on_runtime(restore::run(&common, &restore)),
         Command::Ledger(LedgerCommand::Show(show)) => on_runtime(ledger::show(&common, &show)),
         Command::Ledger(LedgerCommand::Verify(verify)) => on_runtime(ledger::verify(&common, &verify)),
         Command::Ledger(LedgerCommand::Checkpoint(sign)) => on_runtime(ledger::checkpoint(&common, &sign)),

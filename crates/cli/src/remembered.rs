@@ -124,6 +124,7 @@ fn change(report: &Report, finding: &Finding) -> Option<Event> {
         "fingerprint": finding.fingerprint,
         "content_hash": finding.content_hash,
         "check_id": finding.check_id,
+        "surface": finding.surface.id,
         "severity": finding.severity,
         "title": finding.title,
     })))

@@ -98,6 +98,21 @@ pub(crate) fn head(wanted: &Wanted, plan: &Plan) -> Head {
     }
 }
 
+/// Everybody that the configuration names, and how to log in.
+pub(crate) fn everybody(settings: &Settings) -> Result<Plan, Failure> {
+    let mut plan = Plan::new(credentials(settings)?);
+    plan.own_passwords = own_passwords(settings)?;
+    plan.imap = settings.imap.as_ref().map(|imap| server(settings, imap));
+    plan.managesieve = settings.managesieve.as_ref().map(|sieve| server(settings, sieve));
+    plan.dovecot = dovecot_plan(settings);
+    plan.postfix = settings
+        .postfix
+        .as_ref()
+        .map(|postfix| PostfixPlan::new(settings.resolve(&postfix.config_directory)));
+    plan.accounts = accounts(settings);
+    Ok(plan)
+}
+
 /// Who is asked about what.
 pub(crate) fn plan(
     settings: &Settings,
@@ -105,30 +120,14 @@ pub(crate) fn plan(
     looking: &Looking,
     wanted: &Wanted,
 ) -> Result<Plan, Failure> {
-    let mut plan = Plan::new(credentials(settings)?);
-    if wanted.remotely() {
-        plan.imap = settings
-            .imap
-            .as_ref()
-            .filter(|_| wanted.has_any(imap::SURFACES))
-            .map(|imap| server(settings, imap));
-        plan.managesieve = settings
-            .managesieve
-            .as_ref()
-            .filter(|_| wanted.has(managesieve::SURFACE))
-            .map(|managesieve| server(settings, managesieve));
-    }
-    if wanted.on_host() {
-        plan.postfix = settings
-            .postfix
-            .as_ref()
-            .filter(|_| wanted.system && wanted.has_any(postfix::SURFACES))
-            .map(|postfix| PostfixPlan::new(settings.resolve(&postfix.config_directory)));
-        let of_dovecot = dovecot::MAILBOX_SURFACES.into_iter().chain(dovecot::SYSTEM_SURFACES);
-        plan.dovecot = dovecot_plan(settings).filter(|_| wanted.has_any(of_dovecot));
-    }
-    plan.accounts = accounts(settings).filter(|_| looking.all && wanted.has("account"));
-    plan.own_passwords = own_passwords(settings)?;
+    let mut plan = everybody(settings)?;
+    let of_dovecot = dovecot::MAILBOX_SURFACES.into_iter().chain(dovecot::SYSTEM_SURFACES);
+    let (remotely, on_host) = (wanted.remotely(), wanted.on_host());
+    plan.imap.take_if(|_| !(remotely && wanted.has_any(imap::SURFACES)));
+    plan.managesieve.take_if(|_| !(remotely && wanted.has(managesieve::SURFACE)));
+    plan.dovecot.take_if(|_| !(on_host && wanted.has_any(of_dovecot)));
+    plan.postfix.take_if(|_| !(on_host && wanted.system && wanted.has_any(postfix::SURFACES)));
+    plan.accounts.take_if(|_| !(looking.all && wanted.has("account")));
     plan.mailboxes = mailboxes(policy, looking);
     pace(&mut plan, settings, looking);
     let nothing = plan.imap.is_none() && plan.managesieve.is_none() && plan.postfix.is_none();

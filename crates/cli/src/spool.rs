@@ -12,6 +12,8 @@ use mailwarden_evidence::{Collection, CollectionReader, End, Head, Record};
 
 use crate::failure::Failure;
 
+/// The collection of a sweep, beside its report.
+pub(crate) const FILE: &str = "collection.jsonl";
 /// Longest line of a collection. The longest script of 4 MiB in base64 fits with all that stands around it.
 const MAX_LINE: usize = 32 * 1024 * 1024;
 
@@ -120,13 +122,22 @@ impl Spool {
         let Some((path, file)) = self.file else { return Ok(self.whole) };
         appended.and_then(|()| file.sync_all()).map_err(|error| unwritable(&path, &error))?;
         drop(file);
-        load(&path)
+        load_finished(&path)
     }
 }
 
-/// Reads a collection, finished or not.
-pub(crate) fn load(path: &Path) -> Result<Collection, Failure> {
-    read(path, false).map(|(whole, _)| whole)
+/// Reads a collection that is whole; of a directory, the one that a sweep left there.
+pub(crate) fn load_finished(path: &Path) -> Result<Collection, Failure> {
+    let path = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
+    let (whole, _) = read(&path, false)?;
+    if whole.end.is_none() {
+        return Err(Failure::Usage(format!(
+            "{} is not finished: what it lacks cannot be judged\n  \
+             run the same command that wrote it again with --resume",
+            path.display()
+        )));
+    }
+    Ok(whole)
 }
 
 /// The collection and how many of its bytes are whole. A last line without its end was interrupted.

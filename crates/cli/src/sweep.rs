@@ -1,26 +1,21 @@
 //! `mailwarden sweep`: collectors, judge, report, ledger, in this order and one after the other.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use chrono::Utc;
 use mailwarden_evidence::Collection;
-use mailwarden_judge::{Finding, Report, Run, Severity, Status, judge};
+use mailwarden_judge::{Finding, Report, Severity, Status, judge};
 use mailwarden_policy::Policy;
 use mailwarden_report::{Format, TextStyle, summary_line};
 use mailwarden_settings::{Settings, load_policy};
-use uuid::Uuid;
 
 use crate::arguments::{Common, FailOn, Judging, Looking, Sweep};
 use crate::failure::{Failure, Outcome};
 use crate::output::complain;
 use crate::remembered::remember;
 use crate::rounds::{self, Wanted};
+use crate::seen::Seen;
 use crate::spool::Spool;
 use crate::{rerender, spool};
-
-/// The collection of a sweep, beside its report.
-const COLLECTION: &str = "collection.jsonl";
 
 pub(crate) async fn run(common: &Common, sweep: &Sweep) -> Result<Outcome, Failure> {
     let wanted = Wanted::of(&sweep.looking)?;
@@ -52,7 +47,7 @@ pub(crate) async fn now(common: &Common, looking: &Looking) -> Result<Report, Fa
 
 fn in_directory(directory: &Path) -> Result<std::path::PathBuf, Failure> {
     std::fs::create_dir_all(directory).map_err(|error| spool::unwritable(directory, &error))?;
-    Ok(directory.join(COLLECTION))
+    Ok(directory.join(spool::FILE))
 }
 
 /// From what was collected, here or elsewhere, to the exit code.
@@ -69,16 +64,8 @@ pub(crate) async fn conclude(
 }
 
 fn judged(policy: &Policy, collection: Collection) -> Report {
-    let now = Utc::now();
-    let surfaces: BTreeSet<&String> = collection.coverage.iter().map(|row| &row.surface).collect();
-    let run = Run {
-        run_id: Uuid::now_v7().to_string(),
-        tool: concat!("mailwarden ", env!("CARGO_PKG_VERSION")).to_owned(),
-        started: collection.head.as_ref().map_or(now, |head| head.started),
-        now,
-        surfaces: surfaces.into_iter().cloned().collect(),
-    };
-    judge(&run, policy, &collection.observations, collection.coverage)
+    let seen = Seen::from(collection);
+    judge(&seen.run, policy, &seen.observations, seen.coverage)
 }
 
 // --- what comes of it -----------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 //! [`Coverage`](mailwarden_evidence::Coverage).
 //!
 //! A collector asks, writes down what it was told, and says plainly what it could not see. It judges
-//! nothing and changes nothing. Everything a server can send is bounded by a named constant, and no answer
+//! nothing and changes nothing. The two stores, [`ScriptStore`](managesieve::ScriptStore) and
+//! [`FolderStore`](imap::FolderStore), do single operations on behalf of `mailwarden revoke` and `restore`. Everything a server can send is bounded by a named constant, and no answer
 //! of a server may end the process: a bad answer ends one connection and becomes a coverage row with a
 //! reason.
 

@@ -5,6 +5,10 @@
 //! would be missed. Commands are written here, names always as literals: in a quoted string a line end
 //! would be read as the beginning of another command.
 
+mod change;
+
+pub use change::ScriptStore;
+
 use std::time::Duration;
 
 use io_managesieve::rfc5804::capability::ManagesieveCapabilities;

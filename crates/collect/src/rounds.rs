@@ -107,7 +107,10 @@ impl Plan {
     }
 
     /// How to log in for a mailbox: with its own password where there is one.
-    fn credentials_of(&self, mailbox: &str) -> Result<Credentials, CollectError> {
+    ///
+    /// # Errors
+    /// When there is neither its password nor a master user.
+    pub fn credentials_of(&self, mailbox: &str) -> Result<Credentials, CollectError> {
         if let Some(password) = self.own_passwords.get(mailbox) {
             return Ok(Credentials {
                 master_user: mailbox.to_owned(),

@@ -119,6 +119,13 @@ pub enum Fact {
         /// How it is locked, e.g. `nologin`.
         how: String,
     },
+    /// The groups a login is in, as the user database says; access control lists name them.
+    Membership {
+        /// The login.
+        login: String,
+        /// The groups, in the order given; none for a login in no group.
+        groups: Vec<String>,
+    },
     /// Several logins that open the same mail.
     SharedHome {
         /// The directory.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use mailwarden_evidence::{Evidence, Tier, catalogue, surface};
+use mailwarden_evidence::{Evidence, Tier, surface};
 
 use crate::brief::Brief;
+use crate::catalogue;
 use crate::finding::digest;
 use crate::owner::owner_of;
 use crate::{
@@ -71,6 +72,7 @@ fn file_group(brief: &Brief<'_>, mut group: Vec<(String, Draft)>) -> Vec<Finding
 }
 
 fn finding(brief: &Brief<'_>, draft: Draft, content_hash: String, ordinal: usize) -> Finding {
+    debug_assert!(catalogue::check(draft.check_id).is_some(), "{} is in no catalogue", draft.check_id);
     let row = surface(&draft.surface);
     Finding {
         schema: SCHEMA.to_owned(),
@@ -103,6 +105,6 @@ fn finding(brief: &Brief<'_>, draft: Draft, content_hash: String, ordinal: usize
 }
 
 fn techniques(ids: &[String]) -> Vec<Attack> {
-    let (version, _) = catalogue();
+    let (version, _) = mailwarden_evidence::catalogue();
     ids.iter().map(|id| Attack { technique: id.clone(), version: version.to_owned() }).collect()
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use mailwarden_evidence::{Coverage, Observation};
 use mailwarden_policy::Policy;
+use serde::{Deserialize, Serialize};
 
 use crate::brief::Brief;
 use crate::draft::Draft;
@@ -12,7 +13,7 @@ use crate::{REPORT_SCHEMA, Report, Verdict, checks, draft, exceptions};
 
 /// The run whose facts are judged. Times come from the caller, so that judging the same facts again says the
 /// same.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
     /// Identifier of the run.
     pub run_id: String,
@@ -36,6 +37,8 @@ pub fn judge(run: &Run, policy: &Policy, observations: &[Observation], coverage:
     show_ways(&brief, &mut drafts);
     let mut findings = draft::file(&brief, drafts);
     findings.iter_mut().for_each(|finding| exceptions::apply(policy, run.now, finding));
+    let upkeep = exceptions::upkeep(&brief, &findings);
+    findings.extend(draft::file(&brief, upkeep));
     Report {
         schema: REPORT_SCHEMA.to_owned(),
         run_id: run.run_id.clone(),

@@ -8,6 +8,7 @@ mod access;
 mod baseline;
 mod beneficiary;
 mod brief;
+pub mod catalogue;
 mod checks;
 mod coverage;
 mod draft;

@@ -149,7 +149,71 @@ fn down(severity: Severity) -> Severity {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
+
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/severity.md");
+    const ACTS: [Act; 11] = [
+        Act::Receive,
+        Act::Notice,
+        Act::Answer,
+        Act::Read,
+        Act::Administer,
+        Act::Change,
+        Act::Lookup,
+        Act::Run,
+        Act::File,
+        Act::Hide,
+        Act::NotUnderstood,
+    ];
+    const DESTINATIONS: [Destination; 10] = [
+        Destination::InternalRole,
+        Destination::InternalPerson,
+        Destination::Approved,
+        Destination::External,
+        Destination::ComputedInside,
+        Destination::Computed,
+        Destination::Unknown,
+        Destination::Everyone,
+        Destination::Anyone,
+        Destination::Nobody,
+    ];
+
+    /// The page is the code: whoever changes the table changes the page.
+    fn page() -> String {
+        let mut page =
+            "# Severity\n\nEffect x destination gives the base; the rest moves it.\n\n| effect |".to_owned();
+        for to in DESTINATIONS {
+            let _ = write!(page, " {to:?} |");
+        }
+        let _ = write!(page, "\n|---|{}\n", "---|".repeat(DESTINATIONS.len()));
+        for act in ACTS {
+            let _ = write!(page, "| {act:?} |");
+            for to in DESTINATIONS {
+                let _ = write!(page, " {:?} |", base(act, to));
+            }
+            page.push('\n');
+        }
+        page.push_str(
+            "\n1. Somebody who has left gains, or owns the mailbox: one step up.\n\
+             2. Stealth (no copy stays, the rule is hidden, or the address is a private one): one step up, never \
+             above high and never for an approved destination.\n\
+             3. One step from acting (an inactive script): one step down. Switched off inside a script: info.\n\
+             4. Observed use is shown (`observed_use`) and moves nothing yet.\n",
+        );
+        page
+    }
+
+    /// `MAILWARDEN_BLESS=1 cargo test -p mailwarden-judge severity` writes the page anew.
+    #[test]
+    fn the_published_table_is_the_one_in_force() {
+        if std::env::var_os("MAILWARDEN_BLESS").is_some() {
+            std::fs::create_dir_all(std::path::Path::new(PAGE).parent().unwrap()).unwrap();
+            std::fs::write(PAGE, page()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(PAGE).unwrap_or_default(), page());
+    }
 
     fn weigh(act: Act, destination: Destination, leaver: bool, stealth: bool, life: Life) -> Severity {
         Weight { act, destination, leaver, stealth, life }.severity()

@@ -11,6 +11,7 @@
 mod anchor;
 mod append;
 pub mod canonical;
+mod changes;
 pub mod checkpoint;
 mod error;
 pub mod event;
@@ -37,6 +38,7 @@ mod view;
 
 pub use anchor::{ANCHOR_LIMIT, Anchor, AnchorError, SYSLOG_SOCKET};
 pub use append::Receipt;
+pub use changes::{ChangeOutcome, RecordedChange};
 pub use checkpoint::{Checkpoint, CheckpointKey, NoteError, SignedNote, Verifier, notes_in};
 pub use error::{EventError, Fault, LedgerError};
 pub use event::{Detail, Event, EventKind, StoredEvent, is_case_id};

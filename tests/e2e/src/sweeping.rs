@@ -16,6 +16,8 @@ pub struct SweepConfig {
     pub imap_port: u16,
     /// Port of ManageSieve.
     pub sieve_port: u16,
+    /// How ManageSieve is secured.
+    pub sieve_tls: &'static str,
     /// The authority that must have signed the servers' certificate.
     pub ca_file: PathBuf,
     /// The name that the certificate must carry.
@@ -40,6 +42,7 @@ impl SweepConfig {
         SweepConfig {
             imap_port: lab.dovecot.imap_port(),
             sieve_port: lab.dovecot.sieve_port(),
+            sieve_tls: "starttls",
             ca_file: lab.ca().authority().to_owned(),
             tls_name: "mail.example.test".to_owned(),
             password: password.to_owned(),
@@ -76,13 +79,13 @@ impl SweepConfig {
     }
 
     fn text(&self) -> String {
-        let server = |port: u16| {
+        let server = |port: u16, tls: &str| {
             format!(
-                "host = \"127.0.0.1\"\nport = {port}\ntls = \"starttls\"\ntls_name = \"{}\"\nca_file = {:?}\n",
+                "host = \"127.0.0.1\"\nport = {port}\ntls = \"{tls}\"\ntls_name = \"{}\"\nca_file = {:?}\n",
                 self.tls_name, self.ca_file
             )
         };
-        let (imap, sieve) = (server(self.imap_port), server(self.sieve_port));
+        let (imap, sieve) = (server(self.imap_port, "starttls"), server(self.sieve_port, self.sieve_tls));
         let (directory, name) = (&self.installation, &self.name);
         let host = match self.host {
             true => format!("\n[dovecot]\nconfig = {:?}\n", self.dovecot),

@@ -5,7 +5,7 @@
 //! ([`Population::new`]); [`Population::plant`] puts it there.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +19,11 @@ pub const THIEF: &str = "thief@gmail.example";
 const STORE_SCRIPT: &str = "/shared/imapsieve/script";
 /// Where Dovecot keeps the key of signed URLs.
 const URL_KEY: &str = "/private/vendor/vendor.dovecot/imap-urlauth";
+
+/// Where Dovecot keeps the subscription to push notifications.
+const PUSH: &str = "/private/vendor/vendor.dovecot/http-notify";
+/// A login that nobody knows.
+const INTRUDER: &str = "intruder";
 
 /// What is planted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,11 +56,25 @@ pub enum Kind {
     Alias,
     /// A second login into the same home.
     SecondLogin,
+    /// A script that throws mail away.
+    Hides,
+    /// The active script is a link out of its directory.
+    LinkOutside,
+    /// A folder shared with a group.
+    GroupGrant,
+    /// An entry that takes rights away.
+    NegativeRight,
+    /// A push service that is told of new mail.
+    Push,
+    /// A silent copy of all mail.
+    Bcc,
+    /// Another login that may send as the mailbox.
+    SendAs,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 21] = [
         Kind::ActiveRedirect,
         Kind::InactiveRedirect,
         Kind::DotScript,
@@ -70,6 +89,13 @@ impl Kind {
         Kind::Locked,
         Kind::Alias,
         Kind::SecondLogin,
+        Kind::Hides,
+        Kind::LinkOutside,
+        Kind::GroupGrant,
+        Kind::NegativeRight,
+        Kind::Push,
+        Kind::Bcc,
+        Kind::SendAs,
     ];
 }
 
@@ -161,6 +187,22 @@ impl Population {
         self.plants.iter().flat_map(|plant| plant.expected(lab)).collect()
     }
 
+    /// What main.cf must say: tables with the plants, and rows beside them that do no harm.
+    #[must_use]
+    pub fn main_cf(&self) -> String {
+        let of_kind = |kind| self.plants.iter().filter(move |plant| plant.kind == kind);
+        let bcc = of_kind(Kind::Bcc).map(|plant| format!("{{ {} = {THIEF} }}", plant.mailbox));
+        let senders = of_kind(Kind::SendAs)
+            .map(|plant| format!("{{ {0} = {0} {INTRUDER} }}", plant.mailbox))
+            .chain(of_kind(Kind::Bcc).map(|plant| format!("{{ {0} = {0} }}", plant.mailbox)));
+        let (bcc, senders): (Vec<_>, Vec<_>) = (bcc.collect(), senders.collect());
+        format!(
+            "recipient_bcc_maps = inline:{{ {} }}\nsmtpd_sender_login_maps = inline:{{ {} }}\n",
+            bcc.join(", "),
+            senders.join(", ")
+        )
+    }
+
     /// Whether a login is the second one of a mailbox.
     #[must_use]
     pub fn is_twin(&self, login: &str) -> bool {
@@ -241,7 +283,7 @@ impl Plant {
         let at = |surface| Expected { mailbox: self.mailbox.clone(), surface, ..Expected::default() };
         let in_home = |name: &str| Some(self.home(lab).join(name).display().to_string());
         match self.kind {
-            Kind::ActiveRedirect | Kind::InactiveRedirect | Kind::DotScript | Kind::Notify => {
+            Kind::ActiveRedirect | Kind::InactiveRedirect | Kind::DotScript | Kind::Notify | Kind::Hides => {
                 vec![Expected {
                     script: Some(self.script()),
                     line: Some(self.line()),
@@ -255,7 +297,10 @@ impl Plant {
             Kind::TamperedBinary => {
                 vec![Expected { file: in_home(".dovecot.svbin"), ..at("sieve.files") }]
             }
-            Kind::Grant => vec![Expected { folder: Some("redirect".to_owned()), ..at("imap.acl") }],
+            Kind::LinkOutside => vec![Expected { file: in_home(".dovecot.sieve"), ..at("sieve.files") }],
+            Kind::Grant | Kind::GroupGrant | Kind::NegativeRight => {
+                vec![Expected { folder: Some("redirect".to_owned()), ..at("imap.acl") }]
+            }
             Kind::GrantAnyone => vec![Expected { folder: Some("INBOX".to_owned()), ..at("imap.acl") }],
             Kind::StoreScript => {
                 vec![Expected {
@@ -276,6 +321,15 @@ impl Plant {
                 key: Some(URL_KEY.to_owned()),
                 ..at("imap.urlauth")
             }],
+            Kind::Push => vec![Expected {
+                folder: Some("INBOX".to_owned()),
+                key: Some(PUSH.to_owned()),
+                ..at("imap.metadata")
+            }],
+            Kind::Bcc => vec![Expected { key: Some(self.mailbox.clone()), ..at("postfix.bcc_maps") }],
+            Kind::SendAs => {
+                vec![Expected { key: Some(self.mailbox.clone()), ..at("postfix.sender_login_maps") }]
+            }
             Kind::Locked => vec![Expected { key: Some(self.mailbox.clone()), ..at("account.state") }],
             Kind::Alias => {
                 vec![Expected { key: Some(self.mailbox.clone()), ..at("postfix.virtual_alias_maps") }]
@@ -302,20 +356,41 @@ impl Plant {
                 scripts.putscript(&self.script(), &source)?;
                 scripts.setactive(&self.script())
             }
+            Kind::Hides => {
+                let test = "if header :contains \"Subject\" \"invoice\" { discard; }";
+                let mut scripts = lab.managesieve(&self.mailbox)?;
+                // The test begins the line; what it does stands on the same one.
+                scripts.putscript(&self.script(), &self.source("\"copy\"", test))?;
+                scripts.setactive(&self.script())
+            }
+            Kind::LinkOutside => self.put_link(lab),
             Kind::PlainFile => self.put_plain_file(lab),
             Kind::TamperedBinary => tamper(lab, &self.mailbox),
             Kind::Grant => lab.imap(&self.mailbox)?.setacl("redirect", "colleague@example.test", "lr"),
+            Kind::GroupGrant => lab.imap(&self.mailbox)?.setacl("redirect", "$staff", "lr"),
+            Kind::NegativeRight => {
+                lab.imap(&self.mailbox)?.setacl("redirect", "-colleague@example.test", "r")
+            }
+            Kind::Push => lab.imap(&self.mailbox)?.setmetadata("INBOX", PUSH, Some("user=someone")),
             Kind::GrantAnyone => lab.imap(&self.mailbox)?.setacl("INBOX", "anyone", "lr"),
             Kind::StoreScript => lab.imap(&self.mailbox)?.setmetadata("Sent", STORE_SCRIPT, Some("redirect")),
             Kind::ServerScript => lab.imap(&self.mailbox)?.setmetadata("", STORE_SCRIPT, Some("redirect")),
             Kind::SignedUrl => sign_url(lab, &self.mailbox),
             Kind::Locked => lab.dovecot.set_extra_fields(&self.mailbox, "nologin=y reason=left"),
-            Kind::Alias => Ok(()),
+            // These stand in tables of Postfix.
+            Kind::Alias | Kind::Bcc | Kind::SendAs => Ok(()),
             Kind::SecondLogin => {
                 let home = self.home(lab);
                 lab.dovecot.set_extra_fields(&self.twin(), &format!("userdb_home={}", home.display()))
             }
         }
+    }
+
+    fn put_link(&self, lab: &Lab) -> Result<()> {
+        let (link, target) = (self.home(lab).join(".dovecot.sieve"), self.home(lab).join("elsewhere.sieve"));
+        write_as_user(&target, &self.redirect())?;
+        fs::remove_file(&link).map_err(LabError::io("removing", &link))?;
+        symlink("elsewhere.sieve", &link).map_err(LabError::io("linking", &link))
     }
 
     fn put_plain_file(&self, lab: &Lab) -> Result<()> {
@@ -345,7 +420,8 @@ pub fn tamper(lab: &Lab, mailbox: &str) -> Result<()> {
     file.set_modified(past).map_err(LabError::io("dating", &script))
 }
 
-fn sign_url(lab: &Lab, mailbox: &str) -> Result<()> {
+/// Signs a URL of a message, which makes the key of the folder.
+pub fn sign_url(lab: &Lab, mailbox: &str) -> Result<()> {
     let mut imap = lab.imap(mailbox)?;
     imap.append("INBOX", "Subject: a\r\n\r\nb\r\n")?;
     let user = mailbox.replace('@', "%40");
@@ -368,13 +444,13 @@ mod tests {
 
     #[test]
     fn a_seed_is_a_population_and_every_kind_is_in_it() {
-        let population = Population::new(7, 40);
-        assert_eq!(population, Population::new(7, 40));
-        assert_ne!(population.plants, Population::new(8, 40).plants);
+        let population = Population::new(7, 50);
+        assert_eq!(population, Population::new(7, 50));
+        assert_ne!(population.plants, Population::new(8, 50).plants);
         let kinds: BTreeSet<Kind> = population.plants.iter().map(|plant| plant.kind).collect();
         assert_eq!(kinds.len(), Kind::ALL.len());
         let boxes: BTreeSet<&String> = population.plants.iter().map(|plant| &plant.mailbox).collect();
         assert_eq!(boxes.len(), population.plants.len(), "one plant a mailbox");
-        assert_eq!(population.plants.len(), 20);
+        assert_eq!(population.plants.len(), 25);
     }
 }

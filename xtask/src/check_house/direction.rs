@@ -27,7 +27,7 @@ struct Room {
 const RUNTIMES: [&str; 9] =
     ["tokio", "async-std", "smol", "async-imap", "io-managesieve", "sqlx", "reqwest", "hyper", "axum"];
 
-const HOUSE: [Room; 20] = [
+const HOUSE: [Room; 21] = [
     Room {
         name: "milter-proto",
         world: World::ByFeature,
@@ -81,6 +81,18 @@ const HOUSE: [Room; 20] = [
         world: World::Never,
         builds_on: &["mailwarden-address", "mailwarden-policy"],
         because: "a case is a fold over events: it knows neither the ledger that holds them nor the sweep",
+    },
+    Room {
+        name: "mailwarden-remedy",
+        world: World::Never,
+        builds_on: &[
+            "mailwarden-address",
+            "mailwarden-evidence",
+            "mailwarden-judge",
+            "mailwarden-policy",
+            "sieve-analysis",
+        ],
+        because: "what a change does, and who may make it, is decided before anything is touched",
     },
     Room {
         name: "mailwarden-settings",
@@ -138,6 +150,7 @@ const HOUSE: [Room; 20] = [
             "mailwarden-ledger",
             "mailwarden-policy",
             "mailwarden-postfix",
+            "mailwarden-remedy",
             "mailwarden-report",
             "mailwarden-settings",
             "sieve-analysis",

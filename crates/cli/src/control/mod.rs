@@ -14,5 +14,6 @@ pub(crate) mod review;
 mod signature;
 mod swept;
 
+pub(crate) use actor::{actor, address};
 use casebook::Casebook;
 pub(crate) use casebook::{entries_matching, entries_of, to_event};

@@ -7,7 +7,7 @@ use mailwarden_evidence::{CoverageState, Fact, SYSTEM};
 
 use super::conf::Conf;
 use super::doveadm::{self, DovecotPlan, Fields};
-use super::places::{self, PlaceKind, filled};
+use super::places::{self, PlaceKind, expanded, filled};
 use super::scripts::{self, Store, Walk};
 use super::{MAILBOX_SURFACES, SYSTEM_SURFACES, acl, binary, system};
 use crate::harvest::{Place, named};
@@ -178,7 +178,13 @@ impl Host {
                     }
                 }
                 PlaceKind::Dictionary { uri, name } => {
-                    self.dictionary(mailbox, (uri, name, place.runs), odd, walk).await;
+                    let home = fields.get("home").map_or("", String::as_str);
+                    match expanded(uri, mailbox, home) {
+                        Some(uri) => self.dictionary(mailbox, (&uri, name, place.runs), odd, walk).await,
+                        None => {
+                            walk.odd_gaps.push(format!("{} = {uri} (an unknown variable)", place.setting));
+                        }
+                    }
                 }
                 PlaceKind::Other(what) if is_personal(&place.setting) => {
                     let gap = format!("{} = {what} (this kind of store is not read)", place.setting);
@@ -236,6 +242,7 @@ impl Host {
             let reason = "the acl plugin is not loaded, so folders cannot be shared";
             return harvest.cover(place, CoverageState::Unsupported, reason);
         }
+        membership(mailbox, fields, place, harvest);
         let mut gaps = self.global_acl_gaps.clone();
         let location = self.mail_location(fields);
         let home = fields.get("home").map_or("", String::as_str);
@@ -315,6 +322,16 @@ impl Host {
         }
         gaps
     }
+}
+
+/// That a login is in no group is worth knowing too.
+fn membership(mailbox: &str, fields: &Fields, place: &Place<'_>, harvest: &mut Harvest) {
+    let listed = fields.get("acl_groups").map_or("", String::as_str);
+    let groups: Vec<String> =
+        listed.split(',').map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect();
+    let excerpt = format!("groups of {mailbox}: {}", groups.join(", "));
+    let fact = Fact::Membership { login: mailbox.to_owned(), groups };
+    harvest.observe(place, fact, excerpt.as_bytes(), &excerpt);
 }
 
 fn add(walk: &mut Walk, more: Walk) {

@@ -13,10 +13,12 @@ mod doveadm;
 mod mailbox;
 mod places;
 mod scripts;
+mod sessions;
 mod system;
 
 pub use doveadm::DovecotPlan;
 pub use mailbox::Host;
+pub use sessions::SessionStore;
 
 /// The surfaces of every mailbox that this collector covers.
 pub const MAILBOX_SURFACES: [&str; 5] =

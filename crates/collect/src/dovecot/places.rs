@@ -179,8 +179,8 @@ impl<'a> Location<'a> {
     }
 }
 
-/// A path with the variables of one user filled in; `None` where it holds one that is not known here.
-pub(super) fn filled(path: &str, login: &str, home: &str) -> Option<PathBuf> {
+/// A text with the variables of one user filled in; `None` where it holds one that is not known here.
+pub(super) fn expanded(text: &str, login: &str, home: &str) -> Option<String> {
     let (local, domain) = login.rsplit_once('@').unwrap_or((login, ""));
     let long = [
         ("%{home}", home),
@@ -190,23 +190,29 @@ pub(super) fn filled(path: &str, login: &str, home: &str) -> Option<PathBuf> {
         ("%{user | domain}", domain),
         ("%{user|domain}", domain),
     ];
-    let path = long.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
-    let mut text = String::new();
-    let mut letters = path.chars();
+    let text = long.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+    let mut filled = String::new();
+    let mut letters = text.chars();
     while let Some(letter) = letters.next() {
         if letter != '%' {
-            text.push(letter);
+            filled.push(letter);
             continue;
         }
         match letters.next()? {
-            '%' => text.push('%'),
-            'h' => text.push_str(home),
-            'u' => text.push_str(login),
-            'n' => text.push_str(local),
-            'd' => text.push_str(domain),
+            '%' => filled.push('%'),
+            'h' => filled.push_str(home),
+            'u' => filled.push_str(login),
+            'n' => filled.push_str(local),
+            'd' => filled.push_str(domain),
             _ => return None,
         }
     }
+    Some(filled)
+}
+
+/// A path with the variables of one user filled in; `None` where it holds one that is not known here.
+pub(super) fn filled(path: &str, login: &str, home: &str) -> Option<PathBuf> {
+    let text = expanded(path, login, home)?;
     match text.strip_prefix('~') {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {
             Some(PathBuf::from(format!("{home}{rest}")))

@@ -17,3 +17,4 @@ mod session;
 mod wire;
 
 pub use collect::{METADATA_ENTRY, SURFACES, collect};
+pub use session::FolderStore;

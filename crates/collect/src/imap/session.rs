@@ -1,5 +1,9 @@
 //! One logged-in IMAP connection on behalf of one mailbox.
 
+mod change;
+
+pub use change::FolderStore;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

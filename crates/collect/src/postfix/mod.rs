@@ -16,14 +16,16 @@ use crate::harvest::{Place, named};
 use crate::{CollectError, Harvest, command};
 
 /// The surfaces this collector covers, one row each.
-pub const SURFACES: [&str; 3] = ["postfix.alias_maps", "postfix.virtual_alias_maps", "postfix.bcc_maps"];
+pub const SURFACES: [&str; 4] =
+    ["postfix.alias_maps", "postfix.virtual_alias_maps", "postfix.bcc_maps", "postfix.sender_login_maps"];
 /// The parameters read, each with its surface.
-const PARAMETERS: [(&str, &str); 5] = [
+const PARAMETERS: [(&str, &str); 6] = [
     ("alias_maps", SURFACES[0]),
     ("virtual_alias_maps", SURFACES[1]),
     ("recipient_bcc_maps", SURFACES[2]),
     ("sender_bcc_maps", SURFACES[2]),
     ("always_bcc", SURFACES[2]),
+    ("smtpd_sender_login_maps", SURFACES[3]),
 ];
 /// Most bytes of one table.
 const MAX_TABLE: usize = 256 * 1024 * 1024;
@@ -80,7 +82,7 @@ impl PostfixPlan {
     }
 }
 
-/// Reads the alias and copy tables of one instance.
+/// Reads the alias, copy and sender tables of one instance.
 pub async fn collect(plan: &PostfixPlan) -> Harvest {
     let mut findings: Vec<SurfaceState> = SURFACES.iter().map(|surface| SurfaceState::new(surface)).collect();
     let mut harvest = Harvest::default();

@@ -1,8 +1,8 @@
 //! The rounds as a whole: one coverage row each, whatever the servers do.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::fake::{Act, credentials, plain_server, say, serve};
@@ -10,6 +10,9 @@ use mailwarden_collect::accounts::AccountsPlan;
 use mailwarden_collect::postfix::PostfixPlan;
 use mailwarden_collect::{Harvest, Plan, Progress, run};
 use mailwarden_evidence::CoverageState;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 
 fn plan(imap: u16, managesieve: u16, mailboxes: usize) -> Plan {
     let mut plan = Plan::new(credentials());
@@ -52,7 +55,7 @@ async fn every_mailbox_and_surface_has_one_row_even_if_nothing_answers() {
     })
     .await;
     assert_each_row_once(&harvest, &requested);
-    assert_eq!(requested.len(), 5 * 5 + 4);
+    assert_eq!(requested.len(), 5 * 5 + 5);
     assert!(harvest.coverage.iter().all(|row| row.state == CoverageState::Error));
     assert_eq!(retries.into_inner(), 5 * 2 * 3, "each attempt is repeated three times on each server");
 }
@@ -71,7 +74,7 @@ async fn a_server_that_hangs_costs_each_mailbox_its_deadline_and_no_more() {
 
 #[tokio::test]
 async fn a_refused_password_is_not_hammered() {
-    let logins = std::sync::Arc::new(AtomicUsize::new(0));
+    let logins = Arc::new(AtomicUsize::new(0));
     let counted = logins.clone();
     let refusing = serve(say("* OK [CAPABILITY IMAP4rev1 SASL-IR] hi\r\n"), move |line| {
         counted.fetch_add(1, Ordering::Relaxed);
@@ -118,4 +121,34 @@ async fn progress_tells_of_every_mailbox() {
         _ => None,
     });
     assert_eq!(last, Some((3, 3)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_hears_from_no_more_connections_than_it_is_allowed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (open, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counted, highest) = (Arc::clone(&open), Arc::clone(&most));
+    // Nobody is answered before two are there, so that one at a time would never end.
+    let pair = Arc::new(Barrier::new(2));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let now = counted.fetch_add(1, Ordering::SeqCst) + 1;
+            highest.fetch_max(now, Ordering::SeqCst);
+            let (counted, pair) = (Arc::clone(&counted), Arc::clone(&pair));
+            tokio::spawn(async move {
+                pair.wait().await;
+                counted.fetch_sub(1, Ordering::SeqCst);
+                let _gone = stream.write_all(b"* BYE another time\r\n").await;
+            });
+        }
+    });
+    let mut plan = plan(port, closed_port(), 6);
+    plan.managesieve = None;
+    plan.connections = 6;
+    plan.server_connections = 2;
+    plan.retries = 0;
+    let harvest = run(plan, |_| {}).await;
+    assert_eq!(harvest.coverage.len(), 6 * 4);
+    assert_eq!(most.load(Ordering::SeqCst), 2);
 }

@@ -180,7 +180,7 @@ fn login_relation<'a>(brief: &Brief<'a>, grant: &Grant<'_>, login: &str) -> Opti
 
 /// Whether the policy lets a login read a mailbox. The business owner of a role reads it; of a person's
 /// mailbox they only approve resets.
-fn is_authorised(brief: &Brief<'_>, mailbox: &str, login: &str) -> bool {
+pub(super) fn is_authorised(brief: &Brief<'_>, mailbox: &str, login: &str) -> bool {
     let record = Address::parse(mailbox).ok().and_then(|address| brief.policy.mailbox(&address));
     let (Some(record), Ok(login)) = (record, Address::parse(login)) else { return false };
     let owns = record.kind != MailboxKind::Human && record.business_owner.as_ref() == Some(&login);

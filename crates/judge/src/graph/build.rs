@@ -1,6 +1,6 @@
 //! From what a run saw to the graph.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mailwarden_evidence::{Fact, Observation, SYSTEM};
 
@@ -8,7 +8,7 @@ use super::grants::FolderList;
 use super::link::{Link, Power, Proof};
 use super::node::Node;
 use super::rows::Rows;
-use super::{Graph, Unknown, grants, mail, scripts};
+use super::{Graph, Unknown, grants, mail, scripts, sending};
 use crate::brief::Brief;
 
 /// A graph that grows where it is asked.
@@ -19,6 +19,8 @@ pub(crate) struct Builder<'a> {
     /// Mailboxes that exist, in lower case: seen on the server, listed by it, or named by the policy.
     pub(super) mailboxes: BTreeSet<String>,
     pub(super) folders: Vec<FolderList<'a>>,
+    /// Groups of each login, in lower case, that the user database was asked about.
+    pub(super) groups: BTreeMap<String, Vec<String>>,
     pub(super) unknown: BTreeSet<Unknown>,
     /// Addresses whose ways are not yet followed.
     unrouted: Vec<usize>,
@@ -33,6 +35,7 @@ impl<'a> Builder<'a> {
             rows: Rows::of(brief),
             mailboxes: mailboxes(brief),
             folders: grants::folders(brief),
+            groups: grants::groups(brief),
             unknown: BTreeSet::new(),
             unrouted: Vec::new(),
         };
@@ -41,6 +44,8 @@ impl<'a> Builder<'a> {
         scripts::add(&mut builder);
         grants::add(&mut builder);
         mail::add_tables(&mut builder);
+        sending::add_senders(&mut builder);
+        sending::add_masters(&mut builder);
         builder.route_all();
         builder
     }

@@ -93,19 +93,65 @@ fn open_to(builder: &mut Builder<'_>, list: &FolderList<'_>, subject: &Subject) 
     let (node, rights) = match subject {
         Subject::Owner => return,
         Subject::User(login) if login.eq_ignore_ascii_case(list.mailbox) => return,
-        Subject::User(login) => (Node::login(login), rights_of(list, login, &[])),
+        Subject::User(login) => (Node::login(login), rights_of(list, login, &groups_of(builder, login))),
         Subject::Anyone => (Node::Anyone, own_rights(list, subject)),
         Subject::Authenticated => (Node::Everyone, own_rights(list, subject)),
         Subject::Group(name) | Subject::GroupOverride(name) => {
-            builder.not_known(
-                format!("who is in the group \"{}\"", shown(name)),
-                "membership is kept outside the mailbox; ask the user database (acl_groups)",
-            );
+            open_to_members(builder, list, subject, name);
             (Node::Group { value: shown(name) }, own_rights(list, subject))
         }
     };
     let key = entry_name(list, subject);
-    link(builder, list, subject, node, &rights, key.as_deref());
+    link(builder, list, subject, (node, ""), &rights, key.as_deref());
+}
+
+/// The groups that the user database gives each login.
+pub(super) fn groups(brief: &Brief<'_>) -> BTreeMap<String, Vec<String>> {
+    let of_login = |seen: &Observation| match &seen.fact {
+        Fact::Membership { login, groups } => Some((login.to_lowercase(), groups.clone())),
+        _ => None,
+    };
+    brief.observations.iter().filter_map(of_login).collect()
+}
+
+fn groups_of(builder: &Builder<'_>, login: &str) -> Vec<String> {
+    builder.groups.get(&login.to_lowercase()).cloned().unwrap_or_default()
+}
+
+/// The members of a group, each with what the other entries leave them. Members that are named themselves have
+/// a link of their own.
+fn open_to_members(builder: &mut Builder<'_>, list: &FolderList<'_>, subject: &Subject, group: &str) {
+    if !knows_all_members(builder) {
+        builder.not_known(
+            format!("who is in the group \"{}\"", shown(group)),
+            "membership is kept outside the mailbox; ask the user database (acl_groups) on the mail host",
+        );
+    }
+    let is_named = |login: &str| {
+        let named =
+            |entry: &Entry| matches!(&entry.subject, Subject::User(name) if name.eq_ignore_ascii_case(login));
+        list.entries.iter().any(|(entry, _)| !entry.negative && named(entry))
+    };
+    let member = |(login, groups): (&String, &Vec<String>)| {
+        let other = !login.eq_ignore_ascii_case(list.mailbox) && !is_named(login);
+        (other && groups.iter().any(|name| name == group)).then(|| (login.clone(), groups.clone()))
+    };
+    let members: Vec<(String, Vec<String>)> = builder.groups.iter().filter_map(member).collect();
+    let via = format!(" as a member of group \"{}\"", shown(group));
+    let key = entry_name(list, subject);
+    for (login, groups) in members {
+        let rights = rights_of(list, &login, &groups);
+        link(builder, list, subject, (Node::login(&login), &via), &rights, key.as_deref());
+    }
+}
+
+/// Whether the user database was asked about every mailbox that was seen.
+fn knows_all_members(builder: &Builder<'_>) -> bool {
+    let accounts = builder.brief.observations.iter().filter_map(|seen| match &seen.fact {
+        Fact::Account { login } => Some(login.to_lowercase()),
+        _ => None,
+    });
+    !builder.groups.is_empty() && accounts.into_iter().all(|login| builder.groups.contains_key(&login))
 }
 
 /// The identifier as the server gave it.
@@ -133,14 +179,14 @@ fn link(
     builder: &mut Builder<'_>,
     list: &FolderList<'_>,
     subject: &Subject,
-    node: Node,
+    (node, via): (Node, &str),
     rights: &str,
     key: Option<&str>,
 ) {
     let (Some(power), Some(seen)) = (power(rights), list.shown_by(subject)) else { return };
     let mailbox = builder.node(Node::mailbox(list.mailbox));
     let to = builder.node(node);
-    let label = format!("rights {} on folder \"{}\"", shown(rights), shown(list.folder));
+    let label = format!("rights {} on folder \"{}\"{via}", shown(rights), shown(list.folder));
     let proof = seen_by(seen);
     builder.graph.link(Link::new(mailbox, to, power, label, proof).at(list.locator(key)));
 }
@@ -171,9 +217,9 @@ pub(super) fn open_to_logins(builder: &mut Builder<'_>, logins: &[String]) {
         for login in logins {
             let named = open(&Subject::User(login.clone())) || login.eq_ignore_ascii_case(list.mailbox);
             if !named {
-                let rights = rights_of(list, login, &[]);
+                let rights = rights_of(list, login, &groups_of(builder, login));
                 let key = entry_name(list, &by);
-                link(builder, list, &by, Node::login(login), &rights, key.as_deref());
+                link(builder, list, &by, (Node::login(login), ""), &rights, key.as_deref());
             }
         }
     }

@@ -16,6 +16,7 @@ mod reach;
 mod rights;
 mod rows;
 mod scripts;
+mod sending;
 
 pub use closure::Way;
 pub use link::{Acting, Link, Power, Proof};

@@ -1,9 +1,9 @@
 //! Rows of `pcre:` and `regexp:` tables, evaluated for one address (pcre_table(5), regexp_table(5)).
 
-use regex::{Captures, RegexBuilder};
-
-/// Largest compiled pattern, in bytes. A row that needs more is not evaluated, and that is said.
-const MAX_COMPILED: usize = 1 << 20;
+/// Most steps one row may take for one address. Nested repetition could take for ever.
+const MAX_STEPS: usize = 100_000;
+/// Most pieces of one pattern.
+const MAX_PIECES: usize = 1_000;
 
 /// What a row answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,15 +27,129 @@ pub(super) fn evaluate(row: &str, result: &str, key: &str) -> Match {
     if flags.chars().any(|flag| flag != 'i') {
         return Match::Unknown;
     }
-    let compiled = RegexBuilder::new(pattern)
-        .case_insensitive(flags.matches('i').count() % 2 == 0)
-        .size_limit(MAX_COMPILED)
-        .build();
-    let Ok(compiled) = compiled else { return Match::Unknown };
-    match (compiled.captures(key), negated) {
-        (Some(captures), false) => Match::Gives(filled_in(result, &captures)),
-        (None, true) => Match::Gives(result.to_owned()),
+    let fold = flags.matches('i').count() % 2 == 0;
+    let lower = |text: &str| if fold { text.to_lowercase() } else { text.to_owned() };
+    let Some(pieces) = pieces(&lower(pattern)) else { return Match::Unknown };
+    let (folded, spelled): (Vec<char>, Vec<char>) = (lower(key).chars().collect(), key.chars().collect());
+    // A few characters change their length with their case; then the parts of the match cannot be cut out.
+    if folded.len() != spelled.len() {
+        return Match::Unknown;
+    }
+    let mut search = Search { pieces: &pieces, text: &folded, groups: [(0, 0); 10], steps: 0 };
+    let starts = if pieces.first() == Some(&Piece::Begin) { 0..1 } else { 0..folded.len() + 1 };
+    let mut found = false;
+    for start in starts {
+        found = search.matches(0, start);
+        if search.steps >= MAX_STEPS {
+            return Match::Unknown;
+        }
+        if found {
+            break;
+        }
+    }
+    match (found, negated) {
+        (true, false) => Match::Gives(filled_in(result, &search.groups, &spelled)),
+        (false, true) => Match::Gives(result.to_owned()),
         _ => Match::No,
+    }
+}
+
+/// One piece of the patterns that are evaluated: what administrators write to rename domains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Begin,
+    End,
+    Open(usize),
+    Close(usize),
+    /// A character, or any, at least and at most so often.
+    Some {
+        wanted: Option<char>,
+        least: usize,
+        most: usize,
+    },
+}
+
+/// The pieces of a pattern; `None` where it uses anything else (alternatives, sets, assertions, repeated groups).
+fn pieces(pattern: &str) -> Option<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    let mut characters = pattern.chars().peekable();
+    let (mut groups, mut open) = (0, Vec::new());
+    while let Some(character) = characters.next() {
+        let wanted = match character {
+            '^' if pieces.is_empty() => {
+                pieces.push(Piece::Begin);
+                continue;
+            }
+            '$' if characters.peek().is_none() => {
+                pieces.push(Piece::End);
+                continue;
+            }
+            '(' if characters.peek() != Some(&'?') && groups < 9 => {
+                groups += 1;
+                open.push(groups);
+                pieces.push(Piece::Open(groups));
+                continue;
+            }
+            ')' if !matches!(characters.clone().next(), Some('*' | '+' | '?' | '{')) => {
+                pieces.push(Piece::Close(open.pop()?));
+                continue;
+            }
+            '.' => None,
+            '\\' => Some(characters.next().filter(|next| !next.is_alphanumeric())?),
+            '^' | '$' | '(' | ')' | '[' | ']' | '{' | '}' | '|' | '*' | '+' | '?' => return None,
+            _ => Some(character),
+        };
+        let (least, most) = match characters.peek() {
+            Some('*') => (0, usize::MAX),
+            Some('+') => (1, usize::MAX),
+            Some('?') => (0, 1),
+            Some('{') => return None,
+            _ => (1, 1),
+        };
+        if (least, most) != (1, 1) {
+            characters.next();
+        }
+        pieces.push(Piece::Some { wanted, least, most });
+    }
+    (open.is_empty() && pieces.len() <= MAX_PIECES).then_some(pieces)
+}
+
+struct Search<'a> {
+    pieces: &'a [Piece],
+    text: &'a [char],
+    groups: [(usize, usize); 10],
+    steps: usize,
+}
+
+impl Search<'_> {
+    /// Whether the pieces from one on match the text from a place on; the longest repetition is tried first. One
+    /// level of recursion a piece, and pieces are bounded.
+    fn matches(&mut self, piece: usize, at: usize) -> bool {
+        self.steps += 1;
+        if self.steps >= MAX_STEPS {
+            return false;
+        }
+        match self.pieces.get(piece) {
+            None => {
+                self.groups[0].1 = at;
+                true
+            }
+            Some(Piece::Begin) => at == 0 && self.matches(piece + 1, at),
+            Some(Piece::End) => at == self.text.len() && self.matches(piece + 1, at),
+            Some(Piece::Open(group)) => {
+                self.groups[*group].0 = at;
+                self.matches(piece + 1, at)
+            }
+            Some(Piece::Close(group)) => {
+                self.groups[*group].1 = at;
+                self.matches(piece + 1, at)
+            }
+            Some(Piece::Some { wanted, least, most }) => {
+                let fits = |have: &&char| wanted.is_none_or(|wanted| wanted == **have);
+                let run = self.text[at..].iter().take(*most).take_while(fits).count();
+                (*least..=run).rev().any(|count| self.matches(piece + 1, at + count))
+            }
+        }
     }
 }
 
@@ -48,7 +162,7 @@ fn parts(row: &str) -> Option<(&str, &str)> {
 }
 
 /// `$1`, `${1}` and `$(1)` are parts of the match, `$$` is a dollar sign.
-fn filled_in(result: &str, captures: &Captures<'_>) -> String {
+fn filled_in(result: &str, groups: &[(usize, usize); 10], key: &[char]) -> String {
     let mut text = String::with_capacity(result.len());
     let mut rest = result;
     while let Some(at) = rest.find('$') {
@@ -65,8 +179,8 @@ fn filled_in(result: &str, captures: &Captures<'_>) -> String {
             _ => (0, ""),
         };
         let digits: String = rest[open..].chars().take_while(char::is_ascii_digit).collect();
-        let group = digits.parse().ok().and_then(|number: usize| captures.get(number));
-        text.push_str(group.map_or("", |group| group.as_str()));
+        let group = digits.parse().ok().and_then(|number: usize| groups.get(number));
+        text.extend(group.and_then(|(start, end)| key.get(*start..*end)).unwrap_or_default());
         rest = &rest[open + digits.len()..];
         rest = rest.strip_prefix(close).unwrap_or(rest);
     }

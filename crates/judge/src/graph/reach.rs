@@ -201,7 +201,8 @@ fn gaps_of_mailboxes(builder: &Builder<'_>, reached: &BTreeSet<usize>) -> BTreeS
 /// Tables of the mail system that were not read.
 fn system_gaps(builder: &Builder<'_>) -> BTreeSet<Unknown> {
     let read = |surface: &str| builder.brief.has_seen_all(SYSTEM, surface);
-    let tables = ["postfix.virtual_alias_maps", "postfix.alias_maps", "postfix.bcc_maps"];
+    let tables =
+        ["postfix.virtual_alias_maps", "postfix.alias_maps", "postfix.bcc_maps", "postfix.sender_login_maps"];
     let unread = tables.iter().filter(|surface| !read(surface));
     unread
         .map(|surface| Unknown {

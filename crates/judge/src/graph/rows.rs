@@ -37,7 +37,7 @@ impl Table {
     pub(super) fn of(entry: &Entry<'_>) -> Self {
         match entry.purpose {
             Use::CopyTo => Self::CopyTo,
-            Use::CopyFrom => Self::CopyFrom,
+            Use::SendAs | Use::CopyFrom => Self::CopyFrom,
             Use::Forward if entry.name == "alias_maps" => Self::Local,
             Use::Forward => Self::Virtual,
         }
@@ -47,7 +47,8 @@ impl Table {
 impl<'a> Rows<'a> {
     pub(super) fn of(brief: &Brief<'a>) -> Self {
         let mut rows = Self::default();
-        for entry in brief.observations.iter().filter_map(Entry::of) {
+        let entries = brief.observations.iter().filter_map(Entry::of);
+        for entry in entries.filter(|entry| entry.purpose != Use::SendAs) {
             let at = rows.entries.len();
             match entry.key {
                 _ if entry.is_pattern() => rows.patterns.push(at),

@@ -11,6 +11,7 @@ fn map(parameter: &str, table: &str, key: &str, result: &str) -> Observation {
     let surface = match parameter {
         "alias_maps" => "postfix.alias_maps",
         "virtual_alias_maps" => "postfix.virtual_alias_maps",
+        "smtpd_sender_login_maps" => "postfix.sender_login_maps",
         _ => "postfix.bcc_maps",
     };
     let [parameter, table, key, result] = [parameter, table, key, result].map(str::to_owned);
@@ -33,7 +34,8 @@ fn grant(mailbox: &str, folder: &str, identifier: &str, rights: &str) -> Observa
 }
 
 fn asked(seen: &[Observation], question: &Question) -> Reach {
-    let tables = ["postfix.virtual_alias_maps", "postfix.alias_maps", "postfix.bcc_maps"];
+    let tables =
+        ["postfix.virtual_alias_maps", "postfix.alias_maps", "postfix.bcc_maps", "postfix.sender_login_maps"];
     let rows: Vec<_> = tables.map(|surface| (SYSTEM, surface, CoverageState::Collected)).to_vec();
     reach(&run(), &example_policy(), seen, &covered(&rows), question)
 }
@@ -304,4 +306,73 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn who_may_send_as_an_address_is_in_both_answers() {
+    let seen = [
+        map(
+            "smtpd_sender_login_maps",
+            "hash:/s",
+            "sales@example.test",
+            "sales@example.test, bob@example.test",
+        ),
+        map("smtpd_sender_login_maps", "hash:/s", "@example.test", "app"),
+    ];
+    let answer = to("sales@example.test", &seen);
+    let own = "mail from sales@example.test -> sender login map for sales@example.test -> bob@example.test";
+    holds(&answer.forward, own);
+    holds(&answer.forward, "mail from @example.test -> sender login map for @example.test -> app");
+    holds_not(&answer.forward, "-> sales@example.test");
+    let way = answer.forward.iter().find(|way| way.path.join(" -> ") == own).unwrap();
+    assert_eq!(way.power, Power::SendsAs);
+    holds(&of_bob(&seen).reverse, &format!("{own} -> Bob Leaver"));
+}
+
+#[test]
+fn a_master_user_logs_in_as_everybody() {
+    let database = "/etc/dovecot/masters".to_owned();
+    let master =
+        |login: &str| Fact::MasterUser { login: login.to_owned(), database: database.clone(), ours: false };
+    let seen = [observed(SYSTEM, "dovecot.credentials", master("bob@example.test"))];
+    let answer = of_bob(&seen);
+    holds(
+        &answer.reverse,
+        "jane@example.test -> master user of /etc/dovecot/masters -> bob@example.test -> Bob Leaver",
+    );
+    let way = answer.reverse.iter().find(|way| way.path[0] == "jane@example.test").unwrap();
+    assert!(way.links.iter().any(|link| link.power == Power::LogsInAs), "{way:#?}");
+}
+
+#[test]
+fn the_members_of_a_group_are_known_where_the_user_database_was_asked() {
+    let member = |login: &str, groups: &[&str]| {
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        observed(login, "imap.acl", Fact::Membership { login: login.to_owned(), groups })
+    };
+    let account = |login: &str| observed(login, "account", Fact::Account { login: login.to_owned() });
+    let shared = [
+        script("ops@example.test", "main", true, "keep;"),
+        grant("ops@example.test", "Plans", "$staff", "lr"),
+        grant("ops@example.test", "Plans", "-omar@example.test", "r"),
+    ];
+    let unknown =
+        |answer: &Reach| answer.unknown.iter().any(|unknown| unknown.what.contains("group \"staff\""));
+    assert!(unknown(&of_bob(&shared)));
+    let mut seen = shared.to_vec();
+    for login in ["ops@example.test", "bob@example.test", "omar@example.test"] {
+        seen.push(account(login));
+    }
+    seen.extend([member("bob@example.test", &["staff"]), member("omar@example.test", &["staff"])]);
+    assert!(unknown(&of_bob(&seen)), "nobody asked about ops");
+    seen.push(member("ops@example.test", &[]));
+    let answer = of_bob(&seen);
+    assert!(!unknown(&answer), "{:#?}", answer.unknown);
+    holds(
+        &answer.reverse,
+        "ops@example.test -> rights lr on folder \"Plans\" as a member of group \"staff\" -> bob@example.test -> \
+         Bob Leaver",
+    );
+    let to_ops = to("ops@example.test", &seen).forward;
+    holds_not(&to_ops, "rights lr on folder \"Plans\" as a member of group \"staff\" -> omar@example.test");
 }

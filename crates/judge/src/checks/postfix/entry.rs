@@ -21,6 +21,8 @@ pub(crate) enum Use {
     CopyTo,
     /// The result gets a copy of mail from the key.
     CopyFrom,
+    /// The result are logins that may send as the key.
+    SendAs,
 }
 
 impl Use {
@@ -30,6 +32,7 @@ impl Use {
             "sender_bcc_maps" => Some(Self::CopyFrom),
             "recipient_bcc_maps" | "always_bcc" => Some(Self::CopyTo),
             "alias_maps" | "virtual_alias_maps" => Some(Self::Forward),
+            "smtpd_sender_login_maps" => Some(Self::SendAs),
             _ => None,
         }
     }
@@ -38,6 +41,7 @@ impl Use {
         match self {
             Self::Forward => "forwarded",
             Self::CopyTo | Self::CopyFrom => "silently copied",
+            Self::SendAs => "sent",
         }
     }
 }
@@ -113,7 +117,7 @@ impl<'a> Entry<'a> {
 
     /// The mail that the entry acts on, as the beginning of a sentence.
     pub(super) fn subject(&self) -> String {
-        let way = if self.purpose == Use::CopyFrom { "from" } else { "to" };
+        let way = if matches!(self.purpose, Use::CopyFrom | Use::SendAs) { "from" } else { "to" };
         // A `static:` table answers every key.
         let Some(key) = self.key.filter(|key| *key != "*") else { return "All mail".to_owned() };
         let name = shown(key);
@@ -193,6 +197,7 @@ impl<'a> Entry<'a> {
 
     fn conditions(&self) -> &'static str {
         match self.key {
+            _ if self.purpose == Use::SendAs => "whenever the login sends",
             None => "on every message",
             Some(_) if self.is_pattern() => "on every message whose address matches the pattern",
             Some(key) if key.starts_with('@') => "on every message to the domain that no other entry catches",

@@ -2,6 +2,7 @@
 
 pub(crate) mod entry;
 pub(crate) mod result;
+pub(crate) mod sending;
 
 use crate::beneficiary::Standing;
 use crate::brief::Brief;
@@ -18,6 +19,9 @@ pub(crate) fn check(brief: &Brief<'_>) -> Vec<Draft> {
 }
 
 fn judge_entry(brief: &Brief<'_>, entry: &Entry<'_>) -> Vec<Draft> {
+    if entry.purpose == Use::SendAs {
+        return sending::judge(brief, entry);
+    }
     let targets = targets(entry.result);
     let copy_stays =
         entry.purpose != Use::Forward || targets.iter().any(|target| stays(brief, entry, target));

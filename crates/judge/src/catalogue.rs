@@ -1,0 +1,329 @@
+//! Every check, as data: what it says, why that matters, and when it is innocent. Identifiers are never reused.
+
+use std::fmt::Write as _;
+
+use mailwarden_evidence::surface;
+
+/// One check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Check {
+    /// Stable identifier.
+    pub id: &'static str,
+    /// The surface it is made on.
+    pub surface: &'static str,
+    /// What it says.
+    pub what: &'static str,
+    /// Why it matters.
+    pub why: &'static str,
+    /// When it is innocent.
+    pub innocent: &'static str,
+}
+
+macro_rules! checks {
+    ($($id:literal $surface:literal $what:literal $why:literal $innocent:literal)*) => {
+        /// Every check, ordered by identifier.
+        pub const CHECKS: &[Check] = &[$(Check {
+            id: $id, surface: $surface, what: $what, why: $why, innocent: $innocent,
+        }),*];
+    };
+}
+
+checks! {
+    "account.locked-receives" "account.state"
+    "An account may not log in, and mail for it is still delivered."
+    "Its rules still run and forward, and nobody reads what arrives."
+    "A mailbox that is kept for the record; route its mail to whoever follows."
+    "account.master-user" "dovecot.credentials"
+    "A login may act for every mailbox."
+    "It reads everything, and no mailbox shows that it did."
+    "An archive or a backup; its password belongs to a named team."
+    "account.missing" "account"
+    "The policy names a mailbox that the server does not list."
+    "Somebody is held responsible for something that is not there, and mail to it bounces or goes elsewhere."
+    "The mailbox lives on another server."
+    "account.shared-home" "account.aliasing"
+    "A second login opens the same mail."
+    "It has a password of its own, which nobody resets."
+    "A renamed account whose old name is kept for a while."
+    "account.unregistered" "account"
+    "The server has a mailbox that no policy names."
+    "Nobody owns it, nobody reviews it, and nobody would miss its password."
+    "A technical account; register it with an owner."
+    "acl.grant-anyone" "imap.acl"
+    "A folder is open to everybody, or to everybody who can log in."
+    "Any stolen password reads it, and no list of readers exists."
+    "A public folder that is meant to be one."
+    "acl.grant-global" "imap.acl"
+    "A server-wide entry opens a folder to a login that no policy names."
+    "It holds for all mailboxes and no owner can remove it."
+    "The login of an archive, or of this sweep."
+    "acl.grant-group" "imap.acl"
+    "A folder is open to the members of a group."
+    "Who is in the group is kept outside the mailbox, so the list of readers changes without a trace here."
+    "A team that is meant to read it; accept it once the members are reviewed."
+    "acl.grant-internal" "imap.acl"
+    "A person of ours can open a folder without being an authorised user of the mailbox."
+    "Access that nobody approved outlives the reason for it."
+    "Holiday cover; register it as authorised or give it an end."
+    "acl.grant-leaver" "imap.acl"
+    "Somebody who has left can still open a folder."
+    "It works with any credential of theirs that was forgotten, and again when the login is given to somebody new."
+    "None: whoever has left needs no access."
+    "acl.grant-unknown" "imap.acl"
+    "A login that no policy names can open a folder."
+    "Nobody knows who that is; a new account of that name inherits the access."
+    "A technical account; register it."
+    "acl.negative-right" "imap.acl"
+    "An entry takes rights away from a login."
+    "It hides another grant; whoever removes it brings that back."
+    "A deliberate exclusion."
+    "dovecot.user-programs" "dovecot.posture"
+    "Users' own scripts may run programs of the mail host."
+    "Whoever has one password can run what the administrator installed on any message."
+    "Programs that were written for that."
+    "exception.expired" "policy"
+    "An acceptance in the policy has run out."
+    "What it covered is open again, or nobody cleaned up after it."
+    "None: renew it with a new approval or delete it."
+    "exception.stale" "policy"
+    "An acceptance is for a finding that has another content now."
+    "Somebody changed the rule after it was approved."
+    "A harmless edit; look at it and accept the new content."
+    "exception.unused" "policy"
+    "An acceptance matches nothing that was found."
+    "It would silently cover the same finding if it came back."
+    "The mailbox was not swept in this run."
+    "imap.push-notify" "imap.metadata"
+    "New mail is announced to a push service."
+    "Whoever runs the service learns who writes, and when."
+    "The organisation's own mail app."
+    "imap.urlauth-key" "imap.urlauth"
+    "A folder has a key with which URLs of its messages are signed."
+    "Whoever holds a signed URL reads the message without a login, after every password change."
+    "A mobile server that fetches attachments by URL."
+    "imapsieve.script" "imap.metadata"
+    "A script runs whenever mail is stored in a folder."
+    "It acts on sent mail and drafts as well, and is not the active script that everybody looks at."
+    "Spam training by moving mail into a folder."
+    "postfix.alias-command" "postfix.alias_maps"
+    "Mail to an alias is handed to a program."
+    "The program runs with every message and can do anything with it."
+    "A ticket system or a mailing list manager."
+    "postfix.alias-computed" "postfix.virtual_alias_maps"
+    "An alias sends mail to an address that a pattern fills in."
+    "Where mail goes depends on the message."
+    "A rename of a whole domain."
+    "postfix.alias-external" "postfix.virtual_alias_maps"
+    "An alias sends mail outside."
+    "It goes on after passwords are changed and mailboxes are locked."
+    "A partner or an archive; add the domain to approved_external_domains."
+    "postfix.alias-file" "postfix.alias_maps"
+    "Mail to an alias is written to a file."
+    "Whoever reads the file reads the mail, and no list says who does."
+    "A local archive."
+    "postfix.alias-include" "postfix.alias_maps"
+    "An alias goes to a list in a file that was not looked at."
+    "The file can hold any address and any program."
+    "An internal distribution list."
+    "postfix.alias-leaver" "postfix.virtual_alias_maps"
+    "An alias sends mail to somebody who has left."
+    "Their mailbox may forward it, and whoever gets their login reads it."
+    "None: lead it to the successor."
+    "postfix.bcc-computed" "postfix.bcc_maps"
+    "Mail is silently copied to an address that a pattern fills in."
+    "Nobody who writes or reads sees the copy."
+    "An archive with an address for each mailbox."
+    "postfix.bcc-external" "postfix.bcc_maps"
+    "Mail is silently copied outside."
+    "Nobody who writes or reads sees the copy."
+    "A journal required by law; approve its domain."
+    "postfix.bcc-internal" "postfix.bcc_maps"
+    "Mail is silently copied to a mailbox of ours."
+    "Whoever reads that mailbox reads the mail of others."
+    "An archive mailbox."
+    "postfix.send-as-internal" "postfix.sender_login_maps"
+    "A person of ours may send as an address without being an authorised user of it."
+    "Mail in its name need not be its owner's."
+    "Holiday cover; register it as authorised or give it an end."
+    "postfix.send-as-leaver" "postfix.sender_login_maps"
+    "Somebody who has left may still send as an address."
+    "Any credential of theirs that was forgotten sends mail in the name of the organisation."
+    "None: whoever has left sends nothing."
+    "postfix.send-as-unknown" "postfix.sender_login_maps"
+    "A login that no policy names may send as an address."
+    "Nobody knows who that is."
+    "A technical account; register it."
+    "session.leaver" "dovecot.sessions"
+    "Somebody who has left is still connected."
+    "A session that is open survives a password change."
+    "None: end it."
+    "sieve.binary-differs" "sieve.files"
+    "A compiled script does something else than its source."
+    "The server runs the compiled form while everybody is shown the source."
+    "None known; the engine compiles a changed source itself."
+    "sieve.changes-header" "managesieve.scripts"
+    "A script changes a header field that readers trust."
+    "Replies go elsewhere, or a message looks like another sender's."
+    "A tag in the subject."
+    "sieve.engines-disagree" "managesieve.scripts"
+    "Known engines read a script differently, and the server does not say which it runs."
+    "What the script does is not known."
+    "A server that hides its name."
+    "sieve.hides-mail" "managesieve.scripts"
+    "Mail is thrown away or filed where nobody looks."
+    "Warnings and replies never reach their reader."
+    "A filter against newsletters."
+    "sieve.include-unseen" "managesieve.scripts"
+    "A script includes one that was not looked at."
+    "What is not seen can forward mail, now or when it appears."
+    "The administrator's common rules."
+    "sieve.link-outside" "sieve.files"
+    "The active script is a link out of its directory."
+    "ManageSieve does not show it, and another engine or setting would run it."
+    "A link that an administrator made; store the script instead."
+    "sieve.notify-approved" "managesieve.scripts"
+    "Notices about mail go to an approved address."
+    "A notice may quote the message."
+    "It is approved; this is for the record."
+    "sieve.notify-computed" "managesieve.scripts"
+    "Notices go to an address that is made up at delivery."
+    "A sender may choose who is told."
+    "A service with an address for each ticket."
+    "sieve.notify-external" "managesieve.scripts"
+    "Notices about mail go outside."
+    "A notice may quote the message, codes and links included."
+    "A pager."
+    "sieve.notify-internal" "managesieve.scripts"
+    "Notices about mail go to somebody of ours."
+    "A notice may quote the message."
+    "Holiday cover."
+    "sieve.plain-file" "sieve.files"
+    "A script runs that ManageSieve does not list."
+    "Neither its owner nor a webmail can see or stop it."
+    "A script that an administrator put there by hand."
+    "sieve.redirect-approved" "managesieve.scripts"
+    "Mail is forwarded to an approved address."
+    "Approvals are for an organisation, not for a person who leaves."
+    "It is approved; this is for the record."
+    "sieve.redirect-computed" "managesieve.scripts"
+    "Mail is forwarded to an address that is made up at delivery."
+    "A sender may choose where the mail goes."
+    "A service with an address for each ticket."
+    "sieve.redirect-external" "managesieve.scripts"
+    "Mail is forwarded outside."
+    "It goes on after the password is changed; the most common way to keep reading a mailbox."
+    "Forwarding that the business wants; accept it with a reason and an end."
+    "sieve.redirect-internal" "managesieve.scripts"
+    "Mail is forwarded to somebody of ours."
+    "Access without an authorisation, which outlives its reason."
+    "Holiday cover."
+    "sieve.refuses-mail" "managesieve.scripts"
+    "All mail is refused."
+    "The mailbox looks alive and receives nothing."
+    "An address that was given up."
+    "sieve.report-approved" "managesieve.scripts"
+    "Messages go to an approved address as abuse reports."
+    "A report holds the whole message."
+    "It is approved; this is for the record."
+    "sieve.report-computed" "managesieve.scripts"
+    "Messages go as abuse reports to an address that is made up at delivery."
+    "A report holds the whole message."
+    "None known."
+    "sieve.report-external" "managesieve.scripts"
+    "Messages go outside as abuse reports."
+    "A report holds the whole message and looks like housekeeping."
+    "A real feedback loop."
+    "sieve.report-internal" "managesieve.scripts"
+    "Messages go to somebody of ours as abuse reports."
+    "A report holds the whole message."
+    "An abuse desk."
+    "sieve.runs-program" "managesieve.scripts"
+    "A script hands mail to a program."
+    "The program can copy, change or answer every message."
+    "A spam filter that the administrator installed."
+    "sieve.too-many" "managesieve.scripts"
+    "A mailbox's scripts do more things than a report can list."
+    "Something may hide in the crowd."
+    "None known; scripts of that size are not written by hand."
+    "sieve.unknown" "managesieve.scripts"
+    "A part of a script is not understood."
+    "It can do anything."
+    "An extension of the server that this program does not know."
+    "sieve.vacation-foreign" "managesieve.scripts"
+    "Automatic answers name an outside address."
+    "Correspondents are led to somebody else."
+    "A change of employer that was agreed on."
+}
+
+/// The check of an identifier.
+pub fn check(id: &str) -> Option<&'static Check> {
+    CHECKS.iter().find(|check| check.id == id)
+}
+
+impl Check {
+    /// The check's page of the reference, in Markdown.
+    pub fn page(&self) -> String {
+        let mut page = format!("# {}\n\n{}\n\n## Why it matters\n\n{}\n", self.id, self.what, self.why);
+        if let Some(row) = surface(self.surface) {
+            let _ = write!(page, "\n## How it is found\n\nOn the surface `{}`. {}\n", row.id, row.enumerate);
+            let _ =
+                write!(page, "\n## How it is removed\n\n{}\n\nThat does: {}\n", row.remove, row.side_effects);
+            if !row.regenerated_by.is_empty() {
+                let by = row.regenerated_by.join(", ");
+                let _ = write!(page, "\nMay write it again from a store of its own: {by}.\n");
+            }
+            page.push_str("\n`mailwarden revoke FINGERPRINT` plans it and shows the exact effect.\n");
+            if !row.attack.is_empty() {
+                let _ = write!(page, "\nATT&CK: {}.\n", row.attack.join(", "));
+            }
+        } else {
+            page.push_str(
+                "\n## How it is found\n\nBy comparing the policy's exceptions with what was found.\n",
+            );
+            page.push_str("\n## How it is removed\n\nChange or delete the `[[exception]]` in the policy.\n");
+        }
+        let _ = write!(page, "\n## When it is innocent\n\n{}\n", self.innocent);
+        page
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/checks");
+
+    #[test]
+    fn identifiers_are_unique_and_ordered() {
+        assert!(CHECKS.windows(2).all(|pair| pair[0].id < pair[1].id));
+        for check in CHECKS {
+            assert!(check.surface == "policy" || surface(check.surface).is_some(), "{}", check.id);
+        }
+    }
+
+    /// `MAILWARDEN_BLESS=1 cargo test -p mailwarden-judge catalogue` writes the pages anew.
+    #[test]
+    fn every_check_has_its_page_and_no_page_is_left_over() {
+        let mut expected: BTreeSet<PathBuf> = BTreeSet::new();
+        for check in CHECKS {
+            let path = PathBuf::from(PAGES).join(format!("{}.md", check.id));
+            if std::env::var_os("MAILWARDEN_BLESS").is_some() {
+                std::fs::create_dir_all(PAGES).unwrap();
+                std::fs::write(&path, check.page()).unwrap();
+            }
+            assert_eq!(
+                std::fs::read_to_string(&path).unwrap_or_default(),
+                check.page(),
+                "{}",
+                path.display()
+            );
+            expected.insert(path);
+        }
+        let there: BTreeSet<PathBuf> =
+            std::fs::read_dir(PAGES).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(there, expected);
+    }
+}

@@ -1,0 +1,58 @@
+//! What a run would have seen had a change been made before it.
+
+use mailwarden_evidence::{Fact, Observation};
+
+use crate::Change;
+use crate::object::{Object, State};
+
+/// Puts a change's outcome into the observations it was planned from, so that a second change of the same object is
+/// planned on top of it and that the judgement can be asked again before anything is touched.
+pub fn assume(observations: &mut Vec<Observation>, change: &Change) {
+    let mine = change.object.mailbox().to_lowercase();
+    observations.retain_mut(|seen| match (&seen.fact, &change.object) {
+        // Sessions are a fact of the mail system, whoever they belong to.
+        (Fact::Session { login, .. }, Object::Sessions { .. }) => login.to_lowercase() != mine,
+        _ => seen.mailbox.to_lowercase() != mine || keeps(&mut seen.fact, &change.object, &change.after),
+    });
+}
+
+/// Changes one fact; false where it is no longer one.
+fn keeps(fact: &mut Fact, object: &Object, after: &State) -> bool {
+    match (fact, object, after) {
+        (
+            Fact::SieveScript { name, source, .. },
+            Object::Script { name: changed, .. },
+            State::Script { source: new },
+        ) if name == changed => {
+            source.clone_from(new);
+            true
+        }
+        (
+            Fact::SieveScript { name, active, .. },
+            Object::ActiveScript { .. },
+            State::Active { name: now },
+        ) => {
+            *active = now.as_ref() == Some(name);
+            true
+        }
+        (
+            Fact::AclEntry { folder, identifier, .. },
+            Object::Acl { folder: changed, .. },
+            State::Acl { rows },
+        ) if folder == changed => {
+            let sign = if identifier.negative { "-" } else { "" };
+            rows.iter().any(|row| row.identifier == format!("{sign}{}", identifier.name))
+        }
+        (
+            Fact::Metadata { folder, entry, .. },
+            Object::Annotation { folder: changed, entry: named, .. },
+            State::Annotation { value: None },
+        )
+        | (
+            Fact::Metadata { folder, entry, .. },
+            Object::UrlKey { folder: changed, entry: named, .. },
+            State::Alive { alive: false },
+        ) => folder != changed || entry != named,
+        _ => true,
+    }
+}

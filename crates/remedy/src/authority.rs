@@ -1,0 +1,106 @@
+//! Who may let a change happen. The responsibility table of the policy decides; here it is asked for every
+//! mailbox that a run would change, and nobody's approval counts who has left.
+
+use chrono::{DateTime, Utc};
+use mailwarden_address::Address;
+use mailwarden_policy::Policy;
+use mailwarden_policy::raci::{Action, Duty, Forbidden, GivenApproval};
+
+use crate::Change;
+
+/// Who acts, and on whose word.
+#[derive(Debug, Clone)]
+pub struct Mandate {
+    /// Whoever executes, by the first of their addresses.
+    pub executor: Address,
+    /// As the ledger names the executor.
+    pub recorded: String,
+    /// Who approved, if anybody did.
+    pub approver: Option<Address>,
+    /// Where that was decided.
+    pub ticket: String,
+}
+
+/// The right to make certain changes. Only [`authorise`] makes one.
+#[derive(Debug, Clone)]
+pub struct Authorised {
+    mandate: Mandate,
+}
+
+impl Authorised {
+    /// The executor, as the ledger names them.
+    pub fn executor(&self) -> &str {
+        &self.mandate.recorded
+    }
+
+    /// Ticket and approval, as the ledger keeps them.
+    pub fn reason(&self) -> String {
+        match &self.mandate.approver {
+            Some(approver) => format!("{}; approved by {approver}", self.mandate.ticket),
+            None => self.mandate.ticket.clone(),
+        }
+    }
+}
+
+/// Why a change may not be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unauthorised {
+    /// The approver is not in the policy.
+    #[error("{0} is nobody the policy knows, so they cannot approve; name a [[person]]")]
+    UnknownApprover(Address),
+    /// The approver has left.
+    #[error("{0} has left and cannot approve any more")]
+    ApproverLeft(String),
+    /// No client answers for the mailbox.
+    #[error("no policy names {0} or its domain, so nobody answers for it; register it first")]
+    NobodyAnswers(String),
+    /// The table says no.
+    #[error(transparent)]
+    Table(#[from] Forbidden),
+}
+
+/// Whether changes may be made.
+///
+/// # Errors
+/// Says what is missing, and who could give it.
+pub fn authorise(
+    policy: &Policy,
+    changes: &[Change],
+    mandate: Mandate,
+    now: DateTime<Utc>,
+) -> Result<Authorised, Unauthorised> {
+    let approver = mandate.approver.as_ref().map(|approver| present(policy, approver, now)).transpose()?;
+    let given =
+        approver.map(|approver| GivenApproval { approver, recorded_by: &mandate.executor, signed: false });
+    for change in changes {
+        let duty = duty(policy, change.object.mailbox())?;
+        duty.authorise(None, given.as_slice(), &mandate.executor)?;
+    }
+    Ok(Authorised { mandate })
+}
+
+/// The approver, by the first of their addresses.
+fn present<'p>(
+    policy: &'p Policy,
+    approver: &'p Address,
+    now: DateTime<Utc>,
+) -> Result<&'p Address, Unauthorised> {
+    let person = policy.person(approver).ok_or_else(|| Unauthorised::UnknownApprover(approver.clone()))?;
+    if person.left.is_some_and(|left| left <= now) {
+        return Err(Unauthorised::ApproverLeft(person.name.clone()));
+    }
+    Ok(policy.person_address(approver))
+}
+
+fn duty(policy: &Policy, mailbox: &str) -> Result<Duty, Unauthorised> {
+    const ACTION: Action = Action::ChangeForwarding;
+    let nobody = || Unauthorised::NobodyAnswers(mailbox.to_owned());
+    let address: Address = mailbox.parse().map_err(|_| nobody())?;
+    match policy.mailbox(&address) {
+        Some(record) => Ok(Duty::about_mailbox(policy, ACTION, record)),
+        None => {
+            let client = policy.client_index(address.domain()).ok_or_else(nobody)?;
+            Ok(Duty::about_client(policy, ACTION, client, mailbox))
+        }
+    }
+}
