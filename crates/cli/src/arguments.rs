@@ -16,6 +16,7 @@ use crate::control::policy::PolicyCommand;
 use crate::control::record::RecordArguments;
 use crate::control::reset::ResetCommand;
 use crate::control::review::ReviewArguments;
+use crate::dns::DnsCommand;
 use crate::failure::{Failure, Outcome};
 
 /// Who can this mail reach, who owns it, who can reset it, and who let it be so?
@@ -79,6 +80,9 @@ pub(crate) enum Command {
     /// What Postfix needs
     #[command(subcommand)]
     Postfix(PostfixCommand),
+    /// What domains have to publish, and what they do
+    #[command(subcommand)]
+    Dns(DnsCommand),
     /// Sieve scripts
     #[command(subcommand)]
     Sieve(SieveCommand),

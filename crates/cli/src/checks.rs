@@ -9,7 +9,7 @@ use crate::output::{self, shown};
 pub(crate) fn run(checks: &Checks) -> Result<Outcome, Failure> {
     let json = checks.format == TextOrJson::Json;
     match &checks.id {
-        None => output::answer(json, &CHECKS, |all| all.iter().map(line).collect())?,
+        None => output::answer(json, &*CHECKS, |all| all.iter().map(line).collect())?,
         Some(id) => {
             let unknown =
                 || Failure::Usage(format!("no check is called `{}`; see `mailwarden checks`", shown(id)));

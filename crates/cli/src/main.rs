@@ -7,6 +7,7 @@ mod check;
 mod checks;
 mod collect;
 mod control;
+mod dns;
 mod explain;
 mod failure;
 mod gate_show;
@@ -62,13 +63,14 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Checks(checks) => checks::run(&checks),
         Command::Who(who) => on_runtime(who::run(&common, &who)),
         Command::Policy(command) => control::policy::run(&command),
-        Command::Factsheet(factsheet) => control::factsheet::run(&common, &factsheet),
+        Command::Factsheet(factsheet) => on_runtime(control::factsheet::run(&common, &factsheet)),
         Command::Reset(command) => on_runtime(control::reset::run(&common, &command)),
         Command::Access(command) => on_runtime(control::access::run(&common, &command)),
         Command::Offboard(command) => on_runtime(control::offboard::run(&common, &command)),
         Command::Review(review) => on_runtime(control::review::run(&common, &review)),
         Command::Record(record) => on_runtime(control::record::run(&common, &record)),
         Command::Explain(explain) => on_runtime(explain::run(&common, &explain)),
+        Command::Dns(command) => on_runtime(dns::run(&common, &command)),
         Command::Postfix(PostfixCommand::Render(render)) => postfix_render::run(&common, &render),
         Command::Postfix(PostfixCommand::Check(check)) => on_runtime(postfix_check::run(&common, &check)),
         Command::Sieve(SieveCommand::Audit(audit)) => sieve_audit::run(&audit),

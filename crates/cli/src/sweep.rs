@@ -70,7 +70,7 @@ fn judged(policy: &Policy, collection: Collection) -> Report {
 
 // --- what comes of it -----------------------------------------------------------------------------------------------
 
-fn write(report: &Report, judging: &Judging) -> Result<(), Failure> {
+pub(crate) fn write(report: &Report, judging: &Judging) -> Result<(), Failure> {
     if let Some(directory) = &judging.output {
         save(report, directory)?;
     }
@@ -97,7 +97,7 @@ fn save(report: &Report, directory: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn outcome(report: &Report, judging: &Judging) -> Outcome {
+pub(crate) fn outcome(report: &Report, judging: &Judging) -> Outcome {
     let threshold = Severity::from(judging.severity);
     let counts = |finding: &&Finding| {
         finding.severity >= threshold

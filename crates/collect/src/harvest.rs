@@ -114,6 +114,8 @@ fn order_of(fact: &Fact) -> [String; 4] {
             [parameter.clone(), table.clone(), line, key.clone()]
         }
         Fact::Parameter { name, value } => [name.clone(), value.clone(), String::new(), String::new()],
+        Fact::Dns { question, .. } => [question.to_string(), String::new(), String::new(), String::new()],
+        Fact::DnsBefore { .. } => [String::new(), String::new(), String::new(), String::new()],
         Fact::Account { login } => [login.clone(), String::new(), String::new(), String::new()],
         Fact::SharedFolder { folder, rights } => {
             [folder.clone(), rights.clone(), String::new(), String::new()]

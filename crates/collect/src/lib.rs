@@ -9,6 +9,7 @@
 
 pub mod accounts;
 mod command;
+pub mod dns;
 pub mod dovecot;
 pub mod error;
 pub mod harvest;

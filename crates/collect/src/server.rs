@@ -222,10 +222,7 @@ fn tls_name(label: &str, server: &Server) -> Result<ServerName<'static>, Collect
 }
 
 fn connector(label: &str, server: &Server) -> Result<TlsConnector, CollectError> {
-    let roots = match &server.ca_file {
-        Some(path) => roots_of_file(label, path)?,
-        None => roots_of_system(label)?,
-    };
+    let roots = roots(label, server.ca_file.as_deref())?;
     // The provider is named because the default of a process depends on which crates were linked into it.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
@@ -234,6 +231,11 @@ fn connector(label: &str, server: &Server) -> Result<TlsConnector, CollectError>
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// The authorities of a file, or those of the system.
+pub(crate) fn roots(label: &str, ca_file: Option<&std::path::Path>) -> Result<RootCertStore, CollectError> {
+    ca_file.map_or_else(|| roots_of_system(label), |path| roots_of_file(label, path))
 }
 
 fn roots_of_file(label: &str, path: &std::path::Path) -> Result<RootCertStore, CollectError> {

@@ -6,6 +6,7 @@
 
 mod collection;
 mod coverage;
+pub mod dns;
 mod observation;
 mod profile;
 mod surface;

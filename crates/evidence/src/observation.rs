@@ -144,6 +144,20 @@ pub enum Fact {
         /// How many.
         connections: u32,
     },
+    /// What the name service, or a host it names, said.
+    Dns {
+        /// What was asked.
+        question: crate::dns::Question,
+        /// What came back.
+        answer: crate::dns::Answer,
+    },
+    /// What an earlier look at a domain had found, as the ledger holds it.
+    DnsBefore {
+        /// When it was seen first.
+        since: DateTime<Utc>,
+        /// What was published: a record set's name and type, and its text.
+        published: std::collections::BTreeMap<String, String>,
+    },
 }
 
 /// How a file of the Sieve interpreter differs from what its owner and ManageSieve are shown.

@@ -58,5 +58,6 @@ mod tests {
         assert!(!host.contains(&"imap.metadata"), "{host:?}");
         assert!(remote.iter().chain(&host).all(|id| full.contains(id)), "{full:?}");
         assert!(!full.contains(&"webmail.identities"), "{full:?}");
+        assert!(!full.iter().any(|id| id.starts_with("dns.")), "domains have a check of their own: {full:?}");
     }
 }

@@ -19,6 +19,8 @@ pub enum Tier {
     E,
     /// From the messages that pass the milter.
     M,
+    /// In the name service, at the hosts that it names and at the registry: of a domain, not of a mailbox.
+    D,
 }
 
 /// One row of the catalogue.

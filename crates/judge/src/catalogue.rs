@@ -1,8 +1,9 @@
 //! Every check, as data: what it says, why that matters, and when it is innocent. Identifiers are never reused.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
-use mailwarden_evidence::surface;
+use mailwarden_evidence::{Tier, surface};
 
 /// One check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -21,8 +22,8 @@ pub struct Check {
 
 macro_rules! checks {
     ($($id:literal $surface:literal $what:literal $why:literal $innocent:literal)*) => {
-        /// Every check, ordered by identifier.
-        pub const CHECKS: &[Check] = &[$(Check {
+        /// Those of mailboxes and of the mail system.
+        const OF_MAIL: &[Check] = &[$(Check {
             id: $id, surface: $surface, what: $what, why: $why, innocent: $innocent,
         }),*];
     };
@@ -255,6 +256,22 @@ checks! {
     "A change of employer that was agreed on."
 }
 
+/// Every check, ordered by identifier.
+pub static CHECKS: LazyLock<Vec<Check>> = LazyLock::new(|| {
+    let of_domains = mailwarden_dns::checks::ALL.iter().map(|check| of_domain(check));
+    let mut all: Vec<Check> = OF_MAIL.iter().copied().chain(of_domains).collect();
+    all.sort_by_key(|check| check.id);
+    all
+});
+
+/// A check of domains says itself what it means; why it matters is what its surface is abused for.
+fn of_domain(check: &'static mailwarden_dns::Check) -> Check {
+    let family = check.family().surface();
+    let why = surface(family).map_or("", |row| row.abuse.as_str());
+    let innocent = "Where it is meant; then an exception says so, with reason and expiry.";
+    Check { id: check.id, surface: family, what: check.meaning, why, innocent }
+}
+
 /// The check of an identifier.
 pub fn check(id: &str) -> Option<&'static Check> {
     CHECKS.iter().find(|check| check.id == id)
@@ -272,7 +289,12 @@ impl Check {
                 let by = row.regenerated_by.join(", ");
                 let _ = write!(page, "\nMay write it again from a store of its own: {by}.\n");
             }
-            page.push_str("\n`mailwarden revoke FINGERPRINT` plans it and shows the exact effect.\n");
+            page.push_str(match row.tier {
+                Tier::D => {
+                    "\nThe finding names the record to publish; `mailwarden dns render` prints all of them.\n"
+                }
+                _ => "\n`mailwarden revoke FINGERPRINT` plans it and shows the exact effect.\n",
+            });
             if !row.attack.is_empty() {
                 let _ = write!(page, "\nATT&CK: {}.\n", row.attack.join(", "));
             }
@@ -299,7 +321,7 @@ mod tests {
     #[test]
     fn identifiers_are_unique_and_ordered() {
         assert!(CHECKS.windows(2).all(|pair| pair[0].id < pair[1].id));
-        for check in CHECKS {
+        for check in CHECKS.iter() {
             assert!(check.surface == "policy" || surface(check.surface).is_some(), "{}", check.id);
         }
     }
@@ -308,7 +330,7 @@ mod tests {
     #[test]
     fn every_check_has_its_page_and_no_page_is_left_over() {
         let mut expected: BTreeSet<PathBuf> = BTreeSet::new();
-        for check in CHECKS {
+        for check in CHECKS.iter() {
             let path = PathBuf::from(PAGES).join(format!("{}.md", check.id));
             if std::env::var_os("MAILWARDEN_BLESS").is_some() {
                 std::fs::create_dir_all(PAGES).unwrap();

@@ -38,6 +38,42 @@ pub struct Factsheet {
     pub dmarc: Option<String>,
     /// Whether every local part of the domain is taken.
     pub catch_all: Option<bool>,
+    /// What else is to be published.
+    pub published: Published,
+}
+
+/// What a domain publishes beside its hosts and senders.
+#[derive(Debug, Clone, Default)]
+pub struct Published {
+    /// Where DMARC reports go.
+    pub dmarc_reports: Vec<Address>,
+    /// Where reports on TLS go.
+    pub tls_reports: Vec<Address>,
+    /// The mode of the MTA-STS policy; none is published when absent.
+    pub mta_sts: Option<MtaStsMode>,
+    /// Authorities that may issue certificates, as CAA writes them.
+    pub caa_issuers: Vec<String>,
+}
+
+/// What senders do when the mail hosts of a domain cannot be verified (RFC 8461 section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MtaStsMode {
+    /// They hold the mail back.
+    Enforce,
+    /// They deliver and report.
+    Testing,
+}
+
+impl MtaStsMode {
+    /// As the policy file of RFC 8461 writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Testing => "testing",
+        }
+    }
 }
 
 /// What a mailbox costs. Most addresses are shared; credentials and calendars need a seat of their own.

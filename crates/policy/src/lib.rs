@@ -24,7 +24,8 @@ mod starter;
 mod written;
 
 pub use control::{
-    AcceptedGrant, AcceptedLint, BillingRoute, Factsheet, Seat, SharedReason, VendorAccount, VendorLogin,
+    AcceptedGrant, AcceptedLint, BillingRoute, Factsheet, MtaStsMode, Published, Seat, SharedReason,
+    VendorAccount, VendorLogin,
 };
 pub use diagnostic::{Diagnostic, Level, Source, render, toml_error};
 pub use edit::{EditError, TextEdit, add_vendor, set_vendor_state};

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
-use crate::control::{BillingRoute, Seat, SharedReason, VendorLogin};
+use crate::control::{BillingRoute, MtaStsMode, Seat, SharedReason, VendorLogin};
 use crate::model::{
     Accept, LiveRedirect, MailboxKind, PersonRole, Profile, ShownAddress, UnexpectedSender, Unknown,
     VendorState,
@@ -112,6 +112,17 @@ pub(crate) struct RawDomain {
     pub dmarc: Option<Text>,
     /// Whether every local part of the domain is taken.
     pub catch_all: Option<Spanned<bool>>,
+    /// Addresses that DMARC reports go to.
+    #[serde(default)]
+    pub dmarc_reports: Vec<Text>,
+    /// Addresses that reports on TLS go to (RFC 8460).
+    #[serde(default)]
+    pub tls_reports: Vec<Text>,
+    /// The mode of MTA-STS (RFC 8461); without it no policy is published.
+    pub mta_sts: Option<MtaStsMode>,
+    /// Authorities that may issue certificates, as CAA writes them, e.g. "letsencrypt.org".
+    #[serde(default)]
+    pub caa_issuers: Vec<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]

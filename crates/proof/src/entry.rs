@@ -119,6 +119,10 @@ event_kinds! {
     FindingAccepted = "finding.accepted", personal;
     /// A change that nobody recorded was seen by a sweep.
     ChangeObserved = "change.observed", personal;
+    /// A domain was looked at for the first time; what it publishes is in this entry.
+    DnsObserved = "dns.observed", personal;
+    /// A domain publishes something else than before.
+    DnsChanged = "dns.changed", personal;
     /// A change is about to be made; the prior state is in this entry.
     ChangePlanned = "change.planned", personal;
     /// The change was made and read back.

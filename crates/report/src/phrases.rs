@@ -96,6 +96,7 @@ pub(crate) fn tier_word(tier: Tier) -> &'static str {
         Tier::S => "S",
         Tier::E => "E",
         Tier::M => "M",
+        Tier::D => "D",
     }
 }
 
@@ -105,6 +106,7 @@ pub(crate) fn tier_meaning(tier: Tier) -> &'static str {
         Tier::S => "seen on the mail host",
         Tier::E => "seen in server events",
         Tier::M => "seen in passing mail",
+        Tier::D => "seen in the name service and at the hosts it names",
     }
 }
 

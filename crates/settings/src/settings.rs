@@ -1,7 +1,7 @@
 //! `mailwarden.toml`. Every table has a default, so that the commands that need no server need no file.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub struct Settings {
     pub accounts: Option<Accounts>,
     /// Pacing of the rounds.
     pub sweep: Sweep,
+    /// How domains are looked at.
+    pub dns: Dns,
 }
 
 impl Default for Settings {
@@ -66,6 +68,7 @@ impl Default for Settings {
             postfix: None,
             accounts: None,
             sweep: Sweep::default(),
+            dns: Dns::default(),
         }
     }
 }
@@ -306,6 +309,69 @@ impl Default for Sweep {
             mailbox_deadline: Duration::from_secs(60),
         }
     }
+}
+
+/// `[dns]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dns {
+    /// Resolvers as `ADDRESS` or `ADDRESS:PORT`; the system's when empty. What they say of DNSSEC is believed, so
+    /// they should validate and be near.
+    #[serde(deserialize_with = "resolvers")]
+    pub resolvers: Vec<SocketAddr>,
+    /// How long one question to a resolver may take.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Duration,
+    /// How long a mail host, a policy over HTTPS or a registry may take.
+    #[serde(deserialize_with = "duration")]
+    pub host_timeout: Duration,
+    /// Whether our mail hosts are asked over SMTP.
+    pub smtp: bool,
+    /// The port of mail hosts.
+    pub smtp_port: u16,
+    /// The name said in EHLO; that of this machine when empty.
+    pub helo: String,
+    /// The port of MTA-STS policies.
+    pub https_port: u16,
+    /// Where registrations are asked by RDAP, an https URL; nobody is asked when empty.
+    pub rdap: String,
+    /// A private certification authority, PEM; the system's when absent.
+    pub ca_file: Option<PathBuf>,
+    /// The address under which all our hosts are reached, for a network that reaches them otherwise than the
+    /// world does.
+    pub connect_to: Option<IpAddr>,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self {
+            resolvers: Vec::new(),
+            timeout: Duration::from_secs(5),
+            host_timeout: Duration::from_secs(30),
+            smtp: true,
+            smtp_port: 25,
+            helo: String::new(),
+            https_port: 443,
+            rdap: "https://rdap.org".to_owned(),
+            ca_file: None,
+            connect_to: None,
+        }
+    }
+}
+
+/// The port of the name service.
+const DNS_PORT: u16 = 53;
+
+fn resolvers<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let read = |text: &String| {
+        let address = || text.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS_PORT));
+        text.parse::<SocketAddr>().or_else(|_| address()).map_err(|_| {
+            let example = "such as \"127.0.0.1\" or \"[::1]:5353\"";
+            serde::de::Error::custom(format!("`{text}` is no address of a resolver {example}"))
+        })
+    };
+    texts.iter().map(read).collect()
 }
 
 fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

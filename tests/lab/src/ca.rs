@@ -8,7 +8,8 @@ use crate::packages::OPENSSL;
 use crate::process::{COMMAND_LIMIT, run_ok};
 
 /// Names that clients of the lab may check the certificate against.
-const ALTERNATIVE_NAMES: &str = "DNS:mail.example.test,DNS:mx.example.test,DNS:localhost,IP:127.0.0.1";
+const ALTERNATIVE_NAMES: &str = "DNS:mail.example.test,DNS:mx.example.test,DNS:mta-sts.example.test,DNS:rdap.example.test,DNS:localhost,\
+     IP:127.0.0.1";
 const VALID_DAYS: &str = "30";
 
 /// Paths of the authority's certificate and of a server's certificate and key, all PEM.

@@ -28,6 +28,7 @@ mod error;
 pub mod imap;
 mod lab;
 pub mod managesieve;
+pub mod names;
 pub mod outside;
 pub mod packages;
 pub mod population;
@@ -38,6 +39,7 @@ pub mod process;
 pub mod sendmail;
 pub mod smtp;
 pub mod wait;
+pub mod web;
 mod wire;
 
 pub use error::{LabError, Result};

@@ -17,7 +17,7 @@ const RANGE: Range<u16> = 21_000..32_000;
 #[derive(Debug)]
 pub struct Port {
     number: u16,
-    _claim: UdpSocket,
+    claim: UdpSocket,
 }
 
 impl Port {
@@ -37,11 +37,16 @@ impl Port {
         self.number
     }
 
+    /// The UDP socket that claims it, for a server that speaks UDP.
+    pub(crate) fn claim_socket(&self) -> &UdpSocket {
+        &self.claim
+    }
+
     fn try_claim(number: u16) -> Option<Port> {
         let claim = UdpSocket::bind((Ipv4Addr::LOCALHOST, number)).ok()?;
         // The claim keeps other labs away; only this shows whether a foreign server already listens.
         TcpListener::bind((Ipv4Addr::LOCALHOST, number)).ok()?;
-        Some(Port { number, _claim: claim })
+        Some(Port { number, claim })
     }
 }
 

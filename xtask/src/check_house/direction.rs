@@ -71,9 +71,21 @@ const HOUSE: [Room; 21] = [
         because: "what Postfix needs is a function of the policy; whoever asks a live instance hands in the answers",
     },
     Room {
+        name: "mailwarden-dns",
+        world: World::Never,
+        builds_on: &["mailwarden-address", "mailwarden-evidence", "mailwarden-policy"],
+        because: "what a domain should publish, and what follows from an answer, need no socket",
+    },
+    Room {
         name: "mailwarden-judge",
         world: World::Never,
-        builds_on: &["mailwarden-address", "mailwarden-evidence", "mailwarden-policy", "sieve-analysis"],
+        builds_on: &[
+            "mailwarden-address",
+            "mailwarden-dns",
+            "mailwarden-evidence",
+            "mailwarden-policy",
+            "sieve-analysis",
+        ],
         because: "a finding is a function of observations and policy",
     },
     Room {
@@ -144,6 +156,7 @@ const HOUSE: [Room; 21] = [
             "mailwarden-address",
             "mailwarden-casework",
             "mailwarden-collect",
+            "mailwarden-dns",
             "mailwarden-evidence",
             "mailwarden-gate",
             "mailwarden-judge",

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod acl;
+mod dns;
 mod host;
 pub(crate) mod metadata;
 pub(crate) mod postfix;
@@ -16,7 +17,7 @@ use crate::draft::Draft;
 
 /// What all checks found, in no particular order.
 pub(crate) fn run_all(brief: &Brief<'_>) -> Vec<Draft> {
-    let families: [fn(&Brief<'_>) -> Vec<Draft>; 7] = [
+    let families: [fn(&Brief<'_>) -> Vec<Draft>; 8] = [
         sieve::check,
         acl::check,
         metadata::check,
@@ -24,6 +25,7 @@ pub(crate) fn run_all(brief: &Brief<'_>) -> Vec<Draft> {
         postfix::check,
         accounts::check,
         host::check,
+        dns::check,
     ];
     families.iter().flat_map(|check| check(brief)).collect()
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mailwarden_address::Address;
 
 use super::{Compiler, Place};
-use crate::control::{AcceptedGrant, AcceptedLint, Factsheet, VendorAccount};
+use crate::control::{AcceptedGrant, AcceptedLint, Factsheet, Published, VendorAccount};
 use crate::diagnostic::Source;
 use crate::lints::lints;
 use crate::model::Exception;
@@ -44,6 +44,12 @@ impl Compiler {
             dkim_selectors: std::mem::take(&mut raw.dkim_selectors),
             dmarc: raw.dmarc.take().map(Spanned::into_inner),
             catch_all: raw.catch_all.take().map(Spanned::into_inner),
+            published: Published {
+                dmarc_reports: self.addresses(source, &raw.dmarc_reports),
+                tls_reports: self.addresses(source, &raw.tls_reports),
+                mta_sts: raw.mta_sts,
+                caa_issuers: std::mem::take(&mut raw.caa_issuers),
+            },
         }
     }
 
