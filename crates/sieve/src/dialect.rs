@@ -67,6 +67,11 @@ impl Dialect {
         self == Self::Stalwart
     }
 
+    /// Pigeonhole ends each line of a multi-line string with CRLF.
+    pub(crate) fn ends_lines_with_crlf(self) -> bool {
+        self == Self::Pigeonhole
+    }
+
     /// Pigeonhole compares only as many letters of `hex` and `unicode` as were written, none included.
     pub(crate) fn abbreviates_encodings(self) -> bool {
         self == Self::Pigeonhole

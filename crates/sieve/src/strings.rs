@@ -23,7 +23,7 @@ pub(crate) enum Piece<'a> {
 
 /// The text of a quoted or multi-line token, encoded characters decoded when they are on.
 pub(crate) fn text_of(token: &[u8], dialect: Dialect, encoded_character: bool) -> Cow<'_, [u8]> {
-    let text = if token.first() == Some(&b'"') { unquote(token, dialect) } else { undot(token) };
+    let text = if token.first() == Some(&b'"') { unquote(token, dialect) } else { undot(token, dialect) };
     let text = before_nul(text, dialect);
     if !encoded_character || !contains(&text, b"${") {
         return text;
@@ -80,19 +80,34 @@ fn unescape_loosely(inner: &[u8]) -> Vec<u8> {
     text
 }
 
-/// RFC 5228 §2.4.2: the lines after `text:`, one dot taken from lines that begin with two.
-fn undot(token: &[u8]) -> Cow<'_, [u8]> {
+/// RFC 5228 §2.4.2: the lines after `text:`, one dot taken from lines that begin with two. Pigeonhole ends each line
+/// with CRLF, however the script ends it (measured with `:length`).
+fn undot(token: &[u8], dialect: Dialect) -> Cow<'_, [u8]> {
     let first = token.iter().position(|byte| *byte == b'\n').map_or(token.len(), |at| at + 1);
     let body = &token[first..];
     let last = body.len() - body.strip_suffix(b".\r\n").or(body.strip_suffix(b".\n")).map_or(0, <[u8]>::len);
     let lines = &body[..body.len() - last];
-    if !lines.starts_with(b"..") && !lines.windows(3).any(|window| window == b"\n..") {
+    let is_stuffed = lines.starts_with(b"..") || lines.windows(3).any(|window| window == b"\n..");
+    let ends_lines = dialect.ends_lines_with_crlf();
+    if !is_stuffed && !(ends_lines && has_bare_line_feed(lines)) {
         return Cow::Borrowed(lines);
     }
-    let stripped = lines
-        .split_inclusive(|byte| *byte == b'\n')
-        .map(|line| if line.starts_with(b"..") { &line[1..] } else { line });
-    Cow::Owned(stripped.collect::<Vec<_>>().concat())
+    let mut text = Vec::with_capacity(lines.len());
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        let line = if line.starts_with(b"..") { &line[1..] } else { line };
+        match line.strip_suffix(b"\n").filter(|line| ends_lines && !line.ends_with(b"\r")) {
+            Some(line) => {
+                text.extend_from_slice(line);
+                text.extend_from_slice(b"\r\n");
+            }
+            None => text.extend_from_slice(line),
+        }
+    }
+    Cow::Owned(text)
+}
+
+fn has_bare_line_feed(lines: &[u8]) -> bool {
+    lines.iter().enumerate().any(|(at, byte)| *byte == b'\n' && (at == 0 || lines[at - 1] != b'\r'))
 }
 
 /// RFC 5228 §2.4.2.4: `${hex: 40 41}` and `${unicode: 40}`; anything else stays as it is.
