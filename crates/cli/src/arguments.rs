@@ -16,7 +16,6 @@ use crate::control::policy::PolicyCommand;
 use crate::control::record::RecordArguments;
 use crate::control::reset::ResetCommand;
 use crate::control::review::ReviewArguments;
-use crate::dns::DnsCommand;
 use crate::failure::{Failure, Outcome};
 
 /// Who can this mail reach, who owns it, who can reset it, and who let it be so?
@@ -82,7 +81,7 @@ pub(crate) enum Command {
     Postfix(PostfixCommand),
     /// What domains have to publish, and what they do
     #[command(subcommand)]
-    Dns(DnsCommand),
+    Dns(crate::dns::DnsCommand),
     /// Sieve scripts
     #[command(subcommand)]
     Sieve(SieveCommand),

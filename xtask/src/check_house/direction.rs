@@ -27,7 +27,7 @@ struct Room {
 const RUNTIMES: [&str; 9] =
     ["tokio", "async-std", "smol", "async-imap", "io-managesieve", "sqlx", "reqwest", "hyper", "axum"];
 
-const HOUSE: [Room; 21] = [
+const HOUSE: [Room; 22] = [
     Room {
         name: "milter-proto",
         world: World::ByFeature,

@@ -117,7 +117,7 @@ impl Outside {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => last = format!("cannot connect to {address} port {port}: {error}"),
                 Err(_) => {
-                    last = format!("no connection to {address} port {port} within {:?}", self.plan.timeout)
+                    last = format!("no connection to {address} port {port} within {:?}", self.plan.timeout);
                 }
             }
         }
@@ -133,7 +133,7 @@ impl Outside {
                     addresses.extend(records.iter().filter_map(|record| match record {
                         Rdata::Address(address) => Some(*address),
                         _ => None,
-                    }))
+                    }));
                 }
                 Answer::Failed { reason } => why = format!("{} of {host}: {reason}", kind.as_str()),
                 _ => {}

@@ -83,7 +83,7 @@ impl Reply {
 
     /// The message; what does not fit is left out and said to be.
     pub(super) fn finish(mut self, room: usize) -> Vec<u8> {
-        let negative = self.answers.iter().all(|answer| answer.is_empty()) || self.code == NXDOMAIN;
+        let negative = self.answers.iter().all(Vec::is_empty) || self.code == NXDOMAIN;
         // RFC 2308: a negative answer carries the zone's SOA.
         let authority = record("", SOA, &[&[0, 0][..], &[0; 20]].concat());
         let authority = if negative && self.flags & TRUNCATION == 0 { authority } else { Vec::new() };
