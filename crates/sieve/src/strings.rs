@@ -89,7 +89,7 @@ fn undot(token: &[u8], dialect: Dialect) -> Cow<'_, [u8]> {
     let lines = &body[..body.len() - last];
     let is_stuffed = lines.starts_with(b"..") || lines.windows(3).any(|window| window == b"\n..");
     let ends_lines = dialect.ends_lines_with_crlf();
-    if !is_stuffed && !(ends_lines && has_bare_line_feed(lines)) {
+    if !(is_stuffed || ends_lines && has_bare_line_feed(lines)) {
         return Cow::Borrowed(lines);
     }
     let mut text = Vec::with_capacity(lines.len());
