@@ -99,7 +99,8 @@ pub struct Comparison<'a> {
 
 impl Comparison<'_> {
     /// The differences that no record since the sweep before explains, as events of this actor. A change that
-    /// this program made itself (`change.applied`, `change.reverted`) names its fingerprint.
+    /// this program made itself (`change.applied`, `change.reverted`) names the finding it was made for; what was
+    /// only planned, failed, or was itself observed explains nothing.
     pub fn observed(&self, differences: &[Difference], actor: &str) -> Vec<Entry> {
         let Some(since) = self.since else { return Vec::new() };
         let recent: Vec<&Entry> = self.recorded.iter().filter(|entry| entry.at > since).collect();
@@ -127,8 +128,8 @@ impl Comparison<'_> {
 
 /// A record explains one kind of change of one mailbox. Where it names somebody, it explains nobody else.
 fn explains(entry: &Entry, kinds: &[&str], difference: &Difference) -> bool {
-    if entry.kind.starts_with("change.") {
-        return entry.payload["fingerprint"].as_str() == Some(&difference.fingerprint);
+    if matches!(entry.kind.as_str(), "change.applied" | "change.reverted") {
+        return entry.payload["because"]["finding"].as_str() == Some(&difference.fingerprint);
     }
     let named = ["grantee", "beneficiary", "to"].iter().find_map(|key| entry.payload[*key].as_str());
     kinds.contains(&entry.kind.as_str())
@@ -219,7 +220,10 @@ mod tests {
                     json!({"grantee": "bob@example.test"}),
                 ),
             ),
-            (true, entry("change.applied", "2026-10-02T00:00:00Z", "x", json!({"fingerprint": "f-1"}))),
+            (
+                true,
+                entry("change.applied", "2026-10-02T00:00:00Z", "x", json!({"because": {"finding": "f-1"}})),
+            ),
             (false, entry("delegation.added", "2026-09-30T00:00:00Z", sales, json!({}))),
             (false, entry("delegation.removed", "2026-10-02T00:00:00Z", sales, json!({}))),
             (false, entry("delegation.added", "2026-10-02T00:00:00Z", "ops@example.test", json!({}))),
@@ -232,7 +236,25 @@ mod tests {
                     json!({"grantee": "eve@example.test"}),
                 ),
             ),
-            (false, entry("change.applied", "2026-10-02T00:00:00Z", sales, json!({"fingerprint": "f-2"}))),
+            (
+                false,
+                entry(
+                    "change.applied",
+                    "2026-10-02T00:00:00Z",
+                    sales,
+                    json!({"because": {"finding": "f-2"}}),
+                ),
+            ),
+            (
+                false,
+                entry(
+                    "change.planned",
+                    "2026-10-02T00:00:00Z",
+                    sales,
+                    json!({"because": {"finding": "f-1"}}),
+                ),
+            ),
+            (false, entry("change.observed", "2026-10-02T00:00:00Z", sales, json!({"fingerprint": "f-1"}))),
         ] {
             assert_eq!(changes(&added, std::slice::from_ref(&entry)).is_empty(), explained, "{entry:?}");
         }

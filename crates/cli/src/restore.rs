@@ -150,7 +150,8 @@ async fn go(
     (prior, now): (&Prior, &State),
     authorised: &Authorised,
 ) -> Result<Answer, Failure> {
-    let because = json!({ "restores": recorded.id });
+    // What comes back was changed here: the next sweep has to know that it is no stranger's doing.
+    let because = json!({ "restores": recorded.id, "finding": recorded.payload["because"]["finding"] });
     let transition =
         Transition { object: &prior.object, before: now, after: &prior.before, authorised, because };
     Ok(match make(servers, ledger, &transition).await? {

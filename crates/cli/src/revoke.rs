@@ -1,6 +1,6 @@
 //! `mailwarden revoke`: what would be done about findings, and, when told so, doing it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -143,7 +143,7 @@ async fn of_ledger(settings: &Settings) -> Result<Vec<Wanted>, Failure> {
         |error| Failure::Ledger(format!("cannot read the ledger {url}; give a report with --input"), error);
     let ledger = Ledger::open_existing(url).await.map_err(failed)?;
     let mut filter = EventFilter { kind_prefix: Some("finding.".to_owned()), ..EventFilter::default() };
-    let mut known: Vec<Wanted> = Vec::new();
+    let mut known: BTreeMap<String, Wanted> = BTreeMap::new();
     loop {
         let events = ledger.events(&filter).await.map_err(failed)?;
         let Some(last) = events.last() else { break };
@@ -151,13 +151,13 @@ async fn of_ledger(settings: &Settings) -> Result<Vec<Wanted>, Failure> {
         for detail in events.into_iter().filter_map(|event| event.detail) {
             let text = |key: &str| detail.payload[key].as_str().unwrap_or_default().to_owned();
             let (fingerprint, content_hash) = (text("fingerprint"), text("content_hash"));
-            known.retain(|wanted| wanted.fingerprint != fingerprint);
             let (mailbox, surface) = (detail.subject.clone(), text("surface"));
-            known.push(Wanted { fingerprint, content_hash, mailbox, surface, reported: None });
+            let wanted = Wanted { fingerprint, content_hash, mailbox, surface, reported: None };
+            known.insert(wanted.fingerprint.clone(), wanted);
         }
     }
     ledger.close().await.map_err(failed)?;
-    Ok(known)
+    Ok(known.into_values().collect())
 }
 
 // --- the plan -------------------------------------------------------------------------------------------------------

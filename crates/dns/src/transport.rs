@@ -160,3 +160,34 @@ fn one_set(case: &mut Case<'_>, host: &Name, name: &Name, associations: &[Associ
         case.found(&checks::DANE_MISMATCH, host, draft(title, fix).found(found));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+
+    /// A certificate made with `openssl req -x509 -newkey ed25519`; the digests below are openssl's.
+    const CERTIFICATE: &str = "MIIBSDCB+6ADAgECAhRIHFguvZwmf/ysDQorghxRAvCWMDAFBgMrZXAwGTEXMBUGA1UEAwwObXguZXhhbXBs\
+        ZS5jb20wIBcNMjYxMTIxMjEzOTI1WhgPMjEyNjEwMjgyMTM5MjVaMBkxFzAVBgNVBAMMDm14LmV4YW1wbGUuY29tMCowBQYDK2VwAyEAP7RO\
+        R1WqTCRAuOB6YmhAF++lMM2CW48mMHgYF4PkNSajUzBRMB0GA1UdDgQWBBTM9M1C5VlIQTF4ZSFceIkirilZWDAfBgNVHSMEGDAWgBTM9M1C\
+        5VlIQTF4ZSFceIkirilZWDAPBgNVHRMBAf8EBTADAQH/MAUGAytlcANBAE2xGsoIrXwAgKd0/yWeGqtk0guZEvKROGHK1kUOW1Xe4AYIBJoz\
+        tUkSmt4FyjOrRVz8mHrtZfpx73B7Xpch4gY=";
+    const KEY_SHA256: &str = "407e1f7161badbdd0cc4f83fdd0a71bcf6cf3aa3ce1cfede6c314291395ffe0f";
+    const WHOLE_SHA256: &str = "6168cff6f7fb6d0d35ee29b90d2d95d8a8074a3f3f0ce11594fe14eae1181980";
+
+    #[test]
+    fn a_record_matches_the_key_or_the_whole_certificate_by_any_digest() {
+        let der = STANDARD.decode(CERTIFICATE).unwrap();
+        let matches = |selector, matching, association: &str| {
+            let association = association.to_owned();
+            Association { usage: DANE_EE, selector, matching, association }.matches(&der)
+        };
+        assert!(matches(1, 1, KEY_SHA256) && matches(1, 1, &KEY_SHA256.to_uppercase()));
+        assert!(matches(0, 1, WHOLE_SHA256));
+        assert!(!matches(0, 1, KEY_SHA256) && !matches(1, 2, KEY_SHA256) && !matches(1, 1, WHOLE_SHA256));
+        let whole: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(matches(0, 0, &whole) && !matches(1, 0, &whole));
+    }
+}
