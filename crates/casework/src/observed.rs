@@ -38,6 +38,8 @@ pub struct Difference {
     pub beneficiary: String,
     /// One sentence.
     pub title: String,
+    /// Whether it takes every local part of a domain.
+    pub is_catch_all: bool,
     /// What became of it.
     pub became: Became,
     /// What was on record about it before.
@@ -61,7 +63,7 @@ pub struct Observed {
 
 /// The kinds under which such a change is recorded: the first is what it is called, any of them explains it.
 /// What an audit does not ask about (a rule that files mail, say) has none.
-fn kinds(check_id: &str, became: Became) -> &'static [&'static str] {
+fn kinds(check_id: &str, is_catch_all: bool, became: Became) -> &'static [&'static str] {
     let (family, check) = check_id.split_once('.').unwrap_or((check_id, ""));
     let of = |added: &'static [&'static str], removed: &'static [&'static str]| match became {
         Became::Present | Became::Different => added,
@@ -71,7 +73,11 @@ fn kinds(check_id: &str, became: Became) -> &'static [&'static str] {
         "acl" => of(&["delegation.added", "access.granted"], &["delegation.removed", "access.revoked"]),
         "sieve" if forwards(check) => of(&["forwarding.enabled"], &["forwarding.disabled"]),
         "imapsieve" => of(&["forwarding.enabled"], &["forwarding.disabled"]),
-        "postfix" if check.contains("catch-all") => of(&["catch-all.enabled"], &["catch-all.disabled"]),
+        "postfix" if is_catch_all => of(&["catch-all.enabled"], &["catch-all.disabled"]),
+        // Who may send as an address is access to it.
+        "postfix" if check.starts_with("send-as-") => {
+            of(&["delegation.added", "access.granted"], &["delegation.removed", "access.revoked"])
+        }
         "postfix" => &["routing.changed"],
         "account" if check.starts_with("master") => &["admin.changed"],
         "account" if check == "unregistered" => of(&["mailbox.created"], &["mailbox.deleted"]),
@@ -105,7 +111,7 @@ impl Comparison<'_> {
         let Some(since) = self.since else { return Vec::new() };
         let recent: Vec<&Entry> = self.recorded.iter().filter(|entry| entry.at > since).collect();
         let unexplained = differences.iter().filter_map(|difference| {
-            let kinds = kinds(&difference.check_id, difference.became);
+            let kinds = kinds(&difference.check_id, difference.is_catch_all, difference.became);
             let change = kinds.first()?;
             let explained = recent.iter().any(|entry| explains(entry, kinds, difference));
             (!explained).then(|| self.event(difference, change, actor))
@@ -149,11 +155,12 @@ mod tests {
 
     fn difference(check_id: &str, became: Became) -> Difference {
         Difference {
-            check_id: check_id.to_owned(),
+            check_id: check_id.trim_end_matches(" @").to_owned(),
             fingerprint: "f-1".to_owned(),
             mailbox: "sales@example.test".to_owned(),
             beneficiary: "bob@example.test".to_owned(),
             title: "It is open to bob.".to_owned(),
+            is_catch_all: check_id.ends_with(" @"),
             became,
             before: Some(json!({"content_hash": "abc"})),
         }
@@ -192,9 +199,10 @@ mod tests {
             ("sieve.redirect-external", Present, "forwarding.enabled"),
             ("sieve.redirect-external", Absent, "forwarding.disabled"),
             ("imapsieve.script", Different, "forwarding.enabled"),
-            ("postfix.catch-all-external", Present, "catch-all.enabled"),
-            ("postfix.catch-all-external", Absent, "catch-all.disabled"),
+            ("postfix.alias-external @", Present, "catch-all.enabled"),
+            ("postfix.alias-external @", Absent, "catch-all.disabled"),
             ("postfix.alias-external", Different, "routing.changed"),
+            ("postfix.send-as-unknown", Present, "delegation.added"),
             ("account.master-user", Present, "admin.changed"),
             ("account.unregistered", Present, "mailbox.created"),
             ("account.unregistered", Absent, "mailbox.deleted"),

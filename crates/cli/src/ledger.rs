@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::arguments::{
     Common, LedgerAnchoring, LedgerErase, LedgerExport, LedgerShow, LedgerSign, LedgerVerify,
 };
+use crate::control::by_uid;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, shown};
 
@@ -238,7 +239,7 @@ pub(crate) async fn anchor(common: &Common, anchoring: &LedgerAnchoring) -> Resu
         ));
     }
     let key = opened.signing_key()?;
-    let anchored = opened.ledger.anchor(&key, &anchors, &actor(), Utc::now()).await;
+    let anchored = opened.ledger.anchor(&key, &anchors, &by_uid(), Utc::now()).await;
     let anchored = anchored.map_err(opened.failed("anchor"))?;
     let failed: Vec<String> = anchored.failed.iter().map(ToString::to_string).collect();
     if anchoring.output.is_json() {
@@ -295,11 +296,11 @@ pub(crate) async fn erase(common: &Common, erase: &LedgerErase) -> Result<Outcom
     let erased = if erase.expired {
         let keep = opened.settings.ledger.keep_details.iter();
         let retention = Retention(keep.map(|(kind, time)| (kind.clone(), time.0)).collect());
-        opened.ledger.erase_expired(&retention, &actor(), now).await.map_err(failed)?
+        opened.ledger.erase_expired(&retention, &by_uid(), now).await.map_err(failed)?
     } else {
         let reason = erase.reason.as_deref().unwrap_or_default();
         for index in &erase.entries {
-            opened.ledger.erase(*index, &actor(), reason, now).await.map_err(&failed)?;
+            opened.ledger.erase(*index, &by_uid(), reason, now).await.map_err(&failed)?;
         }
         erase.entries.len() as u64
     };
@@ -320,8 +321,4 @@ pub(crate) fn key(common: &Common) -> Result<Outcome, Failure> {
     })?;
     output::print(&format!("{}\n", key.verifier()))?;
     Ok(Outcome::Clean)
-}
-
-fn actor() -> String {
-    format!("mailwarden uid={}", rustix::process::getuid().as_raw())
 }

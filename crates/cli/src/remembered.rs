@@ -1,21 +1,30 @@
 //! What the ledger knows of a sweep, and what it remembers of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mailwarden_casework::Entry;
 use mailwarden_casework::access::{self, Grant};
 use mailwarden_casework::observed::{Became, Comparison, Difference};
 use mailwarden_judge::{AccessRecord, Finding, Report, Status, against_access, compare};
 use mailwarden_ledger::{Event, EventFilter, EventKind, Ledger, LedgerError, MAX_EVENTS_PER_CALL, shown_url};
+use mailwarden_policy::Policy;
 use mailwarden_settings::Settings;
 use serde_json::json;
 
-use crate::control::{entries_matching, entries_of, to_event};
+use crate::control::{by_uid, entries_matching, entries_of, to_event};
 use crate::output::complain;
+
+/// Longest subject of a finding's event.
+const MAX_SUBJECT_CHARACTERS: usize = 200;
 
 /// Sets a report against the access on record and against the report before it, and puts on record what the
 /// sweep saw. A sweep is worth reading where the ledger is away: grants are then findings, recorded or not.
-pub(crate) async fn remember(settings: &Settings, report: Report, previous: Option<&Report>) -> Report {
+pub(crate) async fn remember(
+    settings: &Settings,
+    policy: &Policy,
+    report: Report,
+    previous: Option<&Report>,
+) -> Report {
     let url = shown_url(&settings.ledger.url);
     let ledger = match Ledger::open(&settings.ledger.url).await {
         Ok(ledger) => ledger,
@@ -35,7 +44,7 @@ pub(crate) async fn remember(settings: &Settings, report: Report, previous: Opti
         }
     };
     let report = compared(report, previous);
-    if let Err(error) = append(ledger, &report, previous).await {
+    if let Err(error) = append(ledger, policy, &report, previous).await {
         complain(&format!("warning: this sweep is not recorded in the ledger {url}: {error}"));
     }
     report
@@ -67,13 +76,18 @@ fn access_record(grant: Grant) -> AccessRecord {
     }
 }
 
-async fn append(ledger: Ledger, report: &Report, previous: Option<&Report>) -> Result<(), LedgerError> {
+async fn append(
+    ledger: Ledger,
+    policy: &Policy,
+    report: &Report,
+    previous: Option<&Report>,
+) -> Result<(), LedgerError> {
     let recorded = recorded_findings(&ledger).await?;
-    let mut events = vec![finished(report)];
-    let unrecorded = |finding: &&Finding| {
-        finding.status != Status::New || recorded.get(&finding.fingerprint) != Some(&finding.content_hash)
-    };
-    events.extend(report.findings.iter().filter(unrecorded).filter_map(|finding| change(report, finding)));
+    let mut events = vec![finished(policy, report)];
+    let changes = report.findings.iter().filter_map(|finding| {
+        Some(change(report, finding, became(finding, recorded.get(&finding.fingerprint))?))
+    });
+    events.extend(changes);
     if let Some(previous) = previous {
         events.extend(unexplained(&ledger, report, previous).await?.into_iter().filter_map(to_event));
     }
@@ -90,7 +104,10 @@ async fn recorded_findings(ledger: &Ledger) -> Result<BTreeMap<String, String>, 
     let mut open = BTreeMap::new();
     for entry in entries_of(ledger, "finding.", None).await? {
         let text = |key: &str| entry.payload[key].as_str().unwrap_or_default().to_owned();
-        if entry.kind == EventKind::FindingResolved.as_str() {
+        let is_over = [EventKind::FindingResolved, EventKind::FindingAccepted]
+            .iter()
+            .any(|kind| kind.as_str() == entry.kind);
+        if is_over {
             open.remove(&text("fingerprint"));
         } else {
             open.insert(text("fingerprint"), text("content_hash"));
@@ -99,11 +116,31 @@ async fn recorded_findings(ledger: &Ledger) -> Result<BTreeMap<String, String>, 
     Ok(open)
 }
 
-fn finished(report: &Report) -> Event {
-    Event::new(EventKind::SweepFinished, report.finished, actor(), "sweep").with(json!({
+/// What is recorded of a finding, by what the ledger holds as open. It is not taken from the run's own baseline, of
+/// which the ledger knows nothing: what an exception accepted is closed once, and open again once it has ended.
+fn became(finding: &Finding, recorded: Option<&String>) -> Option<EventKind> {
+    match (finding.status, recorded) {
+        (Status::Resolved, _) => Some(EventKind::FindingResolved),
+        (Status::Accepted, recorded) => recorded.map(|_| EventKind::FindingAccepted),
+        (_, None) => Some(EventKind::FindingOpened),
+        (_, Some(hash)) => (*hash != finding.content_hash).then_some(EventKind::FindingChanged),
+    }
+}
+
+/// Whether the run looked at all mailboxes of the policy: a look at one of them, or at domains, says nothing of
+/// the others.
+fn saw_every_mailbox(policy: &Policy, report: &Report) -> bool {
+    let seen: BTreeSet<String> = report.coverage.iter().map(|row| row.mailbox.to_lowercase()).collect();
+    let mut mailboxes = policy.mailboxes().iter().map(|mailbox| mailbox.address.to_string().to_lowercase());
+    mailboxes.all(|mailbox| seen.contains(&mailbox))
+}
+
+fn finished(policy: &Policy, report: &Report) -> Event {
+    Event::new(EventKind::SweepFinished, report.finished, by_uid(), "sweep").with(json!({
         "run_id": report.run_id,
         "verdict": report.verdict,
         "surfaces": report.surfaces,
+        "every_mailbox": saw_every_mailbox(policy, report),
         "coverage": report.coverage.len(),
         "gaps": report.gaps().count(),
         "findings": report.open_findings().count(),
@@ -111,15 +148,13 @@ fn finished(report: &Report) -> Event {
     }))
 }
 
-fn change(report: &Report, finding: &Finding) -> Option<Event> {
-    let kind = match finding.status {
-        Status::New => EventKind::FindingOpened,
-        Status::Changed => EventKind::FindingChanged,
-        Status::Resolved => EventKind::FindingResolved,
-        Status::Unchanged | Status::Accepted => return None,
-    };
-    let subject: String = finding.mailbox.chars().take(200).collect();
-    Some(Event::new(kind, report.finished, actor(), subject).with(json!({
+/// A server may list an account whose name is longer than the ledger takes a subject.
+fn subject(finding: &Finding) -> String {
+    finding.mailbox.chars().take(MAX_SUBJECT_CHARACTERS).collect()
+}
+
+fn change(report: &Report, finding: &Finding, kind: EventKind) -> Event {
+    Event::new(kind, report.finished, by_uid(), subject(finding)).with(json!({
         "run_id": report.run_id,
         "fingerprint": finding.fingerprint,
         "content_hash": finding.content_hash,
@@ -127,11 +162,7 @@ fn change(report: &Report, finding: &Finding) -> Option<Event> {
         "surface": finding.surface.id,
         "severity": finding.severity,
         "title": finding.title,
-    })))
-}
-
-fn actor() -> String {
-    format!("mailwarden uid={}", rustix::process::getuid().as_raw())
+    }))
 }
 
 // --- changes that nobody recorded -----------------------------------------------------------------------------------
@@ -143,7 +174,12 @@ async fn unexplained(ledger: &Ledger, report: &Report, previous: &Report) -> Res
     let recorded = entries_matching(ledger, filter).await?;
     let comparison =
         Comparison { run_id: &report.run_id, at: report.finished, since: Some(since), recorded: &recorded };
-    Ok(comparison.observed(&differences(report, previous), &actor()))
+    Ok(comparison.observed(&differences(report, previous), &by_uid()))
+}
+
+/// A key of a table that stands for every local part of its domain.
+fn is_catch_all(finding: &Finding) -> bool {
+    finding.locator.key.as_ref().is_some_and(|key| key.starts_with('@'))
 }
 
 fn differences(report: &Report, previous: &Report) -> Vec<Difference> {
@@ -162,7 +198,8 @@ fn differences(report: &Report, previous: &Report) -> Vec<Difference> {
         Some(Difference {
             check_id: finding.check_id.clone(),
             fingerprint: finding.fingerprint.clone(),
-            mailbox: finding.mailbox.clone(),
+            mailbox: subject(finding),
+            is_catch_all: is_catch_all(finding),
             beneficiary: finding.beneficiary.value.clone(),
             title: finding.title.clone(),
             became,

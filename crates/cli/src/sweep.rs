@@ -40,7 +40,7 @@ pub(crate) async fn now(common: &Common, looking: &Looking) -> Result<Report, Fa
     let plan = rounds::plan(&settings, &policy, looking, &wanted)?;
     let spool = Spool::memory(rounds::head(&wanted, &plan));
     let collection = rounds::make(plan, &wanted, spool).await?;
-    let report = remember(&settings, judged(&policy, collection), None).await;
+    let report = remember(&settings, &policy, judged(&policy, collection), None).await;
     complain(&summary_line(&report));
     Ok(report)
 }
@@ -58,7 +58,7 @@ pub(crate) async fn conclude(
     previous: Option<&Report>,
     judging: &Judging,
 ) -> Result<Outcome, Failure> {
-    let report = remember(settings, judged(policy, collection), previous).await;
+    let report = remember(settings, policy, judged(policy, collection), previous).await;
     write(&report, judging)?;
     Ok(outcome(&report, judging))
 }

@@ -216,7 +216,15 @@ impl Rendering {
             let _ = writeln!(out, "; an older SPF record of {owner}. has to be deleted; --diff finds it");
             return;
         };
-        for old in published(answers, wanted).unwrap_or_default() {
+        // Two SPF records are worth none: where the older one could not be looked at, that is said.
+        let Some(older) = published(answers, wanted) else {
+            let _ = writeln!(
+                out,
+                "; {owner}. could not be looked at: an older SPF record has to be deleted first"
+            );
+            return;
+        };
+        for old in older {
             let _ = writeln!(out, "update delete {owner}. {kind_name} {}", zone::rdata(&old));
         }
     }

@@ -248,6 +248,32 @@ fn null_mx_is_rendered_for_parked_domains_only() {
     }
 }
 
+#[test]
+fn the_script_deletes_the_older_spf_record_only_where_it_is_known_and_says_so_where_not() {
+    let rendering = render(&subject("example.com"));
+    let name = Name::parse("example.com").unwrap();
+    let asked = Question::Records { name, kind: RecordType::Txt };
+    let old = |text: &str| Rdata::Txt(vec![text.to_owned()]);
+    let records = vec![old("v=spf1 +all"), old("site-verification=1")];
+    let seen = Answer::Records { records, dnssec: Dnssec::Unsigned, aliases: Vec::new() };
+    let script = |answer: Answer| rendering.nsupdate(Some(&[(asked.clone(), answer)].into_iter().collect()));
+    let known = script(seen);
+    assert!(known.contains("update delete example.com. TXT \"v=spf1 +all\"\n"), "{known}");
+    assert!(!known.contains("site-verification"), "the other texts of the name stay: {known}");
+    for line in ["update delete example.com. MX\n", "update add example.com. 3600 MX 10 mx.example.com.\n"] {
+        assert!(known.contains(line), "{known}");
+    }
+    assert!(known.find("update delete").unwrap() < known.find("update add").unwrap(), "{known}");
+    assert!(known.contains("\nsend\n"), "{known}");
+    let failed = script(Answer::Failed { reason: "SERVFAIL".to_owned() });
+    let blind = rendering.nsupdate(None);
+    for script in [&failed, &blind] {
+        assert!(!script.contains("update delete example.com. TXT"), "{script}");
+    }
+    assert!(failed.contains("; example.com. could not be looked at"), "{failed}");
+    assert!(blind.contains("--diff finds it"), "{blind}");
+}
+
 /// One mistake, and what is said of it; nothing else may be said.
 fn mistake(name: &str, expected: &[&str], mistaken: impl FnOnce(&mut World)) {
     let mut world = World::good(name);

@@ -6,6 +6,7 @@
 //! them.
 
 mod chance;
+mod desk;
 mod gate;
 mod installation;
 mod letters;
@@ -18,6 +19,7 @@ mod sweeping;
 mod world;
 
 pub use chance::Chance;
+pub use desk::{AS_OLGA, AS_OMAR, login, with};
 pub use gate::Gate;
 pub use installation::{EXAMPLE_POLICY, Installation};
 pub use letters::letter;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use mailwarden_e2e::{Installation, Output, mailwarden, mailwarden_reading};
+use mailwarden_e2e::{AS_OLGA, AS_OMAR, Installation, Output, login, mailwarden, mailwarden_reading, with};
 use tempfile::TempDir;
 
 /// Lets whoever runs the tests act for the people of the example.
@@ -21,7 +21,7 @@ struct Desk {
 impl Desk {
     fn new(more: &str) -> Desk {
         let directory = tempfile::tempdir().unwrap();
-        let policy = format!("{}\n{more}", ACT_AS.replace("WHO", &login()));
+        let policy = format!("{}\n{more}", ACT_AS.replace("WHO", &login().unwrap()));
         let installation =
             Installation::create(directory.path(), "unix:/nonexistent/gate", "", &policy).unwrap();
         Desk { directory, installation }
@@ -71,20 +71,6 @@ impl Desk {
         };
         policy.split("[[mailbox]]").skip(1).filter_map(address).collect()
     }
-}
-
-/// As the program sees it: through sudo(8), whoever became root.
-fn login() -> String {
-    let output = Command::new("id").arg("-un").output().unwrap();
-    let name = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if name == "root" { std::env::var("SUDO_USER").unwrap_or(name) } else { name }
-}
-
-const AS_OMAR: [&str; 2] = ["--as", "omar@example.test"];
-const AS_OLGA: [&str; 2] = ["--as", "olga@example.test"];
-
-fn with<'a>(arguments: &[&'a str], who: [&'a str; 2]) -> Vec<&'a str> {
-    [arguments, &who].concat()
 }
 
 #[test]

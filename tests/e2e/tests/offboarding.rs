@@ -6,15 +6,15 @@
 use std::path::Path;
 use std::process::Command;
 
-use mailwarden_e2e::{Output, World, WorldOptions, mailwarden, mailwarden_verify};
+use mailwarden_e2e::{
+    AS_OLGA, AS_OMAR, Output, World, WorldOptions, login, mailwarden, mailwarden_verify, with,
+};
 use mailwarden_lab::OutsideWorld;
 use serde_json::Value;
 
 const BOB: &str = "bob@example.test";
 const OPS: &str = "ops@example.test";
 const THIEF: &str = "bob@gmail.example";
-const AS_OMAR: [&str; 2] = ["--as", "omar@example.test"];
-const AS_OLGA: [&str; 2] = ["--as", "olga@example.test"];
 
 /// Mail servers, and a desk from which an operator works.
 struct Desk {
@@ -32,7 +32,8 @@ impl Desk {
         let text = std::fs::read_to_string(&policy).unwrap();
         let bob = "left = 2026-01-31T17:00:00Z\nsuccessor = \"jane@example.test\"\n";
         assert!(text.contains(bob), "the example policy lets Bob leave");
-        let raci = format!("\n[raci]\nact_as = [\"{}\"]\n[raci.offboard]\nsignature = true\n", login());
+        let raci =
+            format!("\n[raci]\nact_as = [\"{}\"]\n[raci.offboard]\nsignature = true\n", login().unwrap());
         world.installation.write_policy(text.replace(bob, "") + &raci).unwrap();
         let config = world.sweep_config().save().unwrap();
         Desk { world, config }
@@ -75,17 +76,6 @@ impl Desk {
         let shown = self.done(&["ledger", "show", "--kind", kind, "--json"]).json();
         shown["events"].as_array().unwrap().clone()
     }
-}
-
-/// As the program sees it: through sudo(8), whoever became root.
-fn login() -> String {
-    let output = Command::new("id").arg("-un").output().unwrap();
-    let name = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if name == "root" { std::env::var("SUDO_USER").unwrap_or(name) } else { name }
-}
-
-fn with<'a>(arguments: &[&'a str], who: [&'a str; 2]) -> Vec<&'a str> {
-    [arguments, &who].concat()
 }
 
 /// A forwarding rule of Bob's, and his way into another mailbox.
@@ -291,8 +281,12 @@ fn an_access_on_record_is_no_finding_and_a_change_that_nobody_recorded_is_observ
     let desk = Desk::new();
     let directory = desk.world.installation.path("reports");
     let baseline = format!("{directory}/report.json");
+    let last_sweep = || desk.run(&["who", BOB, "--json"]).json()["records"]["last_sweep"].clone();
+    assert_eq!(desk.run(&["sweep", OPS, "--format", "json"]).json()["verdict"], "clean");
+    assert!(last_sweep().is_null(), "a look at one mailbox says nothing of another: {}", last_sweep());
     let sweep = ["sweep", "--all", "--format", "json", "--output", &directory];
     assert_eq!(desk.run(&sweep).json()["verdict"], "clean");
+    assert_eq!(last_sweep()["verdict"], "clean");
     let again = [&sweep[..], &["--baseline", &baseline]].concat();
 
     let soon = chrono_in_seconds(5 * 86_400);
@@ -334,6 +328,8 @@ fn an_access_on_record_is_no_finding_and_a_change_that_nobody_recorded_is_observ
     let seen = desk.events("change.observed");
     assert_eq!(forwarding(&seen, "forwarding.enabled"), 1, "{seen:#?}");
 
+    accepted_findings_are_no_open_ones(&desk, &again, &baseline);
+
     // Taken away again, and told by whoever did it: the record explains it.
     scripts.setactive("").unwrap();
     scripts.deletescript("tidy").unwrap();
@@ -341,4 +337,28 @@ fn an_access_on_record_is_no_finding_and_a_change_that_nobody_recorded_is_observ
     desk.run(&again);
     let seen = desk.events("change.observed");
     assert_eq!(forwarding(&seen, "forwarding.disabled"), 0, "{seen:#?}");
+}
+
+/// An exception closes a finding in the ledger once; when it is gone the finding is open again.
+fn accepted_findings_are_no_open_ones(desk: &Desk, sweep: &[&str], report: &str) {
+    let open = || desk.run(&["who", BOB, "--json"]).json()["records"]["findings"].as_array().unwrap().len();
+    assert_eq!(open(), 1);
+    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    let forward = findings.iter().find(|finding| finding["mailbox"] == BOB).unwrap();
+    let before = std::fs::read_to_string(desk.world.installation.policy_file()).unwrap();
+    let soon = chrono_in_seconds(5 * 86_400);
+    let exception = format!(
+        "\n[[exception]]\nfingerprint = {}\ncontent_hash = {}\nreason = \"known\"\n\
+         approver = \"jane@example.test\"\nexpires = {soon}\n",
+        forward["fingerprint"], forward["content_hash"]
+    );
+    desk.world.installation.write_policy(format!("{before}{exception}")).unwrap();
+    desk.run(sweep);
+    desk.run(sweep);
+    assert_eq!(open(), 0, "it is accepted");
+    assert_eq!(desk.events("finding.accepted").len(), 1, "told once");
+    desk.world.installation.write_policy(before).unwrap();
+    desk.run(sweep);
+    assert_eq!(open(), 1, "nobody accepts it any more");
 }

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mailwarden_e2e::{Output, SOON, SweepConfig, World, WorldOptions, mailwarden, mailwarden_program};
+use mailwarden_e2e::{Output, SOON, SweepConfig, World, WorldOptions, login, mailwarden, mailwarden_program};
 use mailwarden_lab::wait::wait_for;
 use mailwarden_lab::{OutsideWorld, population};
 use serde_json::Value;
@@ -26,18 +26,11 @@ fn world() -> World {
     // Whoever runs the tests acts for Omar, and forwarding is changed on the word of the client's owner only.
     let raci = format!(
         "[raci]\nact_as = [\"{}\"]\n[raci.change-forwarding]\napprove = [\"client-owner\"]\n",
-        login()
+        login().unwrap()
     );
     let mut wanted = WorldOptions { gate: false, policy: raci, ..WorldOptions::default() };
     wanted.lab.outside = OutsideWorld::Discarded;
     World::with(&wanted).unwrap()
-}
-
-/// As the program sees it: through sudo(8), whoever became root.
-fn login() -> String {
-    let output = Command::new("id").arg("-un").output().unwrap();
-    let name = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if name == "root" { std::env::var("SUDO_USER").unwrap_or(name) } else { name }
 }
 
 fn plant(world: &World) {

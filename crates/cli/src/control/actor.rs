@@ -64,6 +64,11 @@ fn person_named<'p>(policy: &'p Policy, named: &str, login: &str) -> Result<&'p 
     )))
 }
 
+/// Who acts where nobody is named: whoever runs this, by number.
+pub(crate) fn by_uid() -> String {
+    format!("mailwarden uid={}", rustix::process::getuid().as_raw())
+}
+
 /// An address from the command line.
 pub(crate) fn address(text: &str) -> Result<Address, Failure> {
     text.parse().map_err(|error| Failure::Usage(format!("`{}` is not an address: {error}", shown(text))))

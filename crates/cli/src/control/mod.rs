@@ -14,6 +14,7 @@ pub(crate) mod review;
 mod signature;
 mod swept;
 
+pub(crate) use actor::by_uid;
 pub(crate) use actor::{actor, address};
 use casebook::Casebook;
 pub(crate) use casebook::{entries_matching, entries_of, to_event};

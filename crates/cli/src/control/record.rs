@@ -1,5 +1,7 @@
 //! `mailwarden record`: what happened to mailboxes elsewhere.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as MapEntry;
 use std::io::Read as _;
 
 use clap::Args;
@@ -14,6 +16,8 @@ use crate::arguments::Common;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, shown};
 
+/// No kind of the ledger is longer.
+const MAX_KIND_CHARACTERS: usize = 64;
 /// More than this is no set of records that one command hands in.
 const MAX_INPUT_BYTES: u64 = 16 << 20;
 
@@ -63,10 +67,21 @@ pub(crate) async fn run(common: &Common, arguments: &RecordArguments) -> Result<
     let records = if arguments.json { from_input()? } else { vec![from_arguments(arguments)?] };
     let book = Casebook::open(common).await?;
     let actor = book.actor(arguments.act.act_as.as_deref())?;
+    let mut known: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
     for record in records {
-        let entries = book.entries(&record.kind.chars().take(64).collect::<String>()).await?;
-        let step = provisioning::record(&entries, record, &actor.recorded(), book.now);
-        write(&book, step.map_err(refused)?).await?;
+        let kind: String = record.kind.chars().take(MAX_KIND_CHARACTERS).collect();
+        let entries = match known.entry(kind) {
+            MapEntry::Occupied(read) => read.into_mut(),
+            MapEntry::Vacant(unread) => {
+                let entries = book.entries(unread.key()).await?;
+                unread.insert(entries)
+            }
+        };
+        let step = provisioning::record(entries, record, &actor.recorded(), book.now).map_err(refused)?;
+        if let Step::Record(entry) = &step {
+            entries.push(entry.clone());
+        }
+        write(&book, step).await?;
     }
     book.close(Outcome::Clean).await
 }

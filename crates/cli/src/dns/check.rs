@@ -51,7 +51,7 @@ pub(super) async fn run(common: &Common, arguments: &Check) -> Result<Outcome, F
         surfaces: asked.iter().map(|family| family.surface().to_owned()).collect(),
     };
     let report = judge(&run, &policy, &observations, coverage);
-    let report = remember(&settings, report, previous.as_ref()).await;
+    let report = remember(&settings, &policy, report, previous.as_ref()).await;
     note(&settings, &all, &before, started).await;
     sweep::write(&report, &arguments.judging)?;
     Ok(sweep::outcome(&report, &arguments.judging))

@@ -9,6 +9,9 @@ use serde::Serialize;
 
 use crate::control::entries_of;
 
+/// Runs among which the last one that looked at every mailbox is searched.
+const MAX_RUNS: u64 = 1000;
+
 /// What is on record about one mailbox.
 #[derive(Debug, Serialize)]
 pub(super) struct Records {
@@ -18,7 +21,7 @@ pub(super) struct Records {
     pub(super) cases: Vec<String>,
 }
 
-/// The last run of the rounds.
+/// The last run of the rounds over every mailbox.
 #[derive(Debug, Serialize)]
 pub(super) struct LastSweep {
     pub(super) at: DateTime<Utc>,
@@ -78,16 +81,18 @@ fn findings(entries: &[Entry]) -> Vec<String> {
     open.into_values().collect()
 }
 
+/// The last run that looked at every mailbox. One that looked at some, or at domains, says nothing of this one.
 async fn last_sweep(ledger: &Ledger) -> Result<Option<LastSweep>, LedgerError> {
     let filter = EventFilter {
         kind_prefix: Some("sweep.finished".to_owned()),
-        limit: Some(1),
+        limit: Some(MAX_RUNS),
         newest_first: true,
         ..EventFilter::default()
     };
-    let last = ledger.events(&filter).await?.pop();
-    Ok(last.and_then(|event| {
+    let runs = ledger.events(&filter).await?.into_iter();
+    Ok(runs.into_iter().find_map(|event| {
         let payload = event.detail?.payload;
+        (payload["every_mailbox"] == true).then_some(())?;
         let text = |key: &str| payload[key].as_str().unwrap_or_default().to_owned();
         Some(LastSweep { at: event.at, verdict: text("verdict"), run_id: text("run_id") })
     }))

@@ -52,7 +52,7 @@ fn recovery(recovery: &Recovery) -> String {
 
 fn lines_of(records: &Records, line: &mut impl FnMut(&str, String)) {
     line("access for a time", none_or(&records.access));
-    let swept = records.last_sweep.as_ref().map_or("never".to_owned(), |sweep| {
+    let swept = records.last_sweep.as_ref().map_or("never, of every mailbox".to_owned(), |sweep| {
         format!("{} ({})", sweep.at.format("%Y-%m-%d %H:%M UTC"), sweep.verdict)
     });
     line("last sweep", swept);

@@ -89,6 +89,8 @@ pub(super) type Fields = BTreeMap<String, String>;
 /// Every login's fields; a login that the database does not know has none.
 ///
 /// doveadm prints the fields of several users one after the other and names none of them, so a batch is
+/// A lookup that failed for the moment (EX_TEMPFAIL of sysexits).
+const TRY_AGAIN: i32 = 75;
 /// believed only where every user was found and gave a home; otherwise they are asked for one by one.
 pub(super) async fn users(
     plan: &DovecotPlan,
@@ -165,6 +167,12 @@ pub(super) async fn passwords(
     for batch in logins.chunks(BATCH) {
         let fixed = ["auth", "lookup", "--"].map(str::to_owned);
         let ran = plan.run("doveadm", fixed.into_iter().chain(batch.iter().cloned())).await?;
+        if ran.code == Some(TRY_AGAIN) {
+            // A login that is missing from this answer may be one whose lookup failed, and not a locked one.
+            let next = "run `doveadm auth lookup` by hand and correct what it complains about";
+            let doing = "looking up password databases";
+            return Err(CollectError::configuration(&plan.source(), doing, ran.complaint(), next));
+        }
         found.extend(split_lookups(&String::from_utf8_lossy(&ran.stdout)));
     }
     Ok(found)

@@ -32,7 +32,8 @@ pub struct Host {
 /// Why logins are refused.
 #[derive(Debug)]
 enum Locks {
-    Known(BTreeMap<String, String>),
+    /// How each locked login is, and which password databases could not be read.
+    Known { locked: BTreeMap<String, String>, gaps: Vec<String> },
     /// No password database answers lookups.
     Unknown(String),
 }
@@ -112,13 +113,13 @@ impl Host {
     fn state(&self, mailbox: &str, place: &Place<'_>, harvest: &mut Harvest) {
         match &self.locks {
             Locks::Unknown(reason) => harvest.cover(place, CoverageState::Partial, reason.clone()),
-            Locks::Known(locked) => {
+            Locks::Known { locked, gaps } => {
                 if let Some(how) = locked.get(mailbox) {
                     let excerpt = format!("{mailbox} is locked by {how} and in the user database");
                     let fact = Fact::LockedAccount { login: mailbox.to_owned(), how: how.clone() };
                     harvest.observe(place, fact, excerpt.as_bytes(), &excerpt);
                 }
-                harvest.cover(place, CoverageState::Collected, "");
+                cover(harvest, place, gaps);
             }
         }
     }
@@ -372,7 +373,7 @@ async fn locks(plan: &DovecotPlan, conf: &Conf, users: &BTreeMap<String, Fields>
         let reason = "no password database answers `doveadm auth lookup`, so locked accounts cannot be told";
         return Locks::Unknown(reason.to_owned());
     }
-    let mut locked = system::unusable_passwords(conf);
+    let (mut locked, gaps) = system::unusable_passwords(conf);
     for login in logins {
         let how = match known.get(&login) {
             None => "deny".to_owned(),
@@ -384,5 +385,5 @@ async fn locks(plan: &DovecotPlan, conf: &Conf, users: &BTreeMap<String, Fields>
         };
         locked.insert(login, how);
     }
-    Locks::Known(locked)
+    Locks::Known { locked, gaps }
 }

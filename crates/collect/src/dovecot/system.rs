@@ -181,21 +181,33 @@ fn rows(bytes: &[u8]) -> impl Iterator<Item = (String, String)> + '_ {
     })
 }
 
-/// Logins whose password no input can match: the field is `!` or `*`, after its scheme.
-pub(super) fn unusable_passwords(conf: &Conf) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
+/// Logins whose password no input can match (the field is `!` or `*`, after its scheme), and the password files that
+/// could not be read. What another kind of database holds in that field, only it knows.
+pub(super) fn unusable_passwords(conf: &Conf) -> (BTreeMap<String, String>, Vec<String>) {
+    let (mut found, mut gaps) = (BTreeMap::new(), Vec::new());
     for block in conf.blocks("passdb") {
         let passdb = Passdb::of(&block);
         if passdb.is_master || passdb.is_deny {
             continue;
         }
+        if passdb.file.is_some() && passdb.files().is_none() {
+            gaps.push(format!("{}: a file for each user or domain", passdb.label()));
+        }
         for file in passdb.files().unwrap_or_default() {
-            let Ok(bytes) = disk::read(&file, MAX_PASSWORD_FILE) else { continue };
-            let locked = rows(&bytes).filter(|(_, password)| is_unusable(password));
-            found.extend(locked.map(|(login, _)| (login, "a password that nothing matches".to_owned())));
+            match disk::read(&file, MAX_PASSWORD_FILE) {
+                Ok(bytes) => {
+                    let locked = rows(&bytes).filter(|(_, password)| is_unusable(password));
+                    found.extend(
+                        locked.map(|(login, _)| (login, "a password that nothing matches".to_owned())),
+                    );
+                }
+                // A file for a service that nobody uses need not exist.
+                Err(error) if disk::is_absent(&error) => {}
+                Err(error) => gaps.push(format!("{} ({error})", file.display())),
+            }
         }
     }
-    found
+    (found, gaps)
 }
 
 fn is_unusable(password: &str) -> bool {
