@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use mailwarden_address::Address;
 use mailwarden_gate::{Memory, Remembered};
-use mailwarden_ledger::VendorRegister;
+use mailwarden_ledger::{LedgerError, VendorRegister, shown_url};
 use mailwarden_settings::Settings;
 
 use crate::failure::Failure;
@@ -15,14 +15,14 @@ pub(crate) struct Recollection(pub(crate) Option<VendorRegister>);
 impl Recollection {
     pub(crate) async fn open(settings: &Settings) -> Result<Self, Failure> {
         let url = settings.vendors_url();
-        let is_there = url.strip_prefix("sqlite:").is_some_and(|path| std::path::Path::new(path).exists());
-        if !is_there {
-            return Ok(Self(None));
+        match VendorRegister::open_existing(&url).await {
+            Ok(register) => Ok(Self(Some(register))),
+            Err(LedgerError::Absent { .. }) => Ok(Self(None)),
+            Err(error) => {
+                let what = format!("cannot open the vendor register {}", shown_url(&url));
+                Err(Failure::Ledger(what, error))
+            }
         }
-        let register = VendorRegister::open_existing(&url)
-            .await
-            .map_err(|error| Failure::Ledger(format!("cannot open the vendor register {url}"), error))?;
-        Ok(Self(Some(register)))
     }
 }
 

@@ -40,6 +40,17 @@ pub enum LedgerError {
         /// What to do about it.
         fix: String,
     },
+    /// There is nothing yet where something was to be looked up.
+    #[error(
+        "{place}: there is no {what} here; check the URL in the configuration; the gate and the first sweep \
+         create it"
+    )]
+    Absent {
+        /// The file or the database.
+        place: String,
+        /// What was looked for.
+        what: &'static str,
+    },
     /// An event breaks the rules of [`Event`](crate::Event): the caller has to be mended.
     #[error("the event was not recorded: {0}")]
     Event(#[from] EventError),
@@ -115,6 +126,7 @@ impl LedgerError {
         match self {
             Self::Url { .. }
             | Self::Misplaced { .. }
+            | Self::Absent { .. }
             | Self::Note(_)
             | Self::NoSuchProof(_)
             | Self::NoSuchCase(_)

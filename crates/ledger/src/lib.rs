@@ -25,6 +25,7 @@ mod postgres;
 mod random;
 mod reference;
 mod refusals;
+mod register;
 mod retention;
 mod secret;
 mod sqlite;
@@ -53,9 +54,8 @@ pub use newcomers::Newcomers;
 pub use open::shown_url;
 pub use reference::{NotAReference, REFERENCE_LENGTH, Reference};
 pub use refusals::{MAX_OBJECTS_PER_HOUR, OTHER, RefusalSum};
+pub use register::{MAX_UNREGISTERED, VendorRegister};
 pub use retention::Retention;
 pub use standing::Standing;
-pub use vendors::{
-    Heard, MAX_ORGANISATIONS, MAX_UNREGISTERED, OrganisationRecord, VendorRecord, VendorRegister,
-};
+pub use vendors::{Heard, MAX_ORGANISATIONS, OrganisationRecord, VendorRecord};
 pub use verify::{Part, Problem, verify};

@@ -1,14 +1,16 @@
-//! The local parts that a scope heard of for the first time this hour, so that a limit holds across restarts.
+//! The local parts that a scope heard of for the first time this hour, so that a limit holds across restarts and
+//! across the gates that share a register.
 //!
 //! The limit in the policy bounds how many there are: what comes after is refused and not remembered.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{Row, SqliteConnection};
+use serde_json::json;
 
+use crate::error::LedgerError;
 use crate::refusals::hour_of;
+use crate::store::{Row, Store, Transaction, read_all};
 
 /// One scope's hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,24 +20,65 @@ pub(crate) struct NewcomerHour {
     is_flood: bool,
 }
 
+impl NewcomerHour {
+    fn of(number: i64) -> Self {
+        Self { number, ..Self::default() }
+    }
+
+    /// Adds what is known besides; of two hours the later one stays.
+    fn add(&mut self, other: Self) {
+        if other.number == self.number {
+            self.addresses.extend(other.addresses);
+            self.is_flood |= other.is_flood;
+        } else if other.number > self.number {
+            *self = other;
+        }
+    }
+}
+
 /// The present hour of every scope that has a limit.
 #[derive(Debug, Default)]
 pub struct Newcomers {
     scopes: HashMap<String, NewcomerHour>,
-    /// Scopes whose row has to be written, or taken away.
-    changed: HashSet<String>,
+    /// Scopes whose flood was told here: its end is told here too, and nowhere else.
+    told_here: HashSet<String>,
+    /// Floods that were told here and gave way to a later hour.
+    ended: Vec<String>,
+    untold: Untold,
+}
+
+/// What the database has not been told.
+#[derive(Debug, Default)]
+pub(crate) struct Untold {
+    met: HashMap<String, NewcomerHour>,
+    /// Scopes, and the hour of each that is over.
+    over: HashMap<String, i64>,
+}
+
+impl Untold {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.met.is_empty() && self.over.is_empty()
+    }
+
+    fn add(&mut self, scope: &str, hour: NewcomerHour) {
+        add_to(&mut self.met, scope, hour);
+    }
+}
+
+fn add_to(hours: &mut HashMap<String, NewcomerHour>, scope: &str, hour: NewcomerHour) {
+    match hours.get_mut(scope) {
+        Some(known) => known.add(hour),
+        None => drop(hours.insert(scope.to_owned(), hour)),
+    }
 }
 
 impl Newcomers {
     /// Remembers an address, by its lookup key.
     pub fn meet(&mut self, scope: &str, address: &str, now: DateTime<Utc>) {
-        let hour = self.scopes.entry(scope.to_owned()).or_default();
-        if hour.number != hour_of(now) && !hour.is_flood {
-            *hour = NewcomerHour { number: hour_of(now), ..NewcomerHour::default() };
-        }
-        if hour.addresses.insert(address.to_owned()) {
-            self.changed.insert(scope.to_owned());
-        }
+        let mut met = NewcomerHour::of(hour_of(now));
+        met.addresses.insert(address.to_owned());
+        self.learn(scope.to_owned(), met.clone());
+        self.untold.add(scope, met);
     }
 
     /// Whether an address is among them.
@@ -54,81 +97,124 @@ impl Newcomers {
         self.scopes.get(scope).filter(|hour| hour.number == hour_of(now))
     }
 
-    /// Remembers that a scope is flooded. False if that is known already.
+    /// Remembers that a scope is flooded. False if that is known already, from here or from another gate.
     pub fn flood_begins(&mut self, scope: &str) -> bool {
         let Some(hour) = self.scopes.get_mut(scope) else { return false };
         let is_news = !std::mem::replace(&mut hour.is_flood, true);
         if is_news {
-            self.changed.insert(scope.to_owned());
+            self.told_here.insert(scope.to_owned());
+            let flood = NewcomerHour { is_flood: true, ..NewcomerHour::of(hour.number) };
+            self.untold.add(scope, flood);
         }
         is_news
     }
 
-    /// The scopes whose flood ended with the hour it came in. Hours that are over are forgotten.
+    /// The scopes whose flood was told here and ended with the hour it came in. Hours that are over are forgotten.
     pub fn floods_ended(&mut self, now: DateTime<Utc>) -> Vec<String> {
-        let over = |hour: &NewcomerHour| hour.number != hour_of(now);
-        let ended: BTreeMap<String, bool> = self
-            .scopes
-            .extract_if(|_, hour| over(hour))
-            .map(|(scope, hour)| (scope, hour.is_flood))
-            .collect();
-        self.changed.extend(ended.keys().cloned());
-        ended.into_iter().filter(|(_, was_flood)| *was_flood).map(|(scope, _)| scope).collect()
+        let over: Vec<(String, NewcomerHour)> =
+            self.scopes.extract_if(|_, hour| hour.number != hour_of(now)).collect();
+        for (scope, hour) in over {
+            let is_ours = self.told_here.remove(&scope);
+            if is_ours {
+                self.ended.push(scope.clone());
+            }
+            // Who told of a flood tells of its end, and may have to find it after a restart.
+            if is_ours || !hour.is_flood {
+                self.untold.over.insert(scope, hour.number);
+            }
+        }
+        self.ended.sort();
+        std::mem::take(&mut self.ended)
     }
 
-    /// What the file has to be told: the hour, or none where it is forgotten.
-    pub(crate) fn take_changes(&mut self) -> Vec<(String, Option<NewcomerHour>)> {
-        let changed = std::mem::take(&mut self.changed);
-        let hours = changed.into_iter().map(|scope| (self.scopes.get(&scope).cloned(), scope));
-        hours.map(|(hour, scope)| (scope, hour)).collect()
+    /// Takes over what is known elsewhere.
+    pub(crate) fn learn(&mut self, scope: String, hour: NewcomerHour) {
+        let known = self.scopes.entry(scope.clone()).or_default();
+        if hour.number > known.number && self.told_here.remove(&scope) {
+            self.ended.push(scope);
+        }
+        known.add(hour);
+    }
+
+    /// After a restart: the end of a flood is told once too often rather than never.
+    pub(crate) fn begin_again(&mut self) {
+        let floods = self.scopes.iter().filter(|(_, hour)| hour.is_flood);
+        self.told_here = floods.map(|(scope, _)| scope.clone()).collect();
+    }
+
+    pub(crate) fn take_untold(&mut self) -> Untold {
+        std::mem::take(&mut self.untold)
     }
 
     /// What could not be written is to be written again.
-    pub(crate) fn put_back(&mut self, scopes: impl Iterator<Item = String>) {
-        self.changed.extend(scopes);
+    pub(crate) fn put_back(&mut self, untold: Untold) {
+        untold.met.into_iter().for_each(|(scope, hour)| self.untold.add(&scope, hour));
+        for (scope, hour) in untold.over {
+            let over = self.untold.over.entry(scope).or_insert(hour);
+            *over = hour.max(*over);
+        }
     }
 }
 
-pub(crate) async fn read(pool: &SqlitePool) -> Result<Newcomers, sqlx::Error> {
-    let rows = sqlx::query("SELECT * FROM newcomer_hour").fetch_all(pool).await?;
-    let scopes = rows.iter().map(hour).collect::<Result<_, _>>()?;
-    Ok(Newcomers { scopes, changed: HashSet::new() })
+const COLUMNS: &str = "SELECT scope, hour, is_flood, addresses FROM newcomer_hour";
+
+/// The hours that were written after a revision.
+pub(crate) async fn since(
+    store: &dyn Store,
+    transaction: &mut dyn Transaction,
+    revision: i64,
+) -> Result<Vec<(String, NewcomerHour)>, LedgerError> {
+    let sql = format!("{COLUMNS} WHERE revision > $1");
+    let rows = transaction.fetch("reading the newcomers from", &sql, vec![revision.into()]).await?;
+    read_all(store, rows, scope_and_hour)
 }
 
-fn hour(row: &SqliteRow) -> Result<(String, NewcomerHour), sqlx::Error> {
-    let addresses: String = row.try_get("addresses")?;
-    let hour = NewcomerHour {
-        number: row.try_get("hour")?,
-        is_flood: row.try_get::<i64, _>("is_flood")? != 0,
-        addresses: serde_json::from_str(&addresses).map_err(|error| sqlx::Error::ColumnDecode {
-            index: "addresses".to_owned(),
-            source: Box::new(error),
-        })?,
-    };
-    Ok((row.try_get("scope")?, hour))
-}
-
-pub(crate) async fn write(
-    connection: &mut SqliteConnection,
-    changes: &[(String, Option<NewcomerHour>)],
-) -> Result<(), sqlx::Error> {
-    for (scope, hour) in changes {
-        let Some(hour) = hour else {
-            let forgotten = sqlx::query("DELETE FROM newcomer_hour WHERE scope = ?").bind(scope);
-            forgotten.execute(&mut *connection).await?;
-            continue;
-        };
-        let addresses =
-            serde_json::to_string(&hour.addresses).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-        sqlx::query("INSERT OR REPLACE INTO newcomer_hour VALUES (?, ?, ?, ?)")
-            .bind(scope)
-            .bind(hour.number)
-            .bind(i64::from(hour.is_flood))
-            .bind(addresses)
-            .execute(&mut *connection)
-            .await?;
+/// Adds to the hours of the database; returns them as they stand there now.
+pub(crate) async fn add(
+    store: &dyn Store,
+    transaction: &mut dyn Transaction,
+    untold: &Untold,
+    revision: i64,
+) -> Result<Vec<(String, NewcomerHour)>, LedgerError> {
+    for (scope, over) in &untold.over {
+        let sql = "DELETE FROM newcomer_hour WHERE scope = $1 AND hour <= $2";
+        let arguments = vec![scope.as_str().into(), (*over).into()];
+        transaction.execute("taking newcomers from", sql, arguments).await?;
     }
-    Ok(())
+    let mut written = Vec::new();
+    for (scope, met) in &untold.met {
+        let sql = format!("{COLUMNS} WHERE scope = $1");
+        let rows = transaction.fetch("reading the newcomers from", &sql, vec![scope.as_str().into()]).await?;
+        let mut sum = met.clone();
+        read_all(store, rows, scope_and_hour)?.into_iter().for_each(|(_, hour)| sum.add(hour));
+        write(transaction, scope, &sum, revision).await?;
+        written.push((scope.clone(), sum));
+    }
+    Ok(written)
+}
+
+async fn write(
+    transaction: &mut dyn Transaction,
+    scope: &str,
+    hour: &NewcomerHour,
+    revision: i64,
+) -> Result<(), LedgerError> {
+    let sql = "INSERT INTO newcomer_hour (scope, hour, is_flood, addresses, revision)
+               VALUES ($1, $2, $3, $4, $5)
+               ON CONFLICT (scope) DO UPDATE SET hour = excluded.hour, is_flood = excluded.is_flood,
+               addresses = excluded.addresses, revision = excluded.revision";
+    let addresses = json!(hour.addresses).to_string();
+    let is_flood = i64::from(hour.is_flood);
+    let arguments =
+        vec![scope.into(), hour.number.into(), is_flood.into(), addresses.into(), revision.into()];
+    transaction.execute("writing newcomers to", sql, arguments).await.map(drop)
+}
+
+fn scope_and_hour(mut row: Row) -> Option<(String, NewcomerHour)> {
+    let scope = row.text()?;
+    let (number, is_flood) = (row.integer()?, row.integer()? != 0);
+    let addresses = serde_json::from_str(&row.text()?).ok()?;
+    Some((scope, NewcomerHour { number, addresses, is_flood }))
 }
 
 #[cfg(test)]
@@ -176,7 +262,7 @@ mod tests {
         newcomers.meet(SCOPE, "b@s.example", at(3600));
         assert_eq!(newcomers.count(SCOPE, at(3600)), 1);
         assert!(newcomers.floods_ended(at(7200)).is_empty());
-        let told = newcomers.take_changes();
-        assert_eq!(told, [(SCOPE.to_owned(), None)]);
+        let untold = newcomers.take_untold();
+        assert_eq!(untold.over.keys().collect::<Vec<_>>(), [SCOPE]);
     }
 }

@@ -37,6 +37,24 @@ pub(crate) const JOURNAL: Purpose = Purpose {
     postgres: PostgresPurpose { name: "gate journal", migrations: &[include_str!("postgres_journal.sql")] },
 };
 
+/// The vendor register: like the journal, a crash may cost the last moments.
+pub(crate) const REGISTER: Purpose = Purpose {
+    sqlite: SqlitePurpose {
+        name: "vendor register",
+        application_id: 0x4d57_5652,
+        migrations: &[
+            include_str!("vendors.sql"),
+            include_str!("newcomers.sql"),
+            include_str!("register.sql"),
+        ],
+        synchronous: SqliteSynchronous::Normal,
+    },
+    postgres: PostgresPurpose {
+        name: "vendor register",
+        migrations: &[include_str!("postgres_register.sql")],
+    },
+};
+
 #[cfg(test)]
 impl Purpose {
     /// For tests that meddle with the file.

@@ -43,6 +43,7 @@ pub(crate) struct PostgresPurpose {
 pub(crate) const DIALECT: Dialect = Dialect {
     for_update: " FOR UPDATE",
     elements: "json_array_elements($1::json) AS element(value)",
+    text: " #>> '{}'",
     // Two that delete the same rows in another order would wait for each other.
     try_turn: "SELECT pg_try_advisory_xact_lock(1297566793)::int::bigint",
     unhex: ("decode(", ", 'hex')"),
@@ -93,7 +94,9 @@ impl PostgresStore {
         match self.version(&mut transaction, purpose).await? {
             Some(version) if version == known => return Ok(()),
             Some(version) if version > known => return Err(self.newer(version, known)),
-            None if !create => return Err(self.not_there(purpose)),
+            None if !create => {
+                return Err(LedgerError::Absent { place: self.name.clone(), what: purpose.name });
+            }
             _ => {}
         }
         let lock = "SELECT pg_advisory_xact_lock($1)";
@@ -175,13 +178,6 @@ impl PostgresStore {
         self.misplaced(
             format!("was written by a newer version (schema {version}, this one knows {known})"),
             "upgrade Mailwarden on this machine",
-        )
-    }
-
-    fn not_there(&self, purpose: &PostgresPurpose) -> LedgerError {
-        self.misplaced(
-            format!("there is no {} in this database", purpose.name),
-            "check the URL in the configuration; the gate and the first sweep create it",
         )
     }
 

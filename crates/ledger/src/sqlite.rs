@@ -50,6 +50,7 @@ pub(crate) const DIALECT: Dialect = Dialect {
     // `BEGIN IMMEDIATE` holds the write lock already.
     for_update: "",
     elements: "json_each($1)",
+    text: "",
     try_turn: "SELECT 1",
     unhex: ("unhex(", ")"),
 };
@@ -159,12 +160,14 @@ impl SqliteStore {
         }
     }
 
+    /// For tests that meddle with the file.
+    #[cfg(test)]
     pub(crate) fn pool(&self) -> &SqlitePool {
         &self.pool
     }
 
     /// Begins a transaction that holds the write lock from its first statement on.
-    pub(crate) async fn begin_writing(
+    async fn begin_writing(
         &self,
         doing: &'static str,
     ) -> Result<sqlx::Transaction<'static, Sqlite>, LedgerError> {
@@ -172,7 +175,7 @@ impl SqliteStore {
     }
 
     /// Turns what SQLite answered into an error that says what to do.
-    pub(crate) fn failed(&self, doing: &'static str) -> impl Fn(sqlx::Error) -> LedgerError {
+    fn failed(&self, doing: &'static str) -> impl Fn(sqlx::Error) -> LedgerError {
         let name = self.name.clone();
         move |source| failed(&name, doing, source)
     }
@@ -351,7 +354,7 @@ fn misplaced(location: &Location, problem: impl Into<String>, fix: impl Into<Str
 /// the `-wal` and `-shm` files take their mode from it.
 fn prepare_file(path: &Path, purpose: &SqlitePurpose, create: bool) -> Result<(), LedgerError> {
     if !create {
-        return if path.exists() { Ok(()) } else { Err(not_there(path, purpose)) };
+        return require_file(path, purpose);
     }
     let directory = path.parent().unwrap_or(Path::new("/"));
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
@@ -365,11 +368,15 @@ fn prepare_file(path: &Path, purpose: &SqlitePurpose, create: bool) -> Result<()
     synced.map_err(|source| LedgerError::File { doing, path: path.into(), source: Arc::new(source) })
 }
 
-fn not_there(path: &Path, purpose: &SqlitePurpose) -> LedgerError {
-    LedgerError::Misplaced {
-        path: path.into(),
-        problem: format!("there is no {} here", purpose.name),
-        fix: "check the URL in the configuration; the gate and the first sweep create it".to_owned(),
+/// A file that may not be looked at is not a file that is not there.
+fn require_file(path: &Path, purpose: &SqlitePurpose) -> Result<(), LedgerError> {
+    match path.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(LedgerError::Absent { place: path.display().to_string(), what: purpose.name }),
+        Err(source) => {
+            let doing = "looking for the database file";
+            Err(LedgerError::File { doing, path: path.into(), source: Arc::new(source) })
+        }
     }
 }
 

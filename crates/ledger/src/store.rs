@@ -69,6 +69,8 @@ pub(crate) struct Dialect {
     pub(crate) for_update: &'static str,
     /// A table with one row, in the column `value`, for each element of the JSON array `$1`.
     pub(crate) elements: &'static str,
+    /// What makes text of such a `value`, where it is a string.
+    pub(crate) text: &'static str,
     /// Yields 1 if nobody else tidies up at this moment, and keeps others from it until the commit.
     pub(crate) try_turn: &'static str,
     /// Bytes from hexadecimal text: what stands before it and behind it.

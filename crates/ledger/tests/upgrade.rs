@@ -6,11 +6,13 @@ mod common;
 
 use common::{at, held};
 use mailwarden_ledger::{
-    EventFilter, Journal, JournalBounds, Ledger, LedgerError, Problem, SignedNote, Verifier, verify,
+    EventFilter, Journal, JournalBounds, Ledger, LedgerError, Problem, SignedNote, VendorRegister, Verifier,
+    verify,
 };
 use tempfile::TempDir;
 
 const LEDGER_V1: &str = include_str!("fixtures/ledger-v1.sql");
+const REGISTER_V2: &str = include_str!("fixtures/register-v2.sql");
 const JOURNAL_V1: &str = include_str!("fixtures/journal-v1.sql");
 /// The key that signed the checkpoint in the fixture.
 const KEY_V1: &str = "ledger.example+327b92d5+AfBhFAvJATfGesUJFGgAb/zNYc53SmeyJmnYVtG8Ilzr";
@@ -48,6 +50,19 @@ async fn a_ledger_of_version_1_goes_on_under_the_present_version() {
         [None, None, Some("OFF-1")]
     );
     assert!(!verify(&ledger, &[], &[]).await.unwrap().iter().any(Problem::is_damage));
+}
+
+#[tokio::test]
+async fn a_vendor_register_of_version_2_goes_on_under_the_present_version() {
+    let (_directory, url) = restored(REGISTER_V2).await;
+    let register = VendorRegister::open(&url).await.unwrap();
+    let record = register.vendor("acme@bills.example").unwrap();
+    assert_eq!((record.messages, record.registered), (7, true));
+    assert_eq!(record.organisations["acme.example"].last_seen, at("2026-03-01T13:00:00Z"));
+    let count = |now| register.newcomers(|newcomers| newcomers.count("bills.example", now));
+    assert_eq!(count(at("2026-03-01T12:30:00Z")), 2);
+    let ended = register.newcomers(|newcomers| newcomers.floods_ended(at("2026-03-01T13:00:00Z")));
+    assert_eq!(ended, ["bills.example"]);
 }
 
 #[tokio::test]

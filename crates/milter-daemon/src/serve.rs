@@ -149,7 +149,7 @@ async fn open_records(settings: &Settings, counters: Arc<Counters>) -> Result<Re
     let url = settings.vendors_url();
     let register = VendorRegister::open(&url).await.map_err(|source| GateError::Ledger {
         what: "vendor register",
-        url: url.clone(),
+        url: mailwarden_ledger::shown_url(&url),
         source,
     })?;
     Ok(Recorder {

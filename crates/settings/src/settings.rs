@@ -468,13 +468,12 @@ impl Settings {
         }
     }
 
-    /// The vendor register's URL: a file beside the ledger, or beside its key where the ledger is elsewhere.
+    /// The vendor register's URL: a file beside the ledger, or the ledger's database, which all gates share.
     pub fn vendors_url(&self) -> String {
-        if !self.ledger.url.starts_with("postgres") {
-            return self.beside_ledger("vendors");
+        if self.ledger.url.starts_with("postgres") {
+            return self.ledger.url.clone();
         }
-        let register = self.resolve(&self.ledger.key).with_file_name("vendors.db");
-        format!("sqlite:{}", std::path::absolute(&register).unwrap_or(register).display())
+        self.beside_ledger("vendors")
     }
 
     fn beside_ledger(&self, what: &str) -> String {

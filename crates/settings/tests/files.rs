@@ -141,7 +141,7 @@ fn a_network_that_is_none_is_shown_with_its_place() {
 }
 
 #[test]
-fn a_postgresql_ledger_names_its_password_file_and_keeps_the_journal_in_its_database() {
+fn a_postgresql_ledger_names_its_password_file_and_keeps_journal_and_vendors_in_its_database() {
     let text = b"[ledger]\nurl = \"postgres://mw@127.0.0.1/mw\"\npassword = { file = \"secret\" }\n\
         keep_details = { \"gate.\" = \"400d\" }\nanchors = [{ syslog = true }, { command = [\"/bin/a\"] }]\n";
     let directory = directory_with("mailwarden.toml", text);
@@ -149,7 +149,7 @@ fn a_postgresql_ledger_names_its_password_file_and_keeps_the_journal_in_its_data
     let file = directory.path().join("secret");
     let url = format!("postgres://mw@127.0.0.1/mw?password_file={}", file.display());
     assert_eq!((&settings.ledger.url, settings.journal_url()), (&url, url.clone()));
-    assert_eq!(settings.vendors_url(), "sqlite:/var/lib/mailwarden/vendors.db", "beside the key");
+    assert_eq!(settings.vendors_url(), url, "shared by all gates");
     assert_eq!(settings.ledger.keep_details["gate."].0.as_secs(), 400 * 86_400);
     assert_eq!(settings.ledger.anchors.len(), 2);
 }

@@ -1,10 +1,11 @@
-//! The ledger and the journal in PostgreSQL: the gate serves through an outage and no mail is lost.
+//! The ledger, the journal and the vendor register in PostgreSQL: the gate serves through an outage, no mail is
+//! lost, and several gates know what each of them heard.
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
 use std::fs;
 
-use mailwarden_e2e::{SOON, World, letter, mailwarden, reference_of};
+use mailwarden_e2e::{Output, SOON, World, WorldOptions, letter, mailwarden, reference_of};
 use mailwarden_lab::PostgreSql;
 use mailwarden_lab::wait::wait_until;
 use serde_json::Value;
@@ -16,13 +17,16 @@ const VENDOR: &str = "news@vendor.test";
 const BOB: &str = "bob@example.test";
 const JANE: &str = "jane@example.test";
 
-/// Puts the ledger, and with it the journal, into a database of the server.
-fn move_ledger(world: &World, server: &PostgreSql) {
-    let url = server.url(&server.database().unwrap());
+/// Puts the ledger, and with it the journal and the vendor register, into a database.
+fn move_ledger(world: &World, url: &str) {
     let config = world.installation.config();
     let text = fs::read_to_string(&config).unwrap();
     let moved = text.replace(&format!("\"{}\"", world.installation.ledger_url()), &format!("\"{url}\""));
     fs::write(&config, moved).unwrap();
+}
+
+fn run(world: &World, arguments: &[&str]) -> Output {
+    mailwarden(&[arguments, &["--config", &world.installation.config()]].concat()).unwrap()
 }
 
 fn refused(world: &World) -> String {
@@ -43,7 +47,7 @@ fn the_gate_goes_on_through_an_outage_of_its_database_and_forgets_no_refusal() {
     let mut world = World::start().unwrap();
     let server = PostgreSql::start().unwrap();
     world.stop_gate().unwrap();
-    move_ledger(&world, &server);
+    move_ledger(&world, &server.url(&server.database().unwrap()));
     world.start_gate().unwrap();
     let config = world.installation.config();
     let before = refused(&world);
@@ -77,4 +81,56 @@ fn the_gate_goes_on_through_an_outage_of_its_database_and_forgets_no_refusal() {
     // A gate that cannot open its ledger serves nothing; clients try again.
     server.stop().unwrap();
     assert!(world.start_gate().is_err());
+}
+
+#[test]
+fn two_gates_on_one_database_know_what_each_of_them_heard() {
+    let server = PostgreSql::start().unwrap();
+    let url = server.url(&server.database().unwrap());
+    let policy = "[[scope]]\ndomain = \"held.example.test\"\ndeliver_to = \"ops@example.test\"\n\
+                  new_per_hour = 2\n";
+    let mx = || {
+        let options = WorldOptions { policy: policy.to_owned(), ..WorldOptions::default() };
+        let mut world = World::with(&options).unwrap();
+        world.stop_gate().unwrap();
+        move_ledger(&world, &url);
+        world.start_gate().unwrap();
+        world
+    };
+    let (one, mut two) = (mx(), mx());
+    let hears = |world: &World, to: &str, author: &str, subject: &str| {
+        world.send_from_outside(VENDOR, &[to], letter(author, subject)).unwrap()
+    };
+    let is_tagged = |world: &World, subject: &str| {
+        !world.arrives_once("ops@example.test", subject).unwrap().header_all("Mailwarden-Tag").is_empty()
+    };
+    let is_written = |address: &str| {
+        let shown = run(&two, &["vendors", "show", address, "--json"]);
+        (shown.code == 0 && !shown.json()["heard"].is_null()).then_some(())
+    };
+    // A gate that runs hears of what the other met: a vendor's first mail comes through one MX, the leak through
+    // the other. Who is first within the half second between two looks is taken for the vendor, so that this
+    // may take several vendors.
+    let mut vendors = 0..;
+    let one_knows_what_two_heard = || {
+        let name = vendors.next()?;
+        let address = format!("shop{name}@saas.example.test");
+        assert!(hears(&two, &address, "orders@bookshop.test", &format!("first {name}")).is_accepted());
+        wait_until(SOON, "the vendor in the database", || is_written(&address)).ok()?;
+        assert!(hears(&one, &address, "win@spam.test", &format!("leak {name}")).is_accepted());
+        is_tagged(&one, &format!("leak {name}")).then_some(())
+    };
+    wait_until(SOON, "the first gate to know a vendor of the second", one_knows_what_two_heard).unwrap();
+
+    for guess in ["guess1@held.example.test", "guess2@held.example.test"] {
+        assert!(hears(&one, guess, VENDOR, guess).is_accepted());
+        wait_until(SOON, "the newcomer in the database", || is_written(guess)).unwrap();
+    }
+    two.stop_gate().unwrap();
+    two.start_gate().unwrap();
+    let late = hears(&two, "guess3@held.example.test", VENDOR, "guess3");
+    assert_eq!(late.refusal().map(|reply| reply.code), Some(450), "one limit for both: {late:?}");
+    let known = hears(&two, "guess1@held.example.test", VENDOR, "known");
+    assert!(known.is_accepted(), "new to this gate, but not this hour: {known:?}");
+    assert_eq!(run(&one, &["ledger", "verify"]).code, 0);
 }
