@@ -4,13 +4,14 @@
 //! writes what gathered, and deletes the oldest rows beyond the bounds in the same transaction. A crash may
 //! cost what gathered last; mail is never kept waiting for the journal.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::LedgerError;
@@ -32,9 +33,10 @@ pub const MAX_FIELD_BYTES: usize = 1_024;
 /// The longest detail; a longer one is replaced by a note of its length.
 pub const MAX_DETAIL_BYTES: usize = 8 * 1_024;
 
-/// One decision of the gate.
+/// One decision of the gate. `D` is the type of the rest: what the gate writes, it writes as its own types; what
+/// is read back is JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct JournalEntry {
+pub struct JournalEntry<D = Value> {
     /// What the refusal names, and what an administrator looks up.
     pub reference: Reference,
     /// When it was decided, to the microsecond.
@@ -54,7 +56,7 @@ pub struct JournalEntry {
     /// The queue id of the MTA.
     pub queue_id: Option<String>,
     /// The rest: trace, edits, what an observing rule would have done.
-    pub detail: Value,
+    pub detail: D,
 }
 
 /// How much the journal keeps.
@@ -90,7 +92,7 @@ pub struct Journal {
 
 #[derive(Debug)]
 enum Command {
-    Record(Box<JournalEntry>),
+    Record(JournalRow),
     Flush(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
@@ -122,8 +124,9 @@ impl Journal {
     }
 
     /// Records a decision; never waits. If the queue is full the decision is dropped and counted.
-    pub fn record(&self, entry: JournalEntry) {
-        if self.queue.try_send(Command::Record(Box::new(bounded(entry)))).is_err() {
+    pub fn record<D: Serialize>(&self, entry: &JournalEntry<D>) {
+        let row = journal_row(entry);
+        if row.is_none_or(|row| self.queue.try_send(Command::Record(row)).is_err()) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -188,32 +191,38 @@ impl Journal {
     }
 }
 
-/// Cuts what strangers can make long, before it takes room in the queue.
-fn bounded(mut entry: JournalEntry) -> JournalEntry {
-    cut(&mut entry.rule);
-    cut(&mut entry.verdict);
-    let texts = [
-        &mut entry.recipient,
-        &mut entry.envelope_sender,
-        &mut entry.header_from,
-        &mut entry.client,
-        &mut entry.queue_id,
-    ];
-    texts.into_iter().flatten().for_each(cut);
-    let bytes = entry.detail.to_string().len();
-    if bytes > MAX_DETAIL_BYTES {
-        entry.detail = json!({"left_out_bytes": bytes});
+/// A decision as one element of the JSON array that is written: encoded once, before it takes room in the queue.
+type JournalRow = String;
+
+/// What strangers can make long is cut. None if the detail cannot be written as JSON.
+fn journal_row<D: Serialize>(entry: &JournalEntry<D>) -> Option<JournalRow> {
+    let mut detail = serde_json::to_string(&entry.detail).ok()?;
+    if detail.len() > MAX_DETAIL_BYTES {
+        detail = format!("{{\"left_out_bytes\":{}}}", detail.len());
     }
-    entry
+    // The detail stays a text within the text: PostgreSQL unescapes what it takes apart, and refuses U+0000.
+    let columns = (
+        entry.reference.as_str(),
+        entry.at.timestamp_micros(),
+        cut(&entry.rule),
+        cut(&entry.verdict),
+        entry.recipient.as_deref().map(cut),
+        entry.envelope_sender.as_deref().map(cut),
+        entry.header_from.as_deref().map(cut),
+        entry.client.as_deref().map(cut),
+        entry.queue_id.as_deref().map(cut),
+        detail,
+    );
+    serde_json::to_string(&columns).ok()
 }
 
-fn cut(text: &mut String) {
-    if text.contains('\0') {
-        *text = searchable(text);
-    }
-    if text.len() > MAX_FIELD_BYTES {
-        text.truncate(text.floor_char_boundary(MAX_FIELD_BYTES));
-        text.shrink_to_fit();
+fn cut(text: &str) -> Cow<'_, str> {
+    let text = if text.contains('\0') { Cow::Owned(searchable(text)) } else { Cow::Borrowed(text) };
+    let end = text.floor_char_boundary(MAX_FIELD_BYTES);
+    match text {
+        whole if end == whole.len() => whole,
+        Cow::Borrowed(long) => Cow::Borrowed(&long[..end]),
+        Cow::Owned(long) => Cow::Owned(long[..end].to_owned()),
     }
 }
 
@@ -270,7 +279,7 @@ impl Writer {
         }
     }
 
-    async fn write(&mut self, batch: &[JournalEntry]) {
+    async fn write(&mut self, batch: &[JournalRow]) {
         if batch.is_empty() {
             return;
         }
@@ -294,7 +303,7 @@ impl Writer {
         self.dropped.fetch_add(count, Ordering::Relaxed);
     }
 
-    async fn write_and_prune(&self, batch: &[JournalEntry]) -> Result<u64, LedgerError> {
+    async fn write_and_prune(&self, batch: &[JournalRow]) -> Result<u64, LedgerError> {
         let doing = "writing decisions to";
         let mut transaction = self.store.begin(doing, Access::WritingInHaste).await?;
         let written = insert(self.store.as_ref(), transaction.as_mut(), batch).await?;
@@ -325,7 +334,7 @@ fn tell(reply: oneshot::Sender<()>) {
 }
 
 /// Collects entries for a moment, or until there are enough, or somebody waits.
-async fn gather(commands: &mut mpsc::Receiver<Command>) -> (Vec<JournalEntry>, Wake) {
+async fn gather(commands: &mut mpsc::Receiver<Command>) -> (Vec<JournalRow>, Wake) {
     let mut batch = Vec::new();
     let mut deadline = None;
     loop {
@@ -337,7 +346,7 @@ async fn gather(commands: &mut mpsc::Receiver<Command>) -> (Vec<JournalEntry>, W
             },
         };
         match received {
-            Some(Command::Record(entry)) => batch.push(*entry),
+            Some(Command::Record(entry)) => batch.push(entry),
             Some(Command::Flush(reply)) => return (batch, Wake::Flush(reply)),
             Some(Command::Close(reply)) => return (batch, Wake::Close(Some(reply))),
             None => return (batch, Wake::Close(None)),
@@ -353,9 +362,9 @@ async fn gather(commands: &mut mpsc::Receiver<Command>) -> (Vec<JournalEntry>, W
 async fn insert(
     store: &dyn Store,
     transaction: &mut dyn Transaction,
-    batch: &[JournalEntry],
+    batch: &[JournalRow],
 ) -> Result<u64, LedgerError> {
-    let rows: Vec<Value> = batch.iter().map(json_row).collect();
+    let rows = format!("[{}]", batch.join(","));
     let sql = format!(
         "INSERT INTO decision (reference, at_us, rule, verdict, recipient, envelope_sender, header_from,
                                client, queue_id, detail)
@@ -366,26 +375,13 @@ async fn insert(
         store.dialect().integer_at(1),
         store.dialect().elements,
     );
-    transaction.execute("writing decisions to", &sql, vec![Value::from(rows).to_string().into()]).await
-}
-
-fn json_row(entry: &JournalEntry) -> Value {
-    json!([
-        entry.reference,
-        entry.at.timestamp_micros(),
-        entry.rule,
-        entry.verdict,
-        entry.recipient,
-        entry.envelope_sender,
-        entry.header_from,
-        entry.client,
-        entry.queue_id,
-        entry.detail.to_string(),
-    ])
+    transaction.execute("writing decisions to", &sql, vec![rows.into()]).await
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn at(seconds_ago: i64) -> DateTime<Utc> {
@@ -404,7 +400,7 @@ mod tests {
             header_from: None,
             client: Some("mail.vendor.example [192.0.2.1]".into()),
             queue_id: Some("4QXyZ1".into()),
-            detail: json!({"trace": ["route", "vendor-state"], "quoted": "\"'\u{1f4e7}\\"}),
+            detail: json!({"trace": ["route", "vendor-state"], "quoted": "\"'\u{1f4e7}\\\0"}),
         }
     }
 
@@ -416,7 +412,7 @@ mod tests {
     async fn a_decision_is_found_by_its_reference_as_it_was_recorded() {
         let journal = open(JournalBounds::default()).await;
         let entries = [refusal("a@bills.example", 1), refusal("b'\n@bills.example", 0)];
-        entries.iter().cloned().for_each(|entry| journal.record(entry));
+        entries.iter().for_each(|entry| journal.record(entry));
         journal.flush().await.unwrap();
         assert_eq!(journal.find(entries[0].reference).await.unwrap().as_ref(), Some(&entries[0]));
         assert_eq!(journal.find(entries[1].reference).await.unwrap().as_ref(), Some(&entries[1]));
@@ -429,7 +425,7 @@ mod tests {
     async fn only_the_newest_rows_are_kept() {
         let journal = open(JournalBounds { max_rows: 100, ..JournalBounds::default() }).await;
         let entries: Vec<_> = (0..1_500).map(|n| refusal(&format!("r{n}@bills.example"), 0)).collect();
-        entries.iter().cloned().for_each(|entry| journal.record(entry));
+        entries.iter().for_each(|entry| journal.record(entry));
         journal.flush().await.unwrap();
         let mut kept = journal.recent(10_000).await.unwrap();
         kept.reverse();
@@ -440,8 +436,8 @@ mod tests {
     async fn old_decisions_are_deleted_when_new_ones_come() {
         let journal = open(JournalBounds { max_age: Duration::from_secs(60), max_rows: 100 }).await;
         let (old, new) = (refusal("old@bills.example", 61), refusal("new@bills.example", 0));
-        journal.record(old.clone());
-        journal.record(new.clone());
+        journal.record(&old);
+        journal.record(&new);
         journal.flush().await.unwrap();
         assert_eq!(journal.recent(10).await.unwrap(), [new]);
     }
@@ -451,7 +447,7 @@ mod tests {
         // The writer cannot run between these calls: this test has one thread and does not await.
         let journal = open(JournalBounds::default()).await;
         for n in 0..QUEUE_ENTRIES + 7 {
-            journal.record(refusal(&format!("r{n}@bills.example"), 0));
+            journal.record(&refusal(&format!("r{n}@bills.example"), 0));
         }
         assert_eq!(journal.dropped(), 7);
         journal.flush().await.unwrap();
@@ -467,7 +463,7 @@ mod tests {
             detail: json!({"trace": "x".repeat(100_000)}),
             ..refusal("a@bills.example", 0)
         };
-        journal.record(long.clone());
+        journal.record(&long);
         journal.flush().await.unwrap();
         let kept = journal.find(long.reference).await.unwrap().unwrap();
         assert_eq!(kept.header_from.unwrap().len(), MAX_FIELD_BYTES);
@@ -478,8 +474,8 @@ mod tests {
     async fn a_reference_that_is_taken_is_counted_and_the_first_stays() {
         let journal = open(JournalBounds::default()).await;
         let first = refusal("a@bills.example", 0);
-        journal.record(first.clone());
-        journal.record(JournalEntry { reference: first.reference, ..refusal("b@bills.example", 0) });
+        journal.record(&first);
+        journal.record(&JournalEntry { reference: first.reference, ..refusal("b@bills.example", 0) });
         journal.flush().await.unwrap();
         assert_eq!(journal.find(first.reference).await.unwrap(), Some(first));
         assert_eq!(journal.dropped(), 1);
@@ -491,9 +487,9 @@ mod tests {
         let url = format!("sqlite:{}", directory.path().join("journal.db").display());
         let entry = refusal("a@bills.example", 0);
         let journal = Journal::open(&url, JournalBounds::default()).await.unwrap();
-        journal.record(entry.clone());
+        journal.record(&entry);
         journal.close().await.unwrap();
-        journal.record(refusal("late@bills.example", 0));
+        journal.record(&refusal("late@bills.example", 0));
         assert_eq!(journal.dropped(), 1);
         let again = Journal::open_existing(&url).await.unwrap();
         assert_eq!(again.find(entry.reference).await.unwrap(), Some(entry));

@@ -51,7 +51,7 @@ async fn during_an_outage_nothing_is_acknowledged_or_forgotten_and_afterwards_al
     let hour = at("2026-03-01T09:00:00Z");
     ledger.record_refusal("route", "acme", hour);
     let decided = Instant::now();
-    journal.record(refusal("lost@bills.example"));
+    journal.record(&refusal("lost@bills.example"));
     assert!(decided.elapsed() < Duration::from_millis(100));
     let begun = Instant::now();
     let (appended, flushed, written, opened) = tokio::join!(
@@ -74,7 +74,7 @@ async fn during_an_outage_nothing_is_acknowledged_or_forgotten_and_afterwards_al
     ledger.flush_refusals(hour).await.unwrap();
     assert_eq!(ledger.refusal_sums(hour).await.unwrap()[0].count, 1);
     let kept = refusal("kept@bills.example");
-    journal.record(kept.clone());
+    journal.record(&kept);
     journal.flush().await.unwrap();
     assert_eq!(journal.find(kept.reference).await.unwrap(), Some(kept));
     assert!(!verify(&ledger, &[], &[]).await.unwrap().iter().any(Problem::is_damage));
@@ -341,13 +341,13 @@ async fn several_journals_share_one_database_and_keep_its_bounds() {
     let bounds = JournalBounds { max_rows: 100, ..JournalBounds::default() };
     let gates = [Journal::open(&url, bounds).await.unwrap(), Journal::open(&url, bounds).await.unwrap()];
     for n in 0..600 {
-        gates[n % 2].record(refusal(&format!("r{n}@bills.example")));
+        gates[n % 2].record(&refusal(&format!("r{n}@bills.example")));
     }
     let last = refusal("last@bills.example");
     for gate in &gates {
         gate.flush().await.unwrap();
     }
-    gates[0].record(last.clone());
+    gates[0].record(&last);
     gates[0].flush().await.unwrap();
     assert_eq!((gates[0].dropped(), gates[1].dropped()), (0, 0));
     assert_eq!(gates[1].find(last.reference).await.unwrap().as_ref(), Some(&last));

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use mailwarden_gate::{
-    Action, AddressHeader, Decision, Edit, Facts, Mode, Moment, NoticeKind, TAG_HEADER, explain,
+    Action, AddressHeader, Decision, Edit, Facts, Mode, Moment, NoticeKind, Reason, Step, TAG_HEADER, explain,
 };
 use mailwarden_ledger::{Journal, JournalEntry, Ledger, Reference};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::memory::GateMemory;
 use crate::metrics::Metrics;
@@ -49,7 +49,7 @@ impl Recorder {
         log(decision, &entry);
         self.count_refusal(decision, circumstances.now);
         self.count_observed(decision, circumstances.now);
-        self.journal.record(entry);
+        self.journal.record(&entry);
         reference
     }
 
@@ -83,8 +83,7 @@ impl Recorder {
     /// The ledger gets sums by rule and policy object: a stranger can raise a number, never the number of rows.
     fn count_refusal(&self, decision: &Decision, now: DateTime<Utc>) {
         let Some(refusal) = decision.refusal() else { return };
-        let enforced =
-            |reason: &&mailwarden_gate::Reason| reason.rule == refusal.rule && reason.mode == Mode::Enforce;
+        let enforced = |reason: &&Reason| reason.rule == refusal.rule && reason.mode == Mode::Enforce;
         if let Some(reason) = decision.reasons.iter().find(enforced) {
             self.ledger.record_refusal(reason.rule.id(), &reason.object, now);
         }
@@ -109,7 +108,7 @@ fn changes_mail(action: Action) -> bool {
 }
 
 /// The trace is written for what somebody will ask about: not for mail that is merely led to its mailbox.
-fn trace(decision: &Decision, circumstances: &Circumstances<'_>) -> Vec<mailwarden_gate::Step> {
+fn trace(decision: &Decision, circumstances: &Circumstances<'_>) -> Vec<Step> {
     if decision.reasons.iter().all(|reason| reason.action == Action::Reroute) {
         return Vec::new();
     }
@@ -117,7 +116,24 @@ fn trace(decision: &Decision, circumstances: &Circumstances<'_>) -> Vec<mailward
     explain(policy, modes, circumstances.facts, circumstances.now).trace
 }
 
-fn entry(decision: &Decision, circumstances: &Circumstances<'_>) -> JournalEntry {
+/// The rest of a journal entry: what happened, and why.
+#[derive(Serialize)]
+struct Detail<'a> {
+    reply: Option<Reply<'a>>,
+    reasons: &'a [Reason],
+    trace: Vec<Step>,
+    login: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Reply<'a> {
+    code: u16,
+    enhanced: String,
+    address: &'a str,
+    text: String,
+}
+
+fn entry<'a>(decision: &'a Decision, circumstances: &'a Circumstances<'_>) -> JournalEntry<Detail<'a>> {
     let facts = circumstances.facts;
     let rule = decision.deciding_rule();
     JournalEntry {
@@ -130,17 +146,17 @@ fn entry(decision: &Decision, circumstances: &Circumstances<'_>) -> JournalEntry
         header_from: header_from(facts),
         client: Some(client(facts)),
         queue_id: circumstances.queue_id.map(|id| String::from_utf8_lossy(id).into_owned()),
-        detail: json!({
-            "reply": decision.refusal().map(|refusal| json!({
-                "code": refusal.code,
-                "enhanced": refusal.enhanced_code(),
-                "address": refusal.address,
-                "text": refusal.sentence(),
-            })),
-            "reasons": decision.reasons,
-            "trace": trace(decision, circumstances),
-            "login": facts.session.login,
-        }),
+        detail: Detail {
+            reply: decision.refusal().map(|refusal| Reply {
+                code: refusal.code,
+                enhanced: refusal.enhanced_code(),
+                address: &refusal.address,
+                text: refusal.sentence(),
+            }),
+            reasons: &decision.reasons,
+            trace: trace(decision, circumstances),
+            login: facts.session.login.as_deref(),
+        },
     }
 }
 
@@ -192,7 +208,7 @@ fn client(facts: &Facts<'_>) -> String {
 }
 
 /// One line a decision. What strangers wrote is shown escaped, by `Debug`.
-fn log(decision: &Decision, entry: &JournalEntry) {
+fn log<D>(decision: &Decision, entry: &JournalEntry<D>) {
     let object = decision.reasons.first().map_or("", |reason| &reason.object);
     let text = decision.reasons.first().map_or("", |reason| &reason.text);
     tracing::info!(
