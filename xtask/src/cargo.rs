@@ -77,19 +77,32 @@ impl Programs {
             "--bin",
             MAILWARDEN_VERIFY,
         ]);
-        command.arg("--message-format=json-render-diagnostics");
         if profile == Profile::Release {
             command.arg("--release");
         }
-        let output = command.stderr(Stdio::inherit()).output().context("starting cargo build")?;
-        if !output.status.success() {
-            bail!("cargo build ended with {}", output.status);
-        }
-        let built = executables(&String::from_utf8_lossy(&output.stdout));
+        let built = built(&mut command)?;
         let find =
             |name: &str| built.get(name).cloned().with_context(|| format!("cargo build made no {name}"));
         Ok(Programs { mailwarden: find(MAILWARDEN)?, milter: find(MAILWARDEN_MILTER)? })
     }
+}
+
+/// The program whose instructions are counted.
+pub(crate) fn build_counted() -> anyhow::Result<PathBuf> {
+    const COUNTS: &str = "mailwarden-counts";
+    let mut command = cargo();
+    command.args(["build", "--locked", "--profile", "counted", "-p", COUNTS]);
+    built(&mut command)?.remove(COUNTS).with_context(|| format!("cargo build made no {COUNTS}"))
+}
+
+/// Runs a build; the programs it made, by name.
+fn built(command: &mut Command) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    command.arg("--message-format=json-render-diagnostics");
+    let output = command.stderr(Stdio::inherit()).output().context("starting cargo build")?;
+    if !output.status.success() {
+        bail!("cargo build ended with {}", output.status);
+    }
+    Ok(executables(&String::from_utf8_lossy(&output.stdout)))
 }
 
 /// Where everything goes that is made and may be thrown away.

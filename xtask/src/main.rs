@@ -1,7 +1,8 @@
-//! The project's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask check-house`.
+//! The project's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask check-house`, `cargo xtask counts`.
 
 mod cargo;
 mod check_house;
+mod counts;
 mod demo;
 mod talk;
 mod test;
@@ -26,6 +27,8 @@ enum Task {
     Test(test::Options),
     /// Who may depend on whom, licences, and what files must and must not hold
     CheckHouse,
+    /// How many machine instructions the hot paths take, compared with what is expected
+    Counts(counts::Options),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),
         Task::CheckHouse => check_house::run(),
+        Task::Counts(options) => counts::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,10 +8,10 @@ use clap::Args;
 use mailwarden_lab::{elsewhere, packages, postfix};
 
 use crate::cargo::{PROGRAM_VARIABLES, Profile, Programs, cargo, workspace};
-use crate::check_house;
 use crate::talk::{Steps, note};
+use crate::{check_house, counts};
 
-const STEPS: usize = 7;
+const STEPS: usize = 8;
 /// The slow tier repeats what a mail server other than the machine's own may see differently.
 const SLOW_STEPS: usize = STEPS + 2;
 /// The suites that have Postfix in them.
@@ -38,6 +38,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     steps.step("examples in the documentation", || {
         execute(cargo().args(["test", "--locked", "--workspace", "--doc", "--all-features", "--quiet"]))
     })?;
+    steps.step("instructions of the hot paths", || counts::run(&counts::Options::default()))?;
     if options.slow {
         let root = steps.step("a Debian 13 for its Postfix", debian_13)?;
         steps.step("the gate behind Postfix 3.10", || execute(&mut other_postfix(&programs, &root)))?;
