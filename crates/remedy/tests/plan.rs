@@ -36,7 +36,7 @@ fn script(name: &str, active: bool, source: &str) -> Observation {
 fn grant(identifier: &str, rights: &str) -> Observation {
     let negative = identifier.starts_with('-');
     let name = identifier.trim_start_matches('-').to_owned();
-    let identifier = AclIdentifier { name, negative };
+    let identifier = AclIdentifier::new(name, negative);
     observed(
         SALES,
         "imap.acl",
