@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use mailwarden_lab::{elsewhere, packages, postfix};
+use mailwarden_lab::{dovecot, elsewhere, packages, postfix};
 
 use crate::cargo::{PROGRAM_VARIABLES, Profile, Programs, cargo, workspace};
 use crate::talk::{Steps, note};
@@ -13,11 +13,14 @@ use crate::{check_house, counts};
 
 const STEPS: usize = 8;
 /// The slow tier repeats what a mail server other than the machine's own may see differently.
-const SLOW_STEPS: usize = STEPS + 2;
+const SLOW_STEPS: usize = STEPS + 4;
 /// The suites that have Postfix in them.
 const SUITES_OF_THE_GATE: &str = "binary(scope_mail) | binary(receive_only) | binary(gate_down) | binary(garbage) | \
      binary(crashes) | binary(reloads) | binary(postfix_check) | binary(bad_policy) | binary(rules) | \
      binary(corpora)";
+
+/// The suites of the rounds that have nothing but mailboxes in them.
+const SUITES_OF_THE_ROUNDS: &str = "binary(sweep) | binary(sweep_host) | binary(revoke) | binary(reach)";
 
 /// Arguments of `cargo xtask test`.
 #[derive(Args)]
@@ -40,8 +43,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     })?;
     steps.step("instructions of the hot paths", || counts::run(&counts::Options::default()))?;
     if options.slow {
-        let root = steps.step("a Debian 13 for its Postfix", debian_13)?;
-        steps.step("the gate behind Postfix 3.10", || execute(&mut other_postfix(&programs, &root)))?;
+        let root = steps.step("a Debian 13 for its Postfix and Dovecot", debian_13)?;
+        steps.step("a Debian 12 for its Cyrus", debian_12_with_cyrus)?;
+        steps.step("the gate behind Postfix 3.10", || {
+            execute(&mut repeated(&programs, SUITES_OF_THE_GATE, (postfix::ROOT_VARIABLE, &root)))
+        })?;
+        steps.step("the rounds at Dovecot 2.4", || {
+            execute(&mut repeated(&programs, SUITES_OF_THE_ROUNDS, (dovecot::ROOT_VARIABLE, &root)))
+        })?;
     }
     // Last, and without a word after it: the run ends with the runner's own summary.
     crate::talk::say(&format!("[ {total}/{total}] unit, property and end-to-end tests ..."));
@@ -80,11 +89,17 @@ fn debian_13() -> anyhow::Result<PathBuf> {
     Ok(elsewhere::debian_13(&mut |line| note(line))?)
 }
 
-/// The suites of the gate once more, in front of the Postfix of another tree.
-fn other_postfix(programs: &Programs, root: &Path) -> Command {
+/// The only preparation that the tests would make themselves; here it is a step with a name.
+fn debian_12_with_cyrus() -> anyhow::Result<()> {
+    elsewhere::cyrus(&mut |line| note(line))?;
+    Ok(())
+}
+
+/// Some suites once more, with a server of another tree.
+fn repeated(programs: &Programs, suites: &str, (variable, root): (&str, &Path)) -> Command {
     let mut command = nextest(programs, false);
-    command.args(["-E", &format!("package(mailwarden-e2e) & ({SUITES_OF_THE_GATE})")]);
-    command.env(postfix::ROOT_VARIABLE, root);
+    command.args(["-E", &format!("package(mailwarden-e2e) & ({suites})")]);
+    command.env(variable, root);
     command
 }
 

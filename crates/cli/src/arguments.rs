@@ -8,6 +8,7 @@ use mailwarden_evidence::Profile;
 use mailwarden_judge::Severity;
 use mailwarden_settings::Settings;
 
+use crate::approve::Approved;
 use crate::check::Check;
 use crate::control::access::AccessCommand;
 use crate::control::factsheet::FactsheetArguments;
@@ -199,26 +200,6 @@ pub(crate) struct Reach {
     /// A directory that `sweep --output` wrote, or what `collect` wrote, instead of looking now
     #[arg(long, value_name = "PATH")]
     pub(crate) input: Option<PathBuf>,
-    /// Output
-    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
-    pub(crate) format: TextOrJson,
-}
-
-/// Who lets a change happen.
-#[derive(Debug, Args)]
-pub(crate) struct Approved {
-    /// Make the changes
-    #[arg(long)]
-    pub(crate) apply: bool,
-    /// Who approved, where the policy asks for that: a person by an address of theirs, and not whoever runs this
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) approved_by: Option<String>,
-    /// Where that was decided
-    #[arg(long, value_name = "TICKET")]
-    pub(crate) ticket: Option<String>,
-    /// Who acts, if not the person behind the Unix user that runs this
-    #[arg(long = "as", value_name = "ADDRESS")]
-    pub(crate) act_as: Option<String>,
     /// Output
     #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
     pub(crate) format: TextOrJson,

@@ -10,11 +10,12 @@ use mailwarden_collect::imap::FolderStore;
 use mailwarden_collect::managesieve::ScriptStore;
 use mailwarden_collect::{CollectError, Dialer, Plan, Server};
 use mailwarden_ledger::{Event, EventKind, Ledger, LedgerError};
-use mailwarden_remedy::{AclRow, Authorised, Object, State, Step, steps};
+use mailwarden_remedy::{AclRow, Object, State, Step, steps};
 use mailwarden_settings::Settings;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::approve::Warrant;
 use crate::failure::Failure;
 use crate::rounds;
 
@@ -37,7 +38,7 @@ pub(crate) struct Transition<'a> {
     pub(crate) object: &'a Object,
     pub(crate) before: &'a State,
     pub(crate) after: &'a State,
-    pub(crate) authorised: &'a Authorised,
+    pub(crate) warrant: &'a Warrant,
     /// More for the payload: which finding, or which change this undoes.
     pub(crate) because: Value,
 }
@@ -227,7 +228,7 @@ pub(crate) async fn make(
     let active = store.active(object).await.map_err(unreachable)?;
     let id = format!("chg-{}", Uuid::now_v7().simple());
     let recorded = |error| Failure::Ledger("cannot record the change, so it was not made".to_owned(), error);
-    record(ledger, &id, transition, EventKind::ChangePlanned, Value::Null).await.map_err(recorded)?;
+    record(ledger, Some(&id), transition, EventKind::ChangePlanned, Value::Null).await.map_err(recorded)?;
     let tried = attempt(&mut store, transition, &steps, active.as_deref()).await;
     let done = match tried {
         Ok(()) => Done::Applied(id.clone()),
@@ -246,7 +247,9 @@ pub(crate) async fn make(
             "{object} was changed, but that could not be recorded; the plan is, as {id}: `mailwarden restore {id}` \
              undoes it"
         );
-        record(ledger, &id, transition, kind, more).await.map_err(|error| Failure::Ledger(lost, error))?;
+        record(ledger, Some(&id), transition, kind, more)
+            .await
+            .map_err(|error| Failure::Ledger(lost, error))?;
     }
     Ok(done)
 }
@@ -312,24 +315,37 @@ async fn put_back(servers: &Servers, transition: &Transition<'_>) -> Result<Foun
     Ok(if now == *transition.before { Found::AsBefore } else { Found::Otherwise })
 }
 
+/// Records that a transition was agreed to and nobody tried it.
+pub(crate) async fn leave(ledger: &Ledger, transition: &Transition<'_>, why: &str) -> Result<(), Failure> {
+    let lost =
+        |error| Failure::Ledger(format!("cannot record that {} was not tried", transition.object), error);
+    let because = json!({ "error": why, "object": "as before" });
+    record(ledger, None, transition, EventKind::ChangeNotTried, because).await.map_err(lost)
+}
+
 async fn record(
     ledger: &Ledger,
-    id: &str,
+    id: Option<&str>,
     transition: &Transition<'_>,
     kind: EventKind,
     more: Value,
 ) -> Result<(), LedgerError> {
     let is_plan = kind == EventKind::ChangePlanned;
-    let by = transition.authorised;
+    let by = &transition.warrant.authorised;
     let reason = by.reason();
     let subject: String = transition.object.mailbox().chars().take(200).collect();
     let mut payload = json!({
-        "change": id,
         "object": transition.object,
         "before_sha256": transition.before.sha256(),
         "after_sha256": transition.after.sha256(),
         "because": transition.because,
     });
+    if let Some(id) = id {
+        payload["change"] = json!(id);
+    }
+    if is_plan && !transition.warrant.signed.is_empty() {
+        payload["approvals"] = json!(transition.warrant.signed);
+    }
     if !more.is_null() {
         payload["outcome"] = more;
     }

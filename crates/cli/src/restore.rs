@@ -2,12 +2,12 @@
 
 use chrono::Utc;
 use mailwarden_ledger::{ChangeOutcome, Event, EventKind, Ledger, RecordedChange};
-use mailwarden_remedy::{Authorised, Change, FindingRef, Object, State, steps};
+use mailwarden_remedy::{Change, FindingRef, Object, State, steps};
 use mailwarden_settings::load_policy;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::approve::authorised;
+use crate::approve::{self, Warrant, authorised, refuse_replayed};
 use crate::arguments::{Common, Restore, TextOrJson};
 use crate::changing::{Done, Servers, Transition, make};
 use crate::failure::{Failure, Outcome};
@@ -47,11 +47,15 @@ pub(crate) async fn run(common: &Common, restore: &Restore) -> Result<Outcome, F
     let prior = prior(&recorded)?;
     let servers = Servers::of(&settings)?;
     let now = current(&servers, &prior.object).await?;
+    if restore.approved.print_text {
+        approve::print_text(&policy, &[way_back(&prior, &now)], &restore.approved)?;
+        return Ok(Outcome::Clean);
+    }
     let answer = match decide(&recorded, &prior, &now, restore) {
         Decision::Say(outcome, detail) => answer(&recorded, &prior, outcome, None, detail),
         Decision::Settle => {
-            let authorised = authority(&policy, &prior, &now, restore)?;
-            settle(&ledger, &recorded, &prior, &authorised, None).await.map_err(failed)?;
+            let warrant = authorised(&policy, &[way_back(&prior, &now)], &restore.approved)?;
+            settle(&ledger, &recorded, &prior, &warrant, None).await.map_err(failed)?;
             answer(
                 &recorded,
                 &prior,
@@ -61,8 +65,9 @@ pub(crate) async fn run(common: &Common, restore: &Restore) -> Result<Outcome, F
             )
         }
         Decision::Go => {
-            let authorised = authority(&policy, &prior, &now, restore)?;
-            go(&servers, &ledger, &recorded, (&prior, &now), &authorised).await?
+            let warrant = authorised(&policy, &[way_back(&prior, &now)], &restore.approved)?;
+            refuse_replayed(&ledger.changes().await.map_err(failed)?, &warrant)?;
+            go(&servers, &ledger, &recorded, (&prior, &now), &warrant).await?
         }
     };
     ledger.close().await.map_err(failed)?;
@@ -121,16 +126,11 @@ fn decide(recorded: &RecordedChange, prior: &Prior, now: &State, restore: &Resto
 }
 
 /// Giving access back is a change like taking it away.
-fn authority(
-    policy: &mailwarden_policy::Policy,
-    prior: &Prior,
-    now: &State,
-    restore: &Restore,
-) -> Result<Authorised, Failure> {
+fn way_back(prior: &Prior, now: &State) -> Change {
     let nothing = String::new;
     let finding =
         FindingRef { fingerprint: nothing(), content_hash: nothing(), check_id: nothing(), title: nothing() };
-    let change = Change {
+    Change {
         finding,
         object: prior.object.clone(),
         before: now.clone(),
@@ -139,8 +139,7 @@ fn authority(
         diff: nothing(),
         side_effects: Vec::new(),
         regenerated_by: Vec::new(),
-    };
-    authorised(policy, &[change], &restore.approved)
+    }
 }
 
 async fn go(
@@ -148,15 +147,15 @@ async fn go(
     ledger: &Ledger,
     recorded: &RecordedChange,
     (prior, now): (&Prior, &State),
-    authorised: &Authorised,
+    warrant: &Warrant,
 ) -> Result<Answer, Failure> {
     // What comes back was changed here: the next sweep has to know that it is no stranger's doing.
     let because = json!({ "restores": recorded.id, "finding": recorded.payload["because"]["finding"] });
     let transition =
-        Transition { object: &prior.object, before: now, after: &prior.before, authorised, because };
+        Transition { object: &prior.object, before: now, after: &prior.before, warrant, because };
     Ok(match make(servers, ledger, &transition).await? {
         Done::Applied(id) => {
-            settle(ledger, recorded, prior, authorised, Some(&id)).await.map_err(|error| {
+            settle(ledger, recorded, prior, warrant, Some(&id)).await.map_err(|error| {
                 let what = format!("{} is back, but that could not be recorded", prior.object);
                 Failure::Ledger(what, error)
             })?;
@@ -174,10 +173,11 @@ async fn settle(
     ledger: &Ledger,
     recorded: &RecordedChange,
     prior: &Prior,
-    authorised: &Authorised,
+    warrant: &Warrant,
     by: Option<&str>,
 ) -> Result<(), mailwarden_ledger::LedgerError> {
     let subject: String = prior.object.mailbox().chars().take(200).collect();
+    let authorised = &warrant.authorised;
     let reason = authorised.reason();
     let payload = json!({ "change": recorded.id, "object": prior.object, "restored_by": by });
     let event = Event::new(EventKind::ChangeReverted, Utc::now(), authorised.executor(), subject);

@@ -6,16 +6,16 @@ use std::path::Path;
 
 use mailwarden_evidence::{Coverage, Observation, SYSTEM};
 use mailwarden_judge::{Finding, Report, Run, State as Life, judge};
-use mailwarden_ledger::{ChangeOutcome, EventFilter, Ledger};
+use mailwarden_ledger::{ChangeOutcome, EventFilter, Ledger, RecordedChange};
 use mailwarden_policy::Policy;
 use mailwarden_remedy::{ByHand, Change, Planned, Way, assume, plan};
 use mailwarden_settings::{Settings, load_policy};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::approve::authorised;
+use crate::approve::{self, Warrant, authorised, refuse_replayed};
 use crate::arguments::{Common, Looking, ProfileChoice, Revoke, TextOrJson};
-use crate::changing::{Done, Obstacles, Servers, Transition, make};
+use crate::changing::{Done, Obstacles, Servers, Transition, leave, make};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, complain, shown};
 use crate::rerender;
@@ -80,6 +80,10 @@ pub(crate) async fn run(common: &Common, revoke: &Revoke) -> Result<Outcome, Fai
     let servers = Servers::of(&settings)?;
     let mut plan = planned(&settings, &policy, &wanted, revoke).await?;
     look_for_obstacles(&servers, &mut plan, revoke).await?;
+    if revoke.approved.print_text {
+        approve::print_text(&policy, &changes_of(&plan), &revoke.approved)?;
+        return Ok(Outcome::Clean);
+    }
     let mut answer = Answer { schema: "mailwarden.revoke/1", plan, applied: Vec::new() };
     if revoke.approved.apply {
         answer.applied = apply(&settings, &policy, &servers, &answer.plan, revoke).await?;
@@ -317,6 +321,14 @@ async fn look_for_obstacles(servers: &Servers, items: &mut [Item], revoke: &Revo
 
 // --- doing it -------------------------------------------------------------------------------------------------------
 
+fn changes_of(items: &[Item]) -> Vec<Change> {
+    let change = |item: &Item| match item {
+        Item::Change { change, .. } => Some((**change).clone()),
+        _ => None,
+    };
+    items.iter().filter_map(change).collect()
+}
+
 async fn apply(
     settings: &Settings,
     policy: &Policy,
@@ -324,13 +336,7 @@ async fn apply(
     items: &[Item],
     revoke: &Revoke,
 ) -> Result<Vec<Applied>, Failure> {
-    let changes: Vec<Change> = items
-        .iter()
-        .filter_map(|item| match item {
-            Item::Change { change, .. } => Some((**change).clone()),
-            _ => None,
-        })
-        .collect();
+    let changes = changes_of(items);
     if changes.is_empty() {
         return Ok(Vec::new());
     }
@@ -342,48 +348,62 @@ async fn apply(
             changes.len()
         )));
     }
-    let authorised = authorised(policy, &changes, &revoke.approved)?;
+    let warrant = authorised(policy, &changes, &revoke.approved)?;
     let url = &settings.ledger.url;
     let failed =
         |error| Failure::Ledger(format!("cannot use the ledger {url}, so nothing was changed"), error);
     let ledger = Ledger::open(url).await.map_err(failed)?;
-    refuse_unfinished(&ledger, &changes).await?;
+    let recorded = ledger.changes().await;
+    let recorded = recorded.map_err(|error| Failure::Ledger("cannot read the ledger".to_owned(), error))?;
+    refuse_unfinished(&recorded, &changes)?;
+    refuse_replayed(&recorded, &warrant)?;
     let mut done = Vec::new();
     for change in &changes {
-        let because = json!({
-            "finding": change.finding.fingerprint,
-            "check_id": change.finding.check_id,
-            "effect": change.effect.chars().take(500).collect::<String>(),
-        });
-        let (before, after) = (&change.before, &change.after);
-        let transition =
-            Transition { object: &change.object, before, after, authorised: &authorised, because };
-        let applied = told(change, make(servers, &ledger, &transition).await?);
+        let applied = told(change, make(servers, &ledger, &transition(change, &warrant)).await?);
         let went_on = applied.outcome == "applied";
         done.push(applied);
         if !went_on {
             break;
         }
     }
-    for change in &changes[done.len()..] {
-        let detail = "not tried, because the change before it did not succeed".to_owned();
-        done.push(Applied {
-            fingerprint: change.finding.fingerprint.clone(),
-            change: None,
-            outcome: "not-tried",
-            detail,
-        });
-    }
+    let left = changes[done.len()..].iter();
+    let left: Vec<Applied> = try_none_of(&ledger, left, &warrant).await?;
+    done.extend(left);
     ledger.close().await.map_err(|error| Failure::Ledger("cannot close the ledger".to_owned(), error))?;
     Ok(done)
 }
 
+fn transition<'a>(change: &'a Change, warrant: &'a Warrant) -> Transition<'a> {
+    let because = json!({
+        "finding": change.finding.fingerprint,
+        "check_id": change.finding.check_id,
+        "effect": change.effect.chars().take(500).collect::<String>(),
+    });
+    Transition { object: &change.object, before: &change.before, after: &change.after, warrant, because }
+}
+
+/// Says of the changes after one that did not succeed that nobody tried them, here and in the ledger.
+async fn try_none_of(
+    ledger: &Ledger,
+    changes: impl Iterator<Item = &Change>,
+    warrant: &Warrant,
+) -> Result<Vec<Applied>, Failure> {
+    let why = "not tried, because the change before it did not succeed";
+    let mut left = Vec::new();
+    for change in changes {
+        leave(ledger, &transition(change, warrant), why).await?;
+        left.push(Applied {
+            fingerprint: change.finding.fingerprint.clone(),
+            change: None,
+            outcome: "not-tried",
+            detail: format!("{why}; the same command again makes it"),
+        });
+    }
+    Ok(left)
+}
+
 /// A change that was cut off is settled first: its object may be half changed.
-async fn refuse_unfinished(ledger: &Ledger, changes: &[Change]) -> Result<(), Failure> {
-    let recorded = ledger
-        .changes()
-        .await
-        .map_err(|error| Failure::Ledger("cannot read the ledger".to_owned(), error))?;
+fn refuse_unfinished(recorded: &[RecordedChange], changes: &[Change]) -> Result<(), Failure> {
     let unfinished = recorded.iter().filter(|change| change.outcome == ChangeOutcome::Unfinished);
     for old in unfinished {
         if changes.iter().any(|change| json!(change.object) == old.payload["object"]) {

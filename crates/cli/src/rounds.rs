@@ -222,6 +222,7 @@ fn server(settings: &Settings, configured: &MailServer) -> Server {
     };
     let mut server = Server::new(configured.host.clone(), configured.port, tls);
     server.tls_name.clone_from(&configured.tls_name);
+    server.default_domain.clone_from(&configured.default_domain);
     server.ca_file = configured.ca_file.as_ref().map(|file| settings.resolve(file));
     server
 }

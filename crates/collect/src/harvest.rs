@@ -156,7 +156,7 @@ mod tests {
         let place = Place { mailbox: "a", surface: "imap.acl", source: "imap" };
         let grant = |name: &str, rights: &str| Fact::AclEntry {
             folder: "Plans".to_owned(),
-            identifier: AclIdentifier { name: name.to_owned(), negative: false },
+            identifier: AclIdentifier::new(name, false),
             rights: rights.to_owned(),
         };
         for fact in [grant("bob", "lrtd"), grant("bob", "trl"), grant("bob", "lr"), grant("eve", "lrt")] {

@@ -45,6 +45,8 @@ pub struct Server {
     pub tls_name: Option<String>,
     /// PEM file with the only authorities to trust; the system's are used without it.
     pub ca_file: Option<PathBuf>,
+    /// The domain whose logins the server shows without it, as Cyrus does with its `defaultdomain`.
+    pub default_domain: Option<String>,
     /// How long connecting and the TLS handshake may take.
     pub connect_timeout: Duration,
     /// How long one answer may take. Servers delay refused logins on purpose (Dovecot: about two seconds,
@@ -61,6 +63,7 @@ impl Server {
             tls,
             tls_name: None,
             ca_file: None,
+            default_domain: None,
             connect_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(30),
         }

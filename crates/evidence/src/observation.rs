@@ -179,6 +179,17 @@ pub struct AclIdentifier {
     pub name: String,
     /// A leading minus: the rights are taken away.
     pub negative: bool,
+    /// The login that the server means, where it is not the name: Cyrus leaves its default domain out. Empty
+    /// where it means nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
+}
+
+impl AclIdentifier {
+    /// An identifier that means what it says.
+    pub fn new(name: impl Into<String>, negative: bool) -> Self {
+        Self { name: name.into(), negative, login: None }
+    }
 }
 
 /// What proves an observation, without holding more of it than a reviewer needs.

@@ -91,7 +91,7 @@ mod tests {
     use crate::testing::{judged, observed};
 
     fn report(grantee: &str, rights: &str) -> Report {
-        let identifier = AclIdentifier { name: grantee.to_owned(), negative: false };
+        let identifier = AclIdentifier::new(grantee, false);
         let fact = Fact::AclEntry { folder: "INBOX".to_owned(), identifier, rights: rights.to_owned() };
         let seen = [observed("jane@example.test", "imap.acl", fact)];
         judged(&seen, &[("jane@example.test", "imap.acl", CoverageState::Collected)])

@@ -60,7 +60,7 @@ fn fact() -> impl Strategy<Value = (&'static str, Fact)> {
             }
         ),
         (text(), text(), any::<bool>(), text()).prop_map(|(folder, name, negative, rights)| {
-            ("imap.acl", Fact::AclEntry { folder, identifier: AclIdentifier { name, negative }, rights })
+            ("imap.acl", Fact::AclEntry { folder, identifier: AclIdentifier::new(name, negative), rights })
         }),
         (text(), text()).prop_map(|(folder, value)| {
             let entry = "/shared/imapsieve/script".to_owned();

@@ -129,6 +129,8 @@ event_kinds! {
     ChangeApplied = "change.applied", personal;
     /// The change was tried and did not take effect.
     ChangeFailed = "change.failed", personal;
+    /// The change was agreed to and not tried, because one before it did not succeed.
+    ChangeNotTried = "change.not-tried", personal;
     /// The prior state was put back.
     ChangeReverted = "change.reverted", personal;
     /// A time-bound access was granted.

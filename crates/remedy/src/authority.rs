@@ -8,6 +8,9 @@ use mailwarden_policy::raci::{Action, Duty, Forbidden, GivenApproval};
 
 use crate::Change;
 
+/// What the control model calls all changes made from here.
+pub const ACTION: Action = Action::ChangeForwarding;
+
 /// Who acts, and on whose word.
 #[derive(Debug, Clone)]
 pub struct Mandate {
@@ -15,10 +18,19 @@ pub struct Mandate {
     pub executor: Address,
     /// As the ledger names the executor.
     pub recorded: String,
-    /// Who approved, if anybody did.
-    pub approver: Option<Address>,
+    /// Who approved.
+    pub approvals: Vec<Approval>,
     /// Where that was decided.
     pub ticket: String,
+}
+
+/// One person's word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// Who gave it.
+    pub approver: Address,
+    /// Whether their signature under these very changes was verified.
+    pub signed: bool,
 }
 
 /// The right to make certain changes. Only [`authorise`] makes one.
@@ -33,11 +45,16 @@ impl Authorised {
         &self.mandate.recorded
     }
 
-    /// Ticket and approval, as the ledger keeps them.
+    /// Ticket and approvals, as the ledger keeps them.
     pub fn reason(&self) -> String {
-        match &self.mandate.approver {
-            Some(approver) => format!("{}; approved by {approver}", self.mandate.ticket),
-            None => self.mandate.ticket.clone(),
+        let named = |approval: &Approval| match approval.signed {
+            true => format!("{} (signed)", approval.approver),
+            false => approval.approver.to_string(),
+        };
+        let approvers: Vec<String> = self.mandate.approvals.iter().map(named).collect();
+        match approvers.is_empty() {
+            true => self.mandate.ticket.clone(),
+            false => format!("{}; approved by {}", self.mandate.ticket, approvers.join(", ")),
         }
     }
 }
@@ -69,12 +86,20 @@ pub fn authorise(
     mandate: Mandate,
     now: DateTime<Utc>,
 ) -> Result<Authorised, Unauthorised> {
-    let approver = mandate.approver.as_ref().map(|approver| present(policy, approver, now)).transpose()?;
-    let given =
-        approver.map(|approver| GivenApproval { approver, recorded_by: &mandate.executor, signed: false });
+    let given = |approval: &Approval| present(policy, &approval.approver, now).cloned();
+    let approvers = mandate.approvals.iter().map(given).collect::<Result<Vec<Address>, _>>()?;
+    let given: Vec<GivenApproval<'_>> = approvers
+        .iter()
+        .zip(&mandate.approvals)
+        .map(|(approver, approval)| GivenApproval {
+            approver,
+            recorded_by: &mandate.executor,
+            signed: approval.signed,
+        })
+        .collect();
     for change in changes {
         let duty = duty(policy, change.object.mailbox())?;
-        duty.authorise(None, given.as_slice(), &mandate.executor)?;
+        duty.authorise(None, &given, &mandate.executor)?;
     }
     Ok(Authorised { mandate })
 }
@@ -93,7 +118,6 @@ fn present<'p>(
 }
 
 fn duty(policy: &Policy, mailbox: &str) -> Result<Duty, Unauthorised> {
-    const ACTION: Action = Action::ChangeForwarding;
     let nobody = || Unauthorised::NobodyAnswers(mailbox.to_owned());
     let address: Address = mailbox.parse().map_err(|_| nobody())?;
     match policy.mailbox(&address) {

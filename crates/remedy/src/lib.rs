@@ -13,6 +13,6 @@ mod plan;
 mod script;
 
 pub use assume::assume;
-pub use authority::{Authorised, Mandate, Unauthorised, authorise};
+pub use authority::{ACTION, Approval, Authorised, Mandate, Unauthorised, authorise};
 pub use object::{AclRow, Object, State, Step, steps};
 pub use plan::{ByHand, Change, FindingRef, Planned, Way, plan};

@@ -7,7 +7,7 @@ use mailwarden_judge::{Finding, Run, judge};
 use mailwarden_policy::raci::Forbidden;
 use mailwarden_policy::{Policy, Source};
 use mailwarden_remedy::{
-    Change, Mandate, Planned, State, Step, Unauthorised, Way, assume, authorise, plan, steps,
+    Approval, Change, Mandate, Planned, State, Step, Unauthorised, Way, assume, authorise, plan, steps,
 };
 
 const NOW: &str = "2026-11-01T12:00:00Z";
@@ -36,7 +36,7 @@ fn script(name: &str, active: bool, source: &str) -> Observation {
 fn grant(identifier: &str, rights: &str) -> Observation {
     let negative = identifier.starts_with('-');
     let name = identifier.trim_start_matches('-').to_owned();
-    let identifier = AclIdentifier { name, negative };
+    let identifier = AclIdentifier::new(name, negative);
     observed(
         SALES,
         "imap.acl",
@@ -120,6 +120,11 @@ fn what_has_no_safe_edit_comes_with_the_command_for_it() {
 }
 
 fn asked(raci: &str, executor: &str, approver: Option<&str>) -> Result<String, Unauthorised> {
+    let unsigned = approver.map(|approver| (approver, false));
+    asked_of(raci, executor, unsigned.as_slice())
+}
+
+fn asked_of(raci: &str, executor: &str, approvers: &[(&str, bool)]) -> Result<String, Unauthorised> {
     let seen = [script("main", true, "redirect \"b@evil.example\";")];
     let changes = [change(&seen, "sieve.redirect-external", Way::Effect)];
     let text = format!("{}\n{raci}", include_str!("../../../config/policy/example.toml"));
@@ -127,7 +132,10 @@ fn asked(raci: &str, executor: &str, approver: Option<&str>) -> Result<String, U
     let mandate = Mandate {
         executor: executor.parse().unwrap(),
         recorded: executor.to_owned(),
-        approver: approver.map(|approver| approver.parse().unwrap()),
+        approvals: approvers
+            .iter()
+            .map(|(approver, signed)| Approval { approver: approver.parse().unwrap(), signed: *signed })
+            .collect(),
         ticket: "T-1".to_owned(),
     };
     authorise(&policy, &changes, mandate, NOW.parse().unwrap()).map(|authorised| authorised.reason())
@@ -156,6 +164,20 @@ fn an_approval_counts_only_from_somebody_who_answers_for_it_and_does_not_execute
     let both = "[raci.change-forwarding]\napprove = [\"client-owner\"]\nmay = [\"client-owner\"]\n";
     let own = asked(both, "jane@example.test", Some("jane@example.test")).unwrap_err();
     assert!(matches!(own, Unauthorised::Table(Forbidden::OwnApproval(..))), "{own}");
+}
+
+#[test]
+fn a_signature_counts_where_the_policy_asks_for_one() {
+    let raci = "[raci.change-forwarding]\napprove = [\"client-owner\"]\nsignature = true\n";
+    let unsigned = asked(raci, "omar@example.test", Some("jane@example.test")).unwrap_err();
+    assert!(matches!(unsigned, Unauthorised::Table(Forbidden::Unsigned(..))), "{unsigned}");
+    assert_eq!(
+        asked_of(raci, "omar@example.test", &[("jane@example.test", true)]).unwrap(),
+        "T-1; approved by jane@example.test (signed)"
+    );
+    let one_of_two = [("jane@example.test", true), ("bob@example.test", true)];
+    let refused = asked_of(raci, "omar@example.test", &one_of_two).unwrap_err();
+    assert!(matches!(refused, Unauthorised::ApproverLeft(_)), "{refused}");
 }
 
 #[test]

@@ -229,6 +229,8 @@ pub struct MailServer {
     pub tls_name: Option<String>,
     /// A private certification authority, PEM; the system's when absent.
     pub ca_file: Option<PathBuf>,
+    /// The domain whose logins the server shows without it in access lists: Cyrus's `defaultdomain`.
+    pub default_domain: Option<String>,
 }
 
 /// How a connection is protected.

@@ -12,6 +12,7 @@ mod installation;
 mod letters;
 mod load;
 mod mta;
+mod plants;
 mod programs;
 mod refusal;
 mod scrape;
@@ -25,6 +26,7 @@ pub use installation::{EXAMPLE_POLICY, Installation};
 pub use letters::letter;
 pub use load::{Load, Sent, Told};
 pub use mta::{EVENTS, Edits, Envelope, Event, FilterAddress, Mta, Wire, frame, put_frame};
+pub use plants::{found_and_nothing_else, records};
 pub use programs::{
     Output, mailwarden, mailwarden_milter, mailwarden_program, mailwarden_reading, mailwarden_verify,
     milter_program,

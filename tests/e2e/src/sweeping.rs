@@ -26,12 +26,20 @@ pub struct SweepConfig {
     pub password: String,
     /// Whether the rounds may look at Dovecot on its own host too.
     pub host: bool,
+    /// What stands between mailbox and master user; the SASL authorisation identity names the mailbox when
+    /// absent.
+    pub separator: Option<char>,
+    /// The command that lists the accounts.
+    pub accounts: Vec<String>,
+    /// More of `[imap]`.
+    pub imap: String,
     /// More of the configuration.
     pub more: String,
     installation: String,
     master: String,
     postfix: PathBuf,
     dovecot: PathBuf,
+    programs: Option<PathBuf>,
     name: String,
 }
 
@@ -39,7 +47,14 @@ impl SweepConfig {
     /// All that is right for a lab.
     #[must_use]
     pub fn of(lab: &Lab, installation: &Installation, password: &str) -> SweepConfig {
+        let programs = lab.dovecot.program_directory();
+        let doveadm = programs.clone().unwrap_or_else(|| "/usr/bin".into()).join("doveadm");
+        let words =
+            [doveadm.as_path(), "-c".as_ref(), &lab.dovecot.conf_path(), "user".as_ref(), "*".as_ref()];
         SweepConfig {
+            separator: Some('*'),
+            accounts: words.map(|word| word.display().to_string()).to_vec(),
+            imap: String::new(),
             imap_port: lab.dovecot.imap_port(),
             sieve_port: lab.dovecot.sieve_port(),
             sieve_tls: "starttls",
@@ -52,6 +67,7 @@ impl SweepConfig {
             master: lab.dovecot.master_user().to_owned(),
             postfix: lab.postfix.config_dir(),
             dovecot: lab.dovecot.conf_path(),
+            programs,
             name: "sweep".to_owned(),
         }
     }
@@ -88,19 +104,25 @@ impl SweepConfig {
         let (imap, sieve) = (server(self.imap_port, "starttls"), server(self.sieve_port, self.sieve_tls));
         let (directory, name) = (&self.installation, &self.name);
         let host = match self.host {
-            true => format!("\n[dovecot]\nconfig = {:?}\n", self.dovecot),
+            true => {
+                let programs = self.programs.as_ref();
+                let programs = programs.map(|path| format!("program_directory = {path:?}\n"));
+                format!("\n[dovecot]\nconfig = {:?}\n{}", self.dovecot, programs.unwrap_or_default())
+            }
             false => String::new(),
         };
         let more = &self.more;
+        let separator = self.separator.map(|mark| format!("separator = \"{mark}\"\n")).unwrap_or_default();
         format!(
             "[policy]\ndirectory = \"policy\"\n\n[ledger]\nurl = \"sqlite:{directory}ledger.db\"\nkey = \"ledger-key.pem\"\n\n\
-             [imap]\n{imap}\n[managesieve]\n{sieve}\n\
-             [login]\nuser = \"{master}\"\npassword = {{ file = \"{name}.password\" }}\nseparator = \"*\"\n\n\
+             [imap]\n{imap}{more_imap}\n[managesieve]\n{sieve}\n\
+             [login]\nuser = \"{master}\"\npassword = {{ file = \"{name}.password\" }}\n{separator}\n\
              [postfix]\nconfig_directory = {postfix:?}\n\n\
-             [accounts]\ncommand = [\"/usr/bin/doveadm\", \"-c\", {dovecot:?}, \"user\", \"*\"]\n{host}{more}",
+             [accounts]\ncommand = {accounts:?}\n{host}{more}",
             master = self.master,
             postfix = self.postfix,
-            dovecot = self.dovecot,
+            accounts = self.accounts,
+            more_imap = self.imap,
         )
     }
 }

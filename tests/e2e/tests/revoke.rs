@@ -23,9 +23,14 @@ const APPROVAL: [&str; 7] =
     ["--apply", "--approved-by", "jane@example.test", "--ticket", "OFF-12", "--as", "omar@example.test"];
 
 fn world() -> World {
+    world_with("")
+}
+
+/// With more of what the policy says about changing forwarding.
+fn world_with(more: &str) -> World {
     // Whoever runs the tests acts for Omar, and forwarding is changed on the word of the client's owner only.
     let raci = format!(
-        "[raci]\nact_as = [\"{}\"]\n[raci.change-forwarding]\napprove = [\"client-owner\"]\n",
+        "[raci]\nact_as = [\"{}\"]\n[raci.change-forwarding]\napprove = [\"client-owner\"]\n{more}",
         login().unwrap()
     );
     let mut wanted = WorldOptions { gate: false, policy: raci, ..WorldOptions::default() };
@@ -327,8 +332,10 @@ struct Wire {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum At {
-    /// The command never arrives, and the connection ends: the server died before the change.
+    /// The command never arrives, and every other connection ends at once: the server died before the change.
     Cut,
+    /// The command never arrives, and only its connection ends.
+    Broken,
     /// The command never arrives, and nothing more is heard.
     Before,
     /// The command arrives and is done, and nothing more is heard.
@@ -352,13 +359,17 @@ impl Wire {
 }
 
 fn relay(mut client: TcpStream, port: u16, at: At, reached: &Arc<AtomicBool>) {
+    if at == At::Cut && reached.load(Ordering::SeqCst) {
+        return;
+    }
     let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)) else { return };
     let (mut back, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
     let quiet = Arc::clone(reached);
     std::thread::spawn(move || {
         let mut bytes = [0; 4096];
         while let Ok(count @ 1..) = back.read(&mut bytes) {
-            if !quiet.load(Ordering::SeqCst) && to_client.write_all(&bytes[..count]).is_err() {
+            let is_dead = at != At::Broken && quiet.load(Ordering::SeqCst);
+            if !is_dead && to_client.write_all(&bytes[..count]).is_err() {
                 return;
             }
         }
@@ -368,7 +379,7 @@ fn relay(mut client: TcpStream, port: u16, at: At, reached: &Arc<AtomicBool>) {
         let stores = bytes[..count].windows(9).any(|word| word == b"PUTSCRIPT");
         if stores {
             reached.store(true, Ordering::SeqCst);
-            if at == At::Cut {
+            if matches!(at, At::Cut | At::Broken) {
                 let _ = client.shutdown(std::net::Shutdown::Both);
                 return;
             }
@@ -461,5 +472,196 @@ fn a_server_that_dies_in_the_middle_is_reported_and_recorded() {
     assert_eq!(before, case.files(ALICE));
     let change = applied["change"].as_str().unwrap();
     assert_eq!(case.restore(change)["outcome"], "as-before");
+    case.ledger_is_intact();
+}
+
+#[test]
+fn a_failure_among_several_changes_leaves_the_rest_untried_and_a_second_run_finishes_them() {
+    finished_by_a_second_run(At::Broken, "failed", &["change.planned", "change.failed"]);
+}
+
+#[test]
+fn a_server_that_dies_among_several_changes_leaves_one_to_settle_and_the_rest_to_a_second_run() {
+    finished_by_a_second_run(At::Cut, "uncertain", &["change.planned"]);
+}
+
+fn finished_by_a_second_run(at: At, outcome: &str, recorded: &[&str]) {
+    let case = Case::new();
+    let before = (case.files(ALICE), case.files(OPS));
+    let checks = ["acl.grant-leaver", "sieve.redirect-external", "imapsieve.script"];
+    let findings = checks.map(|check| case.finding(check));
+    let asked: Vec<&str> = findings.iter().map(String::as_str).collect();
+    let (wire, config) = over(&case, at);
+    let head = ["revoke", "--format", "json", "--config", &config];
+    let output = mailwarden(&[&head[..], &asked, &APPROVAL].concat()).unwrap();
+    assert!(wire.reached.load(Ordering::SeqCst));
+    assert_eq!(output.code, 1, "{output:?}");
+    let answer = output.json();
+    let outcomes = |answer: &Value| -> Vec<(String, String)> {
+        let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
+        let rows = answer["applied"].as_array().unwrap();
+        rows.iter().map(|row| (text(row, "fingerprint"), text(row, "outcome"))).collect()
+    };
+    let first = outcomes(&answer);
+    assert_eq!(first[0], (findings[0].clone(), "applied".to_owned()), "{answer:#}");
+    assert_eq!(first[1], (findings[1].clone(), outcome.to_owned()), "{answer:#}");
+    assert_eq!(first[2], (findings[2].clone(), "not-tried".to_owned()), "{answer:#}");
+    let kinds = [&["change.planned", "change.applied"], recorded, &["change.not-tried"]].concat();
+    assert_eq!(case.kinds(), kinds);
+    assert_eq!(before.0, case.files(ALICE), "the failed change left nothing");
+    let is_annotated =
+        |case: &Case| case.files(OPS).values().any(|text| text.windows(5).any(|word| word == b"ghost"));
+    assert!(is_annotated(&case), "what was not tried is as before");
+
+    let change = |answer: &Value, at: usize| answer["applied"][at]["change"].as_str().unwrap().to_owned();
+    if outcome == "uncertain" {
+        let unsettled = case.run("revoke", &[&asked[..], &APPROVAL].concat());
+        assert!(unsettled.code == 2 && unsettled.stderr.contains(&change(&answer, 1)), "{unsettled:?}");
+        assert_eq!(case.restore(&change(&answer, 1))["outcome"], "as-before");
+    }
+    let again = case.run("revoke", &[&asked[..], &APPROVAL].concat());
+    assert_eq!(again.code, 0, "{again:?}");
+    let second = again.json();
+    assert_eq!(second["plan"][0]["because"], "it is gone already", "{second:#}");
+    let rest: Vec<(String, String)> =
+        findings[1..].iter().map(|finding| (finding.clone(), "applied".to_owned())).collect();
+    assert_eq!(outcomes(&second), rest);
+    assert!(!is_annotated(&case));
+
+    for change in [change(&second, 1), change(&second, 0), change(&answer, 0)] {
+        assert_eq!(case.restore(&change)["outcome"], "restored");
+    }
+    assert_eq!(
+        case.restore(&change(&answer, 1))["outcome"],
+        "as-before",
+        "the failed one has nothing to undo"
+    );
+    assert_eq!(before, (case.files(ALICE), case.files(OPS)), "exactly what was changed is back");
+    case.ledger_is_intact();
+}
+
+// --- signed approvals -----------------------------------------------------------------------------------------------
+
+/// Keys, and what they signed.
+struct Keys {
+    directory: tempfile::TempDir,
+}
+
+impl Keys {
+    fn new(names: &[&str]) -> Keys {
+        let keys = Keys { directory: tempfile::tempdir().unwrap() };
+        for name in names {
+            let key = keys.path(name);
+            let made =
+                Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &key]).status();
+            assert!(made.unwrap().success());
+        }
+        keys
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).display().to_string()
+    }
+
+    fn public(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(&format!("{name}.pub"))).unwrap().trim().to_owned()
+    }
+
+    fn signed(&self, key: &str, namespace: &str, text: &str) -> String {
+        let number = std::fs::read_dir(self.directory.path()).unwrap().count();
+        let file = self.path(&format!("text-{number}"));
+        std::fs::write(&file, text).unwrap();
+        let arguments = ["-q", "-Y", "sign", "-n", namespace, "-f", &self.path(key), &file];
+        assert!(Command::new("ssh-keygen").args(arguments).status().unwrap().success());
+        format!("{file}.sig")
+    }
+
+    /// What an auditor does with the ledger alone and a public key.
+    fn verify(&self, approval: &Value) -> bool {
+        let (signers, signature) = (self.path("signers"), self.path("recorded.sig"));
+        let key = approval["key"].as_str().unwrap();
+        std::fs::write(&signers, format!("jane@example.test namespaces=\"mailwarden\" {key}\n")).unwrap();
+        std::fs::write(&signature, approval["signature"].as_str().unwrap()).unwrap();
+        let text = self.path("recorded.text");
+        std::fs::write(&text, approval["text"].as_str().unwrap()).unwrap();
+        let mut command = Command::new("ssh-keygen");
+        command.args(["-q", "-Y", "verify", "-n", "mailwarden", "-I", "jane@example.test", "-f", &signers]);
+        command.args(["-s", &signature]).stdin(std::fs::File::open(text).unwrap());
+        command.status().unwrap().success()
+    }
+}
+
+fn on_ticket(ticket: &str) -> [&str; 6] {
+    ["--approved-by", "jane@example.test", "--ticket", ticket, "--as", "omar@example.test"]
+}
+
+#[test]
+fn where_the_policy_asks_for_a_signature_only_a_fresh_one_under_these_very_changes_counts() {
+    let keys = Keys::new(&["jane", "other"]);
+    let world = world_with("signature = true\n");
+    let policy = std::fs::read_to_string(world.installation.policy_file()).unwrap();
+    let owner = "roles = [\"client-owner\"]";
+    let with_key = policy.replace(owner, &format!("{owner}\nssh_keys = [\"{}\"]", keys.public("jane")));
+    world.installation.write_policy(with_key).unwrap();
+    plant(&world);
+    let config = world.sweep_config();
+    let case = Case::of(world, &config);
+    let before = case.files(ALICE);
+    let (redirect, grant) = (case.finding("sieve.redirect-external"), case.finding("acl.grant-leaver"));
+    let text = |command: &str, what: &str, ticket: &str| {
+        let output = case.run(command, &[&[what, "--print-text"], &on_ticket(ticket)[..]].concat());
+        assert_eq!(output.code, 0, "{output:?}");
+        output.stdout
+    };
+    let with = |command: &str, what: &str, ticket: &str, signature: &str| {
+        let signed = [what, "--apply", "--signature", signature];
+        case.run(command, &[&signed, &on_ticket(ticket)[..]].concat())
+    };
+    let refused = |output: &Output, said: &str| {
+        assert_eq!(output.code, 2, "{output:?}");
+        assert!(output.stderr.contains(said), "{said:?}: {}", output.stderr);
+    };
+
+    let unsigned = case.run("revoke", &[&[&redirect[..], "--apply"], &on_ticket("T-1")[..]].concat());
+    refused(&unsigned, "asks for a signed approval");
+    let wanted = text("revoke", &redirect, "T-1");
+    assert!(wanted.contains("subject: alice@example.test\ncase: T-1\n"), "{wanted}");
+    for (why, signature) in [
+        ("another key", keys.signed("other", "mailwarden", &wanted)),
+        ("another namespace", keys.signed("jane", "git", &wanted)),
+        ("another change", keys.signed("jane", "mailwarden", &text("revoke", &grant, "T-1"))),
+        ("another ticket", keys.signed("jane", "mailwarden", &text("revoke", &redirect, "T-2"))),
+        ("another text", keys.signed("jane", "mailwarden", "yes")),
+    ] {
+        let output = with("revoke", &redirect, "T-1", &signature);
+        assert!(output.stderr.contains("is not by jane@example.test under this text"), "{why}: {output:?}");
+        assert_eq!(output.code, 2, "{why}");
+    }
+    assert_eq!(case.kinds(), Vec::<String>::new(), "nothing was planned, and nothing changed");
+    assert_eq!(before, case.files(ALICE));
+
+    let good = keys.signed("jane", "mailwarden", &wanted);
+    let output = with("revoke", &redirect, "T-1", &good);
+    assert_eq!(output.code, 0, "{output:?}");
+    let change = output.json()["applied"][0]["change"].as_str().unwrap().to_owned();
+    let arguments = ["ledger", "show", "--json", "--kind", "change.planned", "--config", &case.config];
+    let events = mailwarden(&arguments).unwrap().json()["events"].clone();
+    assert!(
+        events[0]["reason"].as_str().unwrap().contains("approved by jane@example.test (signed)"),
+        "{events:#}"
+    );
+    assert!(keys.verify(&events[0]["detail"]["payload"]["approvals"][0]), "{events:#}");
+
+    let back = case.run("restore", &[&[&change[..], "--apply"], &on_ticket("T-1")[..]].concat());
+    refused(&back, "asks for a signed approval");
+    refused(&with("restore", &change, "T-1", &good), "is not by jane@example.test under this text");
+    let way_back = keys.signed("jane", "mailwarden", &text("restore", &change, "T-1"));
+    assert_eq!(with("restore", &change, "T-1", &way_back).code, 0);
+    assert_eq!(before, case.files(ALICE));
+
+    refused(&with("revoke", &redirect, "T-1", &good), "this signature was used");
+    assert_eq!(before, case.files(ALICE), "a replay changes nothing");
+    let fresh = keys.signed("jane", "mailwarden", &text("revoke", &redirect, "T-3"));
+    assert_eq!(with("revoke", &redirect, "T-3", &fresh).code, 0);
     case.ledger_is_intact();
 }

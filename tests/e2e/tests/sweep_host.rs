@@ -5,8 +5,11 @@
 
 use std::fs;
 
-use mailwarden_e2e::{Output, SweepConfig, World, WorldOptions, mailwarden, mailwarden_program};
-use mailwarden_lab::population::{self, Expected, Population, THIEF};
+use mailwarden_e2e::{
+    Output, SOON, SweepConfig, World, WorldOptions, found_and_nothing_else, mailwarden, mailwarden_program,
+    records,
+};
+use mailwarden_lab::population::{self, Population, THIEF};
 use mailwarden_lab::{LabOptions, OutsideWorld};
 use serde_json::Value;
 
@@ -127,6 +130,57 @@ fn locked_accounts_still_receive_and_are_seen_on_the_host_alone() {
     assert_eq!(metadata["state"], "denied", "only IMAP shows annotations: {metadata:#}");
 }
 
+/// Puts a deny list before the database that would let the login in; behind it, it would not count.
+fn deny(world: &World, login: &str) {
+    let conf = world.lab.dovecot.conf_path();
+    let denied = conf.with_file_name("denied");
+    fs::write(&denied, format!("{login}\n")).unwrap();
+    let text = fs::read_to_string(&conf).unwrap();
+    let (before, after) = text.split_once("passdb {").unwrap();
+    let deny =
+        format!("passdb {{\n  driver = passwd-file\n  args = {}\n  deny = yes\n}}\n", denied.display());
+    fs::write(&conf, format!("{before}{deny}passdb {{{after}")).unwrap();
+    world.lab.dovecot.restart().unwrap();
+}
+
+/// The claim of the finding is true of the server, and said in one sentence.
+fn locked_and_still_forwards(lock: impl FnOnce(&World)) {
+    // With the gate, without which Postfix takes no mail.
+    let mut wanted = WorldOptions::default();
+    wanted.lab.outside = OutsideWorld::Collected;
+    let world = World::with(&wanted).unwrap();
+    let mut scripts = world.lab.managesieve(JANE).unwrap();
+    scripts.putscript("away", &format!("redirect \"{THIEF}\";\r\n")).unwrap();
+    scripts.setactive("away").unwrap();
+    lock(&world);
+    assert!(world.lab.imap(JANE).is_err(), "the login is refused");
+    let message = "From: a@vendor.test\r\nSubject: payroll\r\n\r\nx\r\n";
+    let outcome = world.send_from_outside("a@vendor.test", &[JANE], message).unwrap();
+    assert!(outcome.is_accepted(), "{outcome:?}");
+    let departed = world.lab.outside().unwrap().wait_for(SOON, |mail| mail.recipients == [THIEF]);
+    let departed = departed
+        .unwrap_or_else(|error| panic!("{error}\n{}\n{}", world.lab.postfix.log(), world.lab.dovecot.log()));
+    assert!(departed.message.contains("Subject: payroll"), "{}", departed.message);
+    let config = on_host(&world).save().unwrap();
+    let output = mailwarden(&["sweep", "--all", "--profile", "full", "--config", &config]).unwrap();
+    let said = output.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentence =
+        format!("{JANE} may not log in, but mail for it is still delivered and still forwarded to {THIEF}.");
+    assert!(said.contains(&sentence), "{said}");
+}
+
+#[test]
+fn a_nologin_account_still_forwards_and_the_sweep_says_to_whom() {
+    locked_and_still_forwards(|world| {
+        world.lab.dovecot.set_extra_fields(JANE, "nologin=y reason=offboarded").unwrap();
+    });
+}
+
+#[test]
+fn an_account_on_a_deny_list_still_forwards_and_the_sweep_says_to_whom() {
+    locked_and_still_forwards(|world| deny(world, JANE));
+}
+
 #[test]
 fn administrators_scripts_and_other_master_users_are_found() {
     let directory = tempfile::tempdir().unwrap();
@@ -212,45 +266,16 @@ fn a_mailbox_with_its_own_password_needs_no_master_user() {
     assert!(matches!(output.code, 3 | 4), "jane has none, and the master's is wrong: {output:?}");
 }
 
-/// Whether a finding points exactly at a plant.
-fn fits(finding: &Value, plant: &Expected) -> bool {
-    let text = |wanted: &Option<String>, found: &Value| match wanted {
-        Some(wanted) => found == wanted.as_str(),
-        None => true,
-    };
-    let of_table = plant.surface.starts_with("postfix.");
-    let locator = &finding["locator"];
-    (of_table || finding["mailbox"] == plant.mailbox.as_str())
-        && finding["surface"]["id"] == plant.surface
-        && text(&plant.script, &locator["script"])
-        && text(&plant.folder, &locator["folder"])
-        && text(&plant.file, &locator["file"])
-        && text(&plant.key, &locator["key"])
-        && plant.line.is_none_or(|line| locator["line"] == line)
-}
-
 fn every_plant_is_found_and_nothing_else(seed: u64, mailboxes: usize) {
     let population = Population::new(seed, mailboxes);
-    let record = |(login, _): &(String, String)| {
-        format!(
-            "[[mailbox]]\naddress = \"{login}\"\nkind = \"human\"\nbusiness_owner = \"jane@example.test\"\n\n"
-        )
-    };
-    let policy: String = population.users.iter().map(record).collect();
-    let world = world(&policy, |lab| {
+    let world = world(&records(&population), |lab| {
         lab.users.extend(population.users.clone());
         lab.main_cf = population.main_cf();
     });
     population.plant(&world.lab).unwrap();
     let report = sweep(&on_host(&world), "full").json();
     let expected = population.expected(&world.lab);
-    let mut unexplained: Vec<&Value> = findings(&report).iter().collect();
-    for plant in &expected {
-        let found = unexplained.iter().position(|finding| fits(finding, plant));
-        let at = found.unwrap_or_else(|| panic!("seed {seed}: not found: {plant:#?}\n{unexplained:#?}"));
-        unexplained.remove(at);
-    }
-    assert!(unexplained.is_empty(), "seed {seed}: nobody planted: {unexplained:#?}");
+    found_and_nothing_else(&report, &expected).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
     // Only locked mailboxes hide something, namely what IMAP alone would show; and a second login into a home
     // that another login has: Dovecot 2.3's imap ends on an assertion when it lists somebody's shared folders for it.
     for gap in gaps(&report) {
@@ -288,18 +313,8 @@ fn in_large_populations_every_plant_is_found_where_it_is_and_nothing_else() {
 
 #[test]
 fn who_is_refused_by_a_deny_list_still_receives() {
-    let directory = tempfile::tempdir().unwrap();
-    let denied = directory.path().join("denied");
-    fs::write(&denied, format!("{JANE}\n")).unwrap();
     let world = world("", |_| {});
-    // A deny list counts only before the database that would let the login in.
-    let conf = world.lab.dovecot.conf_path();
-    let text = fs::read_to_string(&conf).unwrap();
-    let (before, after) = text.split_once("passdb {").unwrap();
-    let deny =
-        format!("passdb {{\n  driver = passwd-file\n  args = {}\n  deny = yes\n}}\n", denied.display());
-    fs::write(&conf, format!("{before}{deny}passdb {{{after}")).unwrap();
-    world.lab.dovecot.restart().unwrap();
+    deny(&world, JANE);
     let report = sweep(&on_host(&world), "full").json();
     let locked = of_check(&report, "account.locked-receives");
     assert_eq!(locked.len(), 1, "{:#}", report["findings"]);

@@ -1,15 +1,15 @@
-//! An isolated Dovecot 2.3 with IMAP, ManageSieve, LMTP and an authentication socket for Postfix.
+//! An isolated Dovecot, 2.3 or 2.4, with IMAP, ManageSieve, LMTP and an authentication socket for Postfix.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::ca::Ca;
 use crate::directory::dovecot_pid_file;
+use crate::elsewhere::Programs;
 use crate::error::{LabError, Result, make_directory, write_file};
 use crate::imap::Imap;
 use crate::managesieve::ManageSieve;
@@ -19,7 +19,13 @@ use crate::process::{COMMAND_LIMIT, PidFile, Ran, last_lines, launch, read_lossy
 use crate::wait::wait_for;
 
 const NAME: &str = "Dovecot";
+/// Names the root of another system whose Dovecot all labs of a test run shall use, see
+/// [`elsewhere`](crate::elsewhere).
+pub const ROOT_VARIABLE: &str = "MAILWARDEN_LAB_DOVECOT_ROOT";
 const TEMPLATE: &str = include_str!("../templates/dovecot.conf");
+const TEMPLATE_24: &str = include_str!("../templates/dovecot24.conf");
+/// What the rounds run on the mail host.
+const PROGRAMS: [&str; 4] = ["doveadm", "doveconf", "sievec", "sieve-dump"];
 /// Owner of all mail. No such account needs to exist.
 pub const MAIL_UID: u32 = 5000;
 /// Services that the master user may use: reading mail and scripts, never sending.
@@ -51,6 +57,7 @@ pub struct DovecotBuilder {
     domain: String,
     submission_port: Option<u16>,
     extra: String,
+    programs: Programs,
 }
 
 #[derive(Debug)]
@@ -107,6 +114,14 @@ impl DovecotBuilder {
         self
     }
 
+    /// The Dovecot 2.4 of another tree, such as [`debian_13`](crate::elsewhere::debian_13), instead of the
+    /// machine's own.
+    #[must_use]
+    pub fn tree(mut self, root: &Path) -> DovecotBuilder {
+        self.programs = Programs::of(root.to_owned());
+        self
+    }
+
     /// The LMTP port it will listen on.
     #[must_use]
     pub fn lmtp_port(&self) -> u16 {
@@ -127,7 +142,11 @@ impl DovecotBuilder {
         }
         let pid_file = PidFile::new(dovecot_pid_file(&self.lab), &self.lab);
         let users = Mutex::new(self.users);
-        let dovecot = Dovecot { root: self.root, ports: self.ports, users, master: self.master.0, pid_file };
+        if self.programs.is_elsewhere() {
+            write_wrappers(&self.programs, &self.root.join("bin"))?;
+        }
+        let (root, ports, master, programs) = (self.root, self.ports, self.master.0, self.programs);
+        let dovecot = Dovecot { root, ports, users, master, pid_file, programs };
         dovecot.write_users(&dovecot.users())?;
         dovecot.set_master_password(&self.master.1)?;
         Ok(dovecot)
@@ -135,7 +154,11 @@ impl DovecotBuilder {
 
     fn configuration(&self) -> String {
         let submission = self.submission_port.map(|port| format!("submission_host = 127.0.0.1:{port}"));
-        let acl_user = if self.acl_user { "acl_user = %u" } else { "" };
+        let (template, user) = match self.programs.is_elsewhere() {
+            true => (TEMPLATE_24, "acl_user = %{user}"),
+            false => (TEMPLATE, "acl_user = %u"),
+        };
+        let acl_user = if self.acl_user { user } else { "" };
         let values = [
             ("@root@", self.root.display().to_string()),
             ("@certificate@", self.ca.certificate().display().to_string()),
@@ -148,7 +171,7 @@ impl DovecotBuilder {
             ("@acl_user@", acl_user.to_owned()),
             ("@domain@", self.domain.clone()),
         ];
-        let filled = values.iter().fold(TEMPLATE.to_owned(), |text, (mark, value)| text.replace(mark, value));
+        let filled = values.iter().fold(template.to_owned(), |text, (mark, value)| text.replace(mark, value));
         format!("{filled}\n{}", self.extra)
     }
 }
@@ -161,6 +184,7 @@ pub struct Dovecot {
     users: Mutex<BTreeMap<String, Account>>,
     master: String,
     pid_file: PidFile,
+    programs: Programs,
 }
 
 impl Dovecot {
@@ -183,13 +207,15 @@ impl Dovecot {
             domain: "example.test".to_owned(),
             submission_port: None,
             extra: String::new(),
+            programs: Programs::chosen(ROOT_VARIABLE),
         })
     }
 
     /// Starts it and waits until it greets on IMAP and ManageSieve.
     pub fn start(&self) -> Result<()> {
         let log = self.root.join("start.log");
-        let status = launch(Command::new("/usr/sbin/dovecot").arg("-c").arg(self.conf_path()), &log)?;
+        let status =
+            launch(self.programs.command("/usr/sbin/dovecot").arg("-c").arg(self.conf_path()), &log)?;
         if !status.success() {
             return Err(start_error(&last_lines(&read_lossy(&log))));
         }
@@ -217,13 +243,13 @@ impl Dovecot {
 
     /// Runs doveadm on this instance; `args` begin with options such as `-f json` or with the command.
     pub fn doveadm(&self, args: &[&str]) -> Result<Ran> {
-        let mut command = Command::new("/usr/bin/doveadm");
+        let mut command = self.programs.command("/usr/bin/doveadm");
         Ok(run(command.arg("-c").arg(self.conf_path()).args(args), b"", COMMAND_LIMIT)?.into())
     }
 
     /// Compiles a Sieve script as the server would, into a file of the mailbox's owner.
     pub fn compile(&self, address: &str, script: &Path, binary: &Path) -> Result<()> {
-        let mut command = Command::new("/usr/bin/sievec");
+        let mut command = self.programs.command("/usr/bin/sievec");
         command.arg("-c").arg(self.conf_path()).args(["-u", address]).arg(script).arg(binary);
         let ran: Ran = run(&mut command, b"", COMMAND_LIMIT)?.into();
         if ran.code != Some(0) {
@@ -231,6 +257,12 @@ impl Dovecot {
             return Err(LabError::Answer { server: NAME, doing, answer: ran.stderr });
         }
         chown(binary, Some(MAIL_UID), Some(MAIL_UID)).map_err(LabError::io("giving away", binary))
+    }
+
+    /// Where its programs are, if they are not the machine's own: scripts that run those of the other tree.
+    #[must_use]
+    pub fn program_directory(&self) -> Option<PathBuf> {
+        self.programs.is_elsewhere().then(|| self.root.join("bin"))
     }
 
     /// The configuration file.
@@ -385,6 +417,17 @@ impl Drop for Dovecot {
         // A destructor has nobody to tell; the caller who cares calls `stop`.
         let _ = self.stop();
     }
+}
+
+fn write_wrappers(programs: &Programs, directory: &Path) -> Result<()> {
+    make_directory(directory)?;
+    for name in PROGRAMS {
+        let path = directory.join(name);
+        write_file(&path, programs.wrapper(&format!("/usr/bin/{name}")))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+            .map_err(LabError::io("allowing", &path))?;
+    }
+    Ok(())
 }
 
 fn clock_second() -> u64 {

@@ -75,6 +75,10 @@ pub struct LabOptions {
     pub milter: MilterAt,
     /// The fate of mail for others.
     pub outside: OutsideWorld,
+    /// The tree of another Dovecot, see [`DovecotBuilder::tree`].
+    ///
+    /// [`DovecotBuilder::tree`]: crate::dovecot::DovecotBuilder::tree
+    pub dovecot_tree: Option<PathBuf>,
     /// Where to make the lab's directory; the system's temporary directory when `None`.
     pub base: Option<PathBuf>,
 }
@@ -96,6 +100,7 @@ impl Default for LabOptions {
             local_domains: Vec::new(),
             milter: MilterAt::Nowhere,
             outside: OutsideWorld::Refused,
+            dovecot_tree: None,
             base: None,
         }
     }
@@ -270,6 +275,9 @@ fn build_dovecot(lab: &Path, ca: &Ca, options: &LabOptions, smtp_port: u16) -> R
         .acl_user(options.acl_user)
         .submission_port(smtp_port)
         .append_conf(&options.dovecot_conf);
+    if let Some(root) = &options.dovecot_tree {
+        builder = builder.tree(root);
+    }
     if let Some(domain) = options.domains.first() {
         builder = builder.domain(domain);
     }

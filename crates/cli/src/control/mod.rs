@@ -11,7 +11,7 @@ pub(crate) mod policy;
 pub(crate) mod record;
 pub(crate) mod reset;
 pub(crate) mod review;
-mod signature;
+pub(crate) mod signature;
 mod swept;
 
 pub(crate) use actor::by_uid;

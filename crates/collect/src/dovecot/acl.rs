@@ -112,7 +112,7 @@ pub(super) fn of_words(identifier: &str, words: &str) -> Option<Vec<Entry>> {
         }
     }
     let entry = |rights: String, negative| {
-        let identifier = AclIdentifier { name: name.clone(), negative };
+        let identifier = AclIdentifier::new(name.clone(), negative);
         (!rights.is_empty()).then_some(Entry { identifier, rights })
     };
     Some([entry(given, false), entry(taken, true)].into_iter().flatten().collect())
@@ -153,7 +153,7 @@ pub(super) fn entry(line: &[u8]) -> Option<Entry> {
     let name = as_shown_by_imap(&name)?;
     let rights = rest.split(':').next().unwrap_or_default().trim().to_owned();
     rights.chars().all(|right| right.is_ascii_alphanumeric()).then_some(())?;
-    Some(Entry { identifier: AclIdentifier { name, negative }, rights })
+    Some(Entry { identifier: AclIdentifier::new(name, negative), rights })
 }
 
 fn unquoted(quoted: &str) -> Option<(String, &str)> {
@@ -198,7 +198,7 @@ pub(super) fn read_global(bytes: &[u8], harvest: &mut Harvest, place: &Place<'_>
         };
         // GETACL marks what comes from such a list.
         let sign = if identifier.negative { "-" } else { "" };
-        let identifier = AclIdentifier { name: format!("#{sign}{}", identifier.name), negative: false };
+        let identifier = AclIdentifier::new(format!("#{sign}{}", identifier.name), false);
         let excerpt = format!("{pattern}: {} {rights}", identifier.name);
         let fact = Fact::AclEntry { folder: pattern.into_owned(), identifier, rights };
         harvest.observe(place, fact, line, &excerpt);

@@ -67,16 +67,19 @@ async fn look(dialer: &Dialer, credentials: &Credentials, mailbox: &str) -> Resu
         let rights = session.my_rights(&foreign).await?;
         report_shared(&mut harvest, &at(ACL), &foreign, &rights);
     }
-    report_acl(&mut harvest, &at(ACL), &view, &own, &credentials.master_user);
-    for (name, value) in session.particulars().await.unwrap_or_default() {
+    let default_domain = dialer.server().default_domain.as_deref();
+    report_acl(&mut harvest, &at(ACL), &view, &own, (&credentials.master_user, default_domain));
+    let particulars = session.particulars().await.unwrap_or_default();
+    let is_dovecot = particulars.iter().any(|(_, value)| value.contains("name=Dovecot"));
+    for (name, value) in particulars {
         let excerpt = format!("{name}: {value}");
         harvest.observe(&at(ACCOUNT), Fact::Setting { name, value }, excerpt.as_bytes(), &excerpt);
     }
-    let announces_urlauth = session.capabilities().contains("URLAUTH");
+    let signing = Signing { announced: session.capabilities().contains("URLAUTH"), is_dovecot };
     match metadata_of(&mut session, &own).await {
         Ok(answers) => {
             report_metadata(&mut harvest, &at(METADATA), &view, &answers, &credentials.master_user);
-            report_urlauth(&mut harvest, &at(URLAUTH), &view, &answers, announces_urlauth);
+            report_urlauth(&mut harvest, &at(URLAUTH), &view, &answers, signing);
         }
         Err(error) => {
             for surface in [METADATA, URLAUTH] {
@@ -163,14 +166,20 @@ fn report_account(harvest: &mut Harvest, place: &Place<'_>, view: &View) {
     harvest.cover(place, CoverageState::Denied, reason);
 }
 
-fn report_acl(harvest: &mut Harvest, place: &Place<'_>, view: &View, own: &[Folder], master: &str) {
+fn report_acl(
+    harvest: &mut Harvest,
+    place: &Place<'_>,
+    view: &View,
+    own: &[Folder],
+    (master, default_domain): (&str, Option<&str>),
+) {
     if view.rights.is_none() {
         let reason = "the server does not announce ACL (RFC 4314), so folders cannot be shared over IMAP";
         return harvest.cover(place, CoverageState::Unsupported, reason);
     }
     for (folder, answer) in own.iter().zip(&view.acls) {
         if let Answer::Given(found) = answer {
-            observe_acl(harvest, place, folder, found);
+            observe_acl(harvest, place, folder, found, default_domain);
         }
     }
     if view.is_blind() {
@@ -191,9 +200,15 @@ fn report_shared(harvest: &mut Harvest, place: &Place<'_>, folders: &[Folder], r
     }
 }
 
-fn observe_acl(harvest: &mut Harvest, place: &Place<'_>, folder: &Folder, found: &AclFound) {
+fn observe_acl(
+    harvest: &mut Harvest,
+    place: &Place<'_>,
+    folder: &Folder,
+    found: &AclFound,
+    default_domain: Option<&str>,
+) {
     for (identifier, rights) in &found.entries {
-        let identifier = identifier_of(identifier);
+        let identifier = identifier_of(identifier, default_domain);
         let rights = String::from_utf8_lossy(rights).into_owned();
         let sign = if identifier.negative { "-" } else { "" };
         let excerpt = format!("{}: {sign}{} {rights}", folder.name, identifier.name);
@@ -203,11 +218,26 @@ fn observe_acl(harvest: &mut Harvest, place: &Place<'_>, folder: &Folder, found:
 }
 
 /// A leading minus takes rights away (RFC 4314 section 2).
-fn identifier_of(wire: &[u8]) -> AclIdentifier {
+fn identifier_of(wire: &[u8], default_domain: Option<&str>) -> AclIdentifier {
     let text = String::from_utf8_lossy(wire);
-    match text.strip_prefix('-') {
-        Some(name) => AclIdentifier { name: name.to_owned(), negative: true },
-        None => AclIdentifier { name: text.into_owned(), negative: false },
+    let (name, negative) = match text.strip_prefix('-') {
+        Some(name) => (name, true),
+        None => (text.as_ref(), false),
+    };
+    let login = default_domain.and_then(|domain| login_meant(name, negative, domain));
+    AclIdentifier { login, ..AclIdentifier::new(name, negative) }
+}
+
+/// Whom Cyrus means with a default domain: it leaves that domain out of a login's name. It does so with an entry
+/// that gives rights before it stores it; one that takes rights away is stored as it came, and with the domain
+/// in it fits nobody.
+fn login_meant(name: &str, negative: bool, domain: &str) -> Option<String> {
+    let is_login = !matches!(name, "anyone" | "anonymous" | "authenticated" | "owner")
+        && !name.starts_with("group:")
+        && !name.starts_with('$');
+    match name.rsplit_once('@') {
+        None => is_login.then(|| format!("{name}@{domain}")),
+        Some((_, own)) => (negative && own.eq_ignore_ascii_case(domain)).then(String::new),
     }
 }
 
@@ -296,6 +326,15 @@ fn observe_annotations(
     }
 }
 
+/// What a server says of signed URLs.
+#[derive(Clone, Copy)]
+struct Signing {
+    announced: bool,
+    /// Whether it is Dovecot, which alone shows its keys: others, such as Cyrus, answer the question for them
+    /// with nothing.
+    is_dovecot: bool,
+}
+
 /// Signed URLs cannot be listed, but Dovecot's key of a folder exists only once a URL was signed, and shows as
 /// an annotation. Version 2.4 signs them without announcing that it can.
 fn report_urlauth(
@@ -303,25 +342,45 @@ fn report_urlauth(
     place: &Place<'_>,
     view: &View,
     annotations: &Annotations,
-    announced: bool,
+    signing: Signing,
 ) {
-    match annotations {
-        Some((folders, answers)) => {
-            observe_annotations(harvest, place, folders, answers, |entry| entry == URLAUTH_ENTRY);
-            if view.is_blind() {
-                let reason = "the session does not see the folders as their owner does, see imap.acl";
-                return harvest.cover(place, CoverageState::Denied, reason);
-            }
-            cover_by_gaps(harvest, place, &gaps(folders, answers), "GETMETADATA");
+    let Some((folders, answers)) = annotations else { return report_hidden_keys(harvest, place, signing) };
+    observe_annotations(harvest, place, folders, answers, |entry| entry == URLAUTH_ENTRY);
+    if view.is_blind() {
+        let reason = "the session does not see the folders as their owner does, see imap.acl";
+        return harvest.cover(place, CoverageState::Denied, reason);
+    }
+    match signing.announced && !signing.is_dovecot {
+        true => report_hidden_keys(harvest, place, signing),
+        false => cover_by_gaps(harvest, place, &gaps(folders, answers), "GETMETADATA"),
+    }
+}
+
+fn report_hidden_keys(harvest: &mut Harvest, place: &Place<'_>, signing: Signing) {
+    if signing.announced {
+        let reason = "the server signs URLs (RFC 4467) and does not show for which folders; RESETKEY makes \
+                      every signed URL void";
+        return harvest.cover(place, CoverageState::Partial, reason);
+    }
+    let reason = "the server announces neither URLAUTH (RFC 4467) nor METADATA, so it signs no URLs";
+    harvest.cover(place, CoverageState::Unsupported, reason);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Cyrus 3.6 with `defaultdomain: example.test` stores and enforces them.
+    #[test]
+    fn logins_without_the_default_domain_mean_those_of_it() {
+        let login = |wire: &str| identifier_of(wire.as_bytes(), Some("example.test")).login;
+        assert_eq!(login("bob").as_deref(), Some("bob@example.test"));
+        assert_eq!(login("-bob").as_deref(), Some("bob@example.test"));
+        assert_eq!(login("-bob@example.test").as_deref(), Some(""), "it fits nobody");
+        for as_written in ["bob@other.test", "-bob@other.test", "anyone", "-anyone", "group:staff", "$staff"]
+        {
+            assert_eq!(login(as_written), None, "{as_written}");
         }
-        None if announced => {
-            let reason = "the server signs URLs (RFC 4467) and does not show for which folders: it has no \
-                          METADATA; RESETKEY makes every signed URL void";
-            harvest.cover(place, CoverageState::Partial, reason);
-        }
-        None => {
-            let reason = "the server announces neither URLAUTH (RFC 4467) nor METADATA, so it signs no URLs";
-            harvest.cover(place, CoverageState::Unsupported, reason);
-        }
+        assert_eq!(identifier_of(b"bob", None), AclIdentifier::new("bob", false));
     }
 }

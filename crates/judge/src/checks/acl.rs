@@ -55,6 +55,8 @@ fn read(seen: &Observation) -> Option<Grant<'_>> {
         Some(name) if global => (name, true),
         _ => (name, identifier.negative),
     };
+    // An entry that fits nobody is shown as it is written.
+    let name = identifier.login.as_deref().filter(|login| !login.is_empty()).unwrap_or(name);
     Some(Grant { seen, folder, rights, negative, global, holder: Holder::of(name), folders: 1 })
 }
 
@@ -327,7 +329,7 @@ mod tests {
         observed(
             mailbox,
             "imap.acl",
-            Fact::AclEntry { folder, identifier: AclIdentifier { name, negative }, rights },
+            Fact::AclEntry { folder, identifier: AclIdentifier::new(name, negative), rights },
         )
     }
 

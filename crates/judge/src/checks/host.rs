@@ -49,7 +49,7 @@ fn locked(brief: &Brief<'_>, seen: &Observation, login: &str, how: &str) -> Draf
         conditions: format!("locked by {}", shown(how)),
         content: vec![how.as_bytes().to_vec()],
         effects: vec!["redirect".to_owned()],
-        ..draft("account.locked-receives", seen, login, advice)
+        ..draft(super::locked::LOCKED, seen, login, advice)
     }
 }
 

@@ -5,6 +5,7 @@ mod accounts;
 mod acl;
 mod dns;
 mod host;
+mod locked;
 pub(crate) mod metadata;
 pub(crate) mod postfix;
 pub(crate) mod sieve;
@@ -27,5 +28,7 @@ pub(crate) fn run_all(brief: &Brief<'_>) -> Vec<Draft> {
         host::check,
         dns::check,
     ];
-    families.iter().flat_map(|check| check(brief)).collect()
+    let mut drafts: Vec<Draft> = families.iter().flat_map(|check| check(brief)).collect();
+    locked::say_where_mail_goes(&mut drafts);
+    drafts
 }

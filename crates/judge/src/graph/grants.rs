@@ -48,6 +48,7 @@ pub(super) fn folders<'a>(brief: &Brief<'a>) -> Vec<FolderList<'a>> {
             Some(name) => (true, name),
             None => (identifier.negative, name),
         };
+        let name = identifier.login.as_deref().unwrap_or(name);
         let entry = Entry { subject: Subject::of(name), negative, rights: rights.clone() };
         let mailbox = seen.mailbox.to_lowercase();
         let precedence = if dovecot.contains(&mailbox) { Precedence::HighestKind } else { Precedence::Union };

@@ -29,7 +29,7 @@ fn grant(mailbox: &str, folder: &str, identifier: &str, rights: &str) -> Observa
     observed(
         mailbox,
         "imap.acl",
-        Fact::AclEntry { folder, identifier: AclIdentifier { name, negative }, rights },
+        Fact::AclEntry { folder, identifier: AclIdentifier::new(name, negative), rights },
     )
 }
 
