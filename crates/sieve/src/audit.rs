@@ -173,9 +173,9 @@ fn conclude(
 }
 
 /// Engines stop a run that redirects to too many; how many is the administrator's choice, so that is told
-/// and not counted on.
+/// and not counted on. What Pigeonhole does then is known and part of the run.
 fn too_many_redirects(effects: &[Effect], dialect: Dialect) -> Option<Diagnostic> {
-    let limit = dialect.redirect_limit()?;
+    let limit = dialect.redirect_limit().filter(|_| dialect != Dialect::Pigeonhole)?;
     let sure =
         effects.iter().filter(|effect| effect.kind == EffectKind::Redirect && effect.reach == Reach::Always);
     let mut targets: Vec<&Target> = Vec::new();

@@ -326,8 +326,9 @@ impl<'t> Check<'t> {
     }
 
     fn argument_types(&mut self, signature: &Signature, bound: &Bound<'_>, start: usize, end: usize) {
-        let flags = matches!(signature.name, "setflag" | "addflag" | "removeflag" | "hasflag");
-        let skipped = if flags { signature.positional.len() - bound.positional.len() } else { 0 };
+        let leading =
+            matches!(signature.name, "setflag" | "addflag" | "removeflag" | "hasflag" | "specialuse_exists");
+        let skipped = if leading { signature.positional.len() - bound.positional.len() } else { 0 };
         for (argument, takes) in
             bound.positional.iter().zip(&signature.positional[skipped.min(signature.positional.len())..])
         {

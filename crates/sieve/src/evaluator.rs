@@ -6,7 +6,7 @@
 use crate::Dialect;
 use crate::arguments::{Bound, Reading};
 use crate::classes::{Classes, classes_of, window_of};
-use crate::conditions::{Step, path_text, test_text};
+use crate::conditions::{Place, Step, path_text, test_text, unless_failing};
 use crate::constant::{Fixed, fixed_tests};
 use crate::destination::bare_address;
 use crate::effects::{
@@ -79,6 +79,18 @@ pub(crate) struct World<'a> {
     pub(crate) complete: bool,
 }
 
+impl World<'_> {
+    /// A test, or a command without its end, on one line.
+    fn text_of(&self, script: usize, start: usize, end: usize) -> String {
+        let script = &self.scripts[script];
+        let mut text = test_text(script.bytes, &script.tree, start, end);
+        if text.ends_with(';') {
+            text.pop();
+        }
+        text
+    }
+}
+
 /// What a run found.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
@@ -96,14 +108,20 @@ pub(crate) fn evaluate(
     let mut run = Run::new(world, dialect, entered_elsewhere);
     run.script(entry);
     let mut findings = run.findings;
+    let mut texts = PlaceTexts { world, last: None };
     settle(&run.trace, &mut |effect, settled| {
         let effect = &mut findings.effects[effect];
         effect.local_copy = settled.copy;
-        effect.reach = match effect.reach {
-            _ if settled.undone => Reach::Dead,
-            Reach::Always if settled.perhaps_undone => Reach::Conditional,
-            reach => reach,
-        };
+        let Some(place) = settled.fails_at.filter(|_| !effect.kind.is_immediate()) else { return };
+        if effect.reach == Reach::Dead {
+            return;
+        }
+        if settled.undone {
+            effect.reach = Reach::Dead;
+        } else {
+            effect.reach = Reach::Conditional;
+            unless_failing(&mut effect.conditions, &texts.of(place));
+        }
     });
     findings.effects.sort_by(|a, b| (&a.via, a.span).cmp(&(&b.via, b.span)));
     findings.effects.dedup();
@@ -113,7 +131,7 @@ pub(crate) fn evaluate(
 
 /// Whether this run is still going on at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gone {
+pub(crate) enum Gone {
     No,
     Returned,
     Stopped,
@@ -124,7 +142,13 @@ enum Gone {
 pub(crate) struct State {
     gone: Gone,
     /// Some way here has already left the script.
-    may_have_left: bool,
+    pub(crate) may_have_left: bool,
+    /// Where the first of those that failed may have.
+    pub(crate) failing: Option<Place>,
+    /// At most how many actions were taken.
+    pub(crate) actions: usize,
+    /// At most how many redirects were among them.
+    pub(crate) redirects: usize,
     fates: Fates,
     pub(crate) matches: MatchState,
     /// What every way here has surely done, as far as later actions may conflict with it.
@@ -144,7 +168,7 @@ pub(crate) struct Frame {
     /// `vnd.dovecot.environment` or `vnd.dovecot.config` gives variables of the server's.
     pub(crate) server_variables: bool,
     /// Some way through it ended everything.
-    stopped: bool,
+    pub(crate) stopped: bool,
     /// What may have happened where some way through it went back to the includer.
     returned: Option<Fates>,
 }
@@ -174,12 +198,20 @@ pub(crate) struct Run<'w, 'a> {
     globals_unknown: bool,
     path: Vec<Step>,
     pub(crate) origins: Origins,
-    trace: Vec<Trace>,
+    pub(crate) trace: Vec<Trace>,
     included: HashSet<usize>,
     /// Where `redirect :copy` has sent the message, and whether it surely has.
     copied_to: HashMap<String, bool>,
     /// Some such address was not a constant, or not one that is surely compared as it is written.
     copied_anywhere: bool,
+    /// Every address that some redirect goes to.
+    pub(crate) sent_to: HashSet<String>,
+    /// How many redirects go to addresses not known.
+    pub(crate) sent_anywhere: usize,
+    /// Whether a diagnostic has named the limits on actions.
+    pub(crate) told_of_limit: bool,
+    /// How many undecided tests before the current one may keep it from being run.
+    pub(crate) doubts: usize,
     scopes: u32,
     steps: usize,
     work: Cell<usize>,
@@ -198,6 +230,9 @@ impl<'w, 'a> Run<'w, 'a> {
             state: State {
                 gone: Gone::No,
                 may_have_left: false,
+                failing: None,
+                actions: 0,
+                redirects: 0,
                 fates: Fates::START,
                 matches: MatchState::Empty,
                 done: Done::default(),
@@ -214,6 +249,10 @@ impl<'w, 'a> Run<'w, 'a> {
             included: HashSet::new(),
             copied_to: HashMap::new(),
             copied_anywhere: false,
+            sent_to: HashSet::new(),
+            sent_anywhere: 0,
+            told_of_limit: false,
+            doubts: 0,
             scopes: GLOBAL,
             steps: 0,
             work: Cell::new(0),
@@ -428,29 +467,13 @@ impl<'w, 'a> Run<'w, 'a> {
         self.frame().has_include || self.dialect.expands_without_require()
     }
 
-    fn leave(&mut self, gone: Gone, trace: Trace) {
+    pub(crate) fn leave(&mut self, gone: Gone, trace: Trace) {
         if self.state.gone == Gone::No {
             self.state.gone = gone;
             let frame = self.frame_mut();
             frame.stopped |= gone == Gone::Stopped;
         }
         self.trace.push(trace);
-    }
-
-    /// The engine stops with an error: nothing of what this way did before is carried out, and the message
-    /// is kept.
-    pub(crate) fn abort(&mut self, start: usize, end: usize, why: &str) {
-        if self.state.gone == Gone::No {
-            self.diagnose(start, end, Severity::Warning, &format!("{why}: nothing on the way here is done"));
-        }
-        self.leave(Gone::Stopped, Trace::Abort);
-    }
-
-    /// On some messages the engine stops here with an error.
-    pub(crate) fn perhaps_abort(&mut self) {
-        self.trace.push(Trace::Fork(vec![(true, vec![Trace::Abort]), (true, Vec::new())]));
-        self.state.may_have_left = true;
-        self.frame_mut().stopped = true;
     }
 
     /// What is known of a test before anything runs.
@@ -516,7 +539,13 @@ impl<'w, 'a> Run<'w, 'a> {
         let closed = chain.open == Outcome::False;
         let outcome = match command.test {
             _ if is_else => Outcome::True,
-            Some(test) if !command.malformed => self.chain_test(test, command.listed, closed),
+            Some(test) if !command.malformed => {
+                let doubts = usize::from(matches!(chain.open, Outcome::Maybe(_)));
+                (self.conditional, self.doubts) = (self.conditional + doubts, self.doubts + doubts);
+                let outcome = self.chain_test(test, command.listed, closed);
+                (self.conditional, self.doubts) = (self.conditional - doubts, self.doubts - doubts);
+                outcome
+            }
             _ => Outcome::Maybe(None),
         };
         let mut steps = chain.failed.clone();
@@ -603,6 +632,9 @@ impl<'w, 'a> Run<'w, 'a> {
         let joined = going_on.iter().map(|(end, _)| end.clone()).reduce(|a, b| State {
             gone: if a.gone == b.gone { a.gone } else { Gone::No },
             may_have_left: a.may_have_left || b.may_have_left,
+            failing: a.failing.or(b.failing),
+            actions: a.actions.max(b.actions),
+            redirects: a.redirects.max(b.redirects),
             fates: a.fates.or(b.fates),
             matches: a.matches.or(&b.matches),
             done: a.done.and(&b.done),
@@ -651,6 +683,11 @@ impl<'w, 'a> Run<'w, 'a> {
     /// Whether a round of a loop is only tried out.
     pub(crate) fn is_rehearsing(&self) -> bool {
         self.rehearsing > 0
+    }
+
+    /// Whether this place is inside a loop.
+    pub(crate) fn is_in_loop(&self) -> bool {
+        self.loops > 0
     }
 
     /// Whether nothing gets to this place.
@@ -771,10 +808,12 @@ impl<'w, 'a> Run<'w, 'a> {
     }
 
     fn conditions(&self) -> String {
-        path_text(&self.path, |step| {
-            let script = &self.world.scripts[step.script];
-            test_text(script.bytes, &script.tree, step.start, step.end)
-        })
+        let text = |script, start, end| self.world.text_of(script, start, end);
+        let mut conditions = path_text(&self.path, |step| text(step.script, step.start, step.end));
+        if let Some(place) = self.state.failing.filter(|_| !self.is_gone()) {
+            unless_failing(&mut conditions, &text(place.script, place.start, place.end));
+        }
+        conditions
     }
 
     pub(crate) fn diagnose(&mut self, start: usize, end: usize, severity: Severity, message: &str) {
@@ -792,10 +831,29 @@ pub(crate) fn flags_key() -> Key {
 }
 
 /// The address as Pigeonhole compares it with others: its domain in lower case, its local part as it is
-/// (measured). None where quoting or letters beyond ASCII might make two spellings equal.
-fn plain_address(raw: &[u8]) -> Option<String> {
-    let raw = std::str::from_utf8(raw).ok().filter(|raw| raw.is_ascii())?;
-    bare_address(raw).filter(|address| !address.contains(['"', '\\']))
+/// (measured). None for letters beyond ASCII, of
+/// which not every spelling of one is known to be compared as equal.
+pub(crate) fn plain_address(raw: &[u8]) -> Option<String> {
+    std::str::from_utf8(raw).ok().filter(|raw| raw.is_ascii()).and_then(bare_address)
+}
+
+/// The texts of places; many effects in a row ask for the same one.
+struct PlaceTexts<'w, 'a> {
+    world: &'w World<'a>,
+    last: Option<(Place, String)>,
+}
+
+impl PlaceTexts<'_, '_> {
+    fn of(&mut self, place: Place) -> String {
+        if let Some((last, text)) = &self.last
+            && *last == place
+        {
+            return text.clone();
+        }
+        let text = self.world.text_of(place.script, place.start, place.end);
+        self.last = Some((place, text.clone()));
+        text
+    }
 }
 
 /// RFC 5229 §3: an unknown variable is empty; a global one may have been set by an includer.

@@ -159,7 +159,8 @@ impl Run<'_, '_> {
         let Some(name) = bound.last() else { return };
         if let Some(name) = self.first_name(name) {
             self.note_origin(self.key(&name), None, place, "text of the message taken here");
-            let value = Value::source(&String::from_utf8_lossy(&name), true);
+            let whole = !bound.has("first");
+            let value = Value::text_source(&String::from_utf8_lossy(&name), true, whole);
             self.assign(&name, value);
         }
     }

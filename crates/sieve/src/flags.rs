@@ -109,8 +109,13 @@ fn is_settable(flag: &[u8]) -> bool {
     const SYSTEM: [&[u8]; 5] = [b"answered", b"flagged", b"deleted", b"seen", b"draft"];
     match flag.strip_prefix(b"\\") {
         Some(name) => SYSTEM.iter().any(|known| known.eq_ignore_ascii_case(name)),
-        None => flag.iter().all(|byte| (33..=126).contains(byte) && !b"\"%()*\\]{".contains(byte)),
+        None => is_keyword(flag),
     }
+}
+
+/// RFC 3501 §9, an atom without `]`.
+pub(crate) fn is_keyword(word: &[u8]) -> bool {
+    word.iter().all(|byte| (33..=126).contains(byte) && !b"\"%()*\\]{".contains(byte))
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ mod dialect;
 mod differences;
 mod evaluator;
 mod expressions;
+mod failing;
 mod flags;
 mod identity;
 mod keep;

@@ -99,8 +99,8 @@ fn length(template: &Template) -> Template {
             Template::constant(characters.to_string().as_bytes())
         }
         None => {
-            let source =
-                Source { name: "length".to_owned(), sender_controlled: template.sender_controlled() };
+            let sender_controlled = template.sender_controlled();
+            let source = Source { name: "length".to_owned(), sender_controlled, whole: true };
             Template(vec![Part::Source(Rc::new(source))])
         }
     }

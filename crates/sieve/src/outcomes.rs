@@ -60,7 +60,10 @@ impl Run<'_, '_> {
             "hasflag" => self.has_flag(&bound),
             "size" => self.size(&bound),
             "execute" | "filter" => self.program_test(id, signature, &bound),
-            _ => self.message_test(signature.name, &bound),
+            name => {
+                self.fail_at_test(name, &bound, id);
+                self.message_test(name, &bound)
+            }
         }
     }
 
@@ -111,7 +114,7 @@ impl Run<'_, '_> {
     }
 
     fn until(&mut self, first: Option<TestId>, end: &Outcome) -> Outcome {
-        let conditional = self.conditional;
+        let (conditional, doubts) = (self.conditional, self.doubts);
         let tests: Vec<TestId> = self.reading().tree.test_list(first).collect();
         let mut undecided = false;
         let mut matched = None;
@@ -131,6 +134,7 @@ impl Run<'_, '_> {
                     undecided = true;
                     matched = matches.or(matched);
                     self.conditional = conditional + 1;
+                    self.doubts = doubts + 1;
                 }
                 outcome if outcome == *end => {
                     ended = true;
@@ -139,7 +143,7 @@ impl Run<'_, '_> {
                 _ => {}
             }
         }
-        self.conditional = conditional;
+        (self.conditional, self.doubts) = (conditional, doubts);
         // With `anyof`, whichever test held may have set the match variables.
         let sure = *end == Outcome::False || tests.len() == 1;
         match (ended, undecided) {
@@ -283,7 +287,8 @@ impl Run<'_, '_> {
             MatchType::Other if bound.has("regex") => usize::MAX,
             _ => return Outcome::Maybe(None),
         };
-        let new = MatchState::Opaque { count, sender_controlled };
+        let whole = count != usize::MAX && keys.iter().all(keeps_characters_whole);
+        let new = MatchState::Opaque { count, sender_controlled, whole };
         self.state.matches = self.state.matches.or(&new);
         Outcome::Maybe(Some(new))
     }
@@ -295,7 +300,7 @@ impl Run<'_, '_> {
         bound: &Bound<'_>,
     ) -> Outcome {
         let test = &self.reading().tree.tests[id as usize];
-        self.act(signature, bound, test.start, test.end);
+        self.act(signature, bound, (test.start, test.end), true);
         Outcome::Maybe(None)
     }
 }
@@ -306,6 +311,11 @@ pub(crate) fn cost(value: &[u8], key: &[u8], kind: MatchType) -> usize {
         MatchType::Is => 1 + value.len().min(key.len()),
         _ => 1 + value.len().saturating_mul(key.len()),
     }
+}
+
+/// A `?` takes one byte (measured); `*` takes what lies between characters if those around it are whole.
+fn keeps_characters_whole(key: &Value) -> bool {
+    key.verdict(|key| !key.contains(&b'?') && std::str::from_utf8(key).is_ok()) == Some(true)
 }
 
 fn wildcards(key: &Value) -> usize {

@@ -83,15 +83,19 @@ pub(crate) enum MatchState {
     /// A test on constants has matched.
     Known(Rc<[Vec<u8>]>),
     /// What they hold comes from a message or is not known; those above `count` are empty.
-    Opaque { count: usize, sender_controlled: bool },
+    /// `whole` says that each is whole characters.
+    Opaque { count: usize, sender_controlled: bool, whole: bool },
 }
 
 impl MatchState {
-    fn extent(&self) -> (usize, bool) {
+    fn extent(&self) -> (usize, bool, bool) {
         match self {
-            Self::Empty => (0, false),
-            Self::Known(values) => (values.len().saturating_sub(1), false),
-            Self::Opaque { count, sender_controlled } => (*count, *sender_controlled),
+            Self::Empty => (0, false, true),
+            Self::Known(values) => {
+                let whole = values.iter().all(|value| std::str::from_utf8(value).is_ok());
+                (values.len().saturating_sub(1), false, whole)
+            }
+            Self::Opaque { count, sender_controlled, whole } => (*count, *sender_controlled, *whole),
         }
     }
 
@@ -99,8 +103,12 @@ impl MatchState {
         if self == other {
             return self.clone();
         }
-        let ((count_a, sender_a), (count_b, sender_b)) = (self.extent(), other.extent());
-        Self::Opaque { count: count_a.max(count_b), sender_controlled: sender_a || sender_b }
+        let ((count_a, sender_a, whole_a), (count_b, sender_b, whole_b)) = (self.extent(), other.extent());
+        Self::Opaque {
+            count: count_a.max(count_b),
+            sender_controlled: sender_a || sender_b,
+            whole: whole_a && whole_b,
+        }
     }
 
     pub(crate) fn value(&self, number: usize) -> Value {
@@ -108,7 +116,9 @@ impl MatchState {
             Self::Empty => Value::constant(b""),
             Self::Known(values) => Value::constant(values.get(number).map_or(b"".as_slice(), Vec::as_slice)),
             Self::Opaque { count, .. } if number > *count => Value::constant(b""),
-            Self::Opaque { sender_controlled, .. } => Value::source(&number.to_string(), *sender_controlled),
+            Self::Opaque { sender_controlled, whole, .. } => {
+                Value::text_source(&number.to_string(), *sender_controlled, *whole)
+            }
         }
     }
 }

@@ -30,8 +30,8 @@ pub(crate) struct Signature {
     pub(crate) capabilities: &'static [&'static str],
     pub(crate) tags: &'static [&'static [TagRow]],
     pub(crate) positional: &'static [Takes],
-    /// How many of the positional arguments may be missing: leading ones for the flag commands,
-    /// trailing ones elsewhere.
+    /// How many of the positional arguments may be missing: leading ones for the flag commands and
+    /// `specialuse_exists`, trailing ones elsewhere.
     pub(crate) optional: usize,
     pub(crate) inner: Inner,
     pub(crate) block: bool,

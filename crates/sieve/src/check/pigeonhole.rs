@@ -2,6 +2,7 @@
 
 use super::Check;
 use crate::arguments::Bound;
+use crate::failing::{is_field_name, is_special_use};
 use crate::pigeonhole_address::is_pigeonhole_address;
 use crate::pigeonhole_mailto::is_pigeonhole_mailto;
 use crate::strings::{Piece, is_variable_name, match_number, names_no_character, pieces};
@@ -192,7 +193,7 @@ impl<'t> Check<'t> {
             return Some("not the name of a folder");
         }
         let flag = self.constant(bound.value("specialuse"));
-        flag.is_some_and(|flag| !flag.starts_with(b"\\")).then_some("not a special-use flag")
+        flag.is_some_and(|flag| !is_special_use(&flag)).then_some("not a special-use flag")
     }
 
     fn program(&self, bound: &Bound<'t>) -> Option<&'static str> {
@@ -211,11 +212,6 @@ impl<'t> Check<'t> {
 pub(super) fn is_script_name(name: &[u8]) -> bool {
     let sound = |byte: &u8| *byte != b'/' && *byte >= b' ' && *byte != 0x7f;
     !name.is_empty() && name.len() <= MAX_SCRIPT_NAME && name.iter().all(sound)
-}
-
-/// RFC 5322 §2.2.
-fn is_field_name(name: &[u8]) -> bool {
-    name.iter().all(|byte| (33..=126).contains(byte) && *byte != b':')
 }
 
 /// RFC 5228 §2.4.1, in 64 bits.

@@ -40,6 +40,8 @@ impl Run<'_, '_> {
         let (before, mark, conditions) = (self.state.clone(), self.store.mark(), self.conditional);
         let outer = std::mem::take(&mut self.trace);
         self.rehearsing += 1;
+        // What is only tried out is not sure.
+        self.conditional += 1;
         self.block(block);
         self.rehearsing -= 1;
         self.trace = outer;

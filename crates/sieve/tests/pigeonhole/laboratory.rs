@@ -77,8 +77,6 @@ impl Laboratory {
             ("PLUGIN/SIEVE", format!("file:{scripts};active={home}/none.sieve")),
             ("PLUGIN/SIEVE_PLUGINS", "sieve_extprograms".to_owned()),
             ("PLUGIN/SIEVE_EXTENSIONS", EXTENSIONS.to_owned()),
-            ("PLUGIN/SIEVE_MAX_REDIRECTS", "100".to_owned()),
-            ("PLUGIN/SIEVE_MAX_ACTIONS", "1000".to_owned()),
         ];
         if fs::metadata(self.folder.path()).unwrap().uid() == 0 {
             settings.extend([("MAIL_UID", "65534".to_owned()), ("MAIL_GID", "65534".to_owned())]);
@@ -148,7 +146,7 @@ pub(crate) struct Actions {
     /// The script compiled, and ran to its end without an error.
     pub(crate) finished: bool,
     /// The engine broke: version 0.5.19 compiles some loops inside loops to code that it does not understand
-    /// itself, and some patterns of `:matches` make it panic. Or the tool has no annotations to ask for.
+    /// itself, and some patterns of `:matches` make it panic.
     pub(crate) corrupt: bool,
     /// What the tool said when it ended with an error of the script's, so that nothing was done.
     pub(crate) reason: String,
@@ -176,8 +174,7 @@ impl Actions {
         let addresses = |mark: &str| all(mark, ">").iter().map(|one| lowered_domain(one)).collect();
         Self {
             finished: output.status.success(),
-            corrupt: output.status.code().is_none()
-                || ["corrupt binary", "attributes not enabled"].iter().any(|sign| talk.contains(sign)),
+            corrupt: output.status.code().is_none() || talk.contains("corrupt binary"),
             reason: first_error(&talk),
             redirects: addresses(" * redirect message to: <"),
             folders: all(" * store message in folder: ", "").into_iter().map(inbox_named_once).collect(),

@@ -341,9 +341,10 @@ impl Writer<'_> {
     /// Keywords and tags in some mixture of cases; strings in them stay as they are.
     fn words(&mut self, words: &str) {
         let strange = self.chance.one_in(5);
-        let mut quoted = false;
+        let (mut quoted, mut escaped) = (false, false);
         for letter in words.chars() {
-            quoted ^= letter == '"';
+            quoted ^= letter == '"' && !escaped;
+            escaped = letter == '\\' && !escaped;
             let upper = strange && !quoted && self.chance.one_in(2);
             self.text.push(if upper { letter.to_ascii_uppercase() } else { letter });
         }
