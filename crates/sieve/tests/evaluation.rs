@@ -472,15 +472,15 @@ fn a_header_that_is_taken_out_leaves_match_variables() {
 #[test]
 fn a_round_that_is_only_tried_out_includes_nothing() {
     let scripts = [
-        sieve_analysis::Script {
+        Script {
             name: "main",
             bytes: b"require [\"include\",\"foreverypart\"]; foreverypart { include :once \"fwd\"; }",
             active: true,
         },
-        sieve_analysis::Script { name: "fwd", bytes: b"redirect \"evil@x.example\";", active: false },
+        Script { name: "fwd", bytes: b"redirect \"evil@x.example\";", active: false },
     ];
-    let mailbox = sieve_analysis::Mailbox { scripts: &scripts, globals: &[] };
-    let analyses = sieve_analysis::analyse_mailbox(&mailbox, Dialect::Pigeonhole);
+    let mailbox = Mailbox { scripts: &scripts, globals: &[] };
+    let analyses = analyse_mailbox(&mailbox, Dialect::Pigeonhole);
     let found: Vec<_> = redirects(&analyses[0]).into_iter().map(described).collect();
     assert_eq!(found, ["exact conditional lost evil@x.example"]);
 }
