@@ -467,6 +467,10 @@ impl<'t> Check<'t> {
     }
 
     fn declare(&mut self, token: u32, name: Vec<u8>) {
+        if name == b"vnd.dovecot.environment" {
+            // It brings the extension it extends (measured).
+            self.declared.insert(b"environment".to_vec());
+        }
         self.declared.insert(name);
         const RIVALS: [(&[u8], &[u8]); 2] = [(b"notify", b"enotify"), (b"imapflags", b"imap4flags")];
         let both = |(old, new): &(&[u8], &[u8])| self.declared.contains(*old) && self.declared.contains(*new);

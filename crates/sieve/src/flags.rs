@@ -52,10 +52,10 @@ impl Run<'_, '_> {
         }
         let held: Vec<&[u8]> = held.iter().map(Value::as_constant).collect::<Option<_>>()?;
         let keys: Vec<&[u8]> = keys.iter().map(Value::as_constant).collect::<Option<_>>()?;
-        let words = held.iter().flat_map(|text| words(text));
         let found = |word: &[u8], key: &[u8]| matches(word, key, kind, Comparator::AsciiCasemap);
+        let keys: Vec<&[u8]> = keys.iter().flat_map(|text| flags(text)).collect();
         let mut any = false;
-        for word in words {
+        for word in held.iter().flat_map(|text| flags(text)) {
             for key in &keys {
                 if !self.affords(cost(word, key, kind)) {
                     return None;
@@ -67,17 +67,20 @@ impl Run<'_, '_> {
     }
 }
 
+/// Spaces alone part flags (measured).
 fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).filter(|word| !word.is_empty())
+    text.split(|byte| *byte == b' ').filter(|word| !word.is_empty())
+}
+
+/// The words that are flags; the engine sees no others (measured).
+fn flags(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    words(text).filter(|word| is_settable(word))
 }
 
 /// The variable afterwards; none when that is not sure.
 fn changed(kind: EffectKind, held: &Value, given: &[Value]) -> Option<Value> {
     let given: Vec<&[u8]> = given.iter().map(Value::as_constant).collect::<Option<_>>()?;
-    if !given.iter().all(|text| is_sure(text)) {
-        return None;
-    }
-    let named = given.iter().flat_map(|text| words(text)).filter(|flag| is_settable(flag));
+    let named = given.iter().flat_map(|text| flags(text));
     let mut list: Vec<&[u8]> = Vec::new();
     if kind != EffectKind::Setflag {
         let text = held.as_constant()?;
@@ -96,11 +99,6 @@ fn changed(kind: EffectKind, held: &Value, given: &[Value]) -> Option<Value> {
         }
     }
     Some(Value::constant(&list.join(&b' ')))
-}
-
-/// Whether it is known how the engine cuts such a text into flags.
-fn is_sure(text: &[u8]) -> bool {
-    !text.iter().any(|byte| matches!(byte, b'\r' | b'\n'))
 }
 
 /// RFC 3501 §2.3.2: keywords, and those system flags that a client may set; others are dropped. Which
@@ -138,6 +136,7 @@ mod tests {
         assert_eq!(after(Removeflag, "a b c", &["b", "A"]).as_deref(), Some("c"));
         assert_eq!(after(Addflag, "x", &["${a-b}", "a\u{e9}", "\\", "a+b"]).as_deref(), Some("x a+b"));
         assert_eq!(after(Addflag, "a  b", &["c"]), None);
-        assert_eq!(after(Addflag, "a", &["c\rd"]), None);
+        assert_eq!(after(Setflag, "", &["c\rd", "x\ty", "e\r\n f"]).as_deref(), Some("f"));
+        assert_eq!(after(Addflag, "c\r\nd", &["e"]).as_deref(), Some("c\r\nd e"));
     }
 }

@@ -115,12 +115,14 @@ pub(crate) fn contradictions(analysis: &Analysis, actions: &Actions) -> Vec<Stri
 }
 
 fn surely_happened(analysis: &Analysis, effect: &Effect, actions: &Actions) -> bool {
-    let alike = || live(analysis, effect.kind).filter(|other| same_targets(other, effect)).count();
+    use EffectKind::{Discard, Notify, Pipe, Redirect, Reject, Report, Vacation};
+    let told_apart = matches!(effect.kind, Redirect | Pipe | Report | Notify);
+    let is_like = |other: &&Effect| !told_apart || same_targets(other, effect);
+    let alike = || live(analysis, effect.kind).filter(is_like).count();
     match effect.reach {
         Reach::Always => true,
-        // An address that one effect alone can mean.
+        // What one effect alone can have done.
         Reach::Conditional => {
-            use EffectKind::{Discard, Notify, Pipe, Redirect, Reject, Report, Vacation};
             matches!(effect.kind, Discard | Notify | Pipe | Redirect | Reject | Report | Vacation)
                 && effect.form == Form::Exact
                 && happened(effect, actions)
