@@ -34,6 +34,9 @@ pub(crate) use done::Done;
 /// How many commands one analysis visits; includes and loops can visit a command more than once. The largest
 /// script Pigeonhole takes has fewer.
 const MAX_STEPS: usize = 300_000;
+/// How many commands one analysis tries out to find what loops make of variables; from there on it does not
+/// know. Loops that people write have some tens.
+const MAX_REHEARSED: usize = 4_096;
 /// How many effects one analysis lists. What a person writes has some hundreds; a script made to have more is
 /// reported as unknown from there on.
 const MAX_EFFECTS: usize = 16_384;
@@ -196,11 +199,15 @@ pub(crate) struct Run<'w, 'a> {
     pub(crate) conditional: usize,
     /// Set while a loop is tried out.
     rehearsing: usize,
+    /// How many commands were run so.
+    rehearsed: usize,
     globals_unknown: bool,
     path: Vec<Step>,
     pub(crate) origins: Origins,
     pub(crate) trace: Vec<Trace>,
+    /// The scripts that surely ran, and those that may have.
     included: HashSet<usize>,
+    perhaps_included: HashSet<usize>,
     /// Where `redirect :copy` has sent the message, and whether it surely has.
     copied_to: HashMap<String, bool>,
     /// Some such address was not a constant, or not one that is surely compared as it is written.
@@ -243,11 +250,13 @@ impl<'w, 'a> Run<'w, 'a> {
             findings: Findings::default(),
             conditional: 0,
             rehearsing: 0,
+            rehearsed: 0,
             globals_unknown,
             path: Vec::new(),
             origins: Origins::default(),
             trace: Vec::new(),
             included: HashSet::new(),
+            perhaps_included: HashSet::new(),
             copied_to: HashMap::new(),
             copied_anywhere: false,
             sent_to: HashSet::new(),
@@ -331,6 +340,12 @@ impl<'w, 'a> Run<'w, 'a> {
         let reading = self.reading();
         let command = &reading.tree.commands[id as usize];
         self.steps += 1;
+        if self.is_rehearsing() {
+            self.rehearsed += 1;
+            if self.rehearsed > MAX_REHEARSED {
+                return None;
+            }
+        }
         if self.is_exhausted() {
             self.give_up(command.start);
             return None;
@@ -508,10 +523,7 @@ impl<'w, 'a> Run<'w, 'a> {
 
     /// After something unknown ran, variables may hold anything.
     fn forget(&mut self, scope: Option<u32>) {
-        self.steps += self.store.len();
-        for key in self.store.keys(scope) {
-            self.store.set(key, Value::Unbounded { sender_controlled: true });
-        }
+        self.steps += self.store.forget(scope);
     }
 
     /// The value a variable has when nothing in view has set it.

@@ -147,11 +147,37 @@ impl Run<'_, '_> {
         let (Some(name), Some(given)) = (bound.at(0), bound.at(1)) else { return };
         let value = self.argument(given);
         let mut modifiers = modifiers(bound);
-        let value = apply_all(&mut modifiers, &value);
+        let mut value = apply_all(&mut modifiers, &value);
         if let Some(name) = self.first_name(name) {
+            if modifiers.is_empty() && self.is_nothing_but(given, &self.key(&name)) {
+                value = value.or(&Value::constant(b""));
+            }
             self.note_origin(self.key(&name), Some(given), place, "a variable set here");
             self.assign(&name, value);
         }
+    }
+
+    /// Whether a string is one reference to a variable and nothing else. Pigeonhole 0.5.19 empties a variable
+    /// that is set to itself so (measured); others may not.
+    fn is_nothing_but(&self, argument: &Argument, key: &Key) -> bool {
+        let expansion = self.frame().expansion;
+        let [token] = self.reading().tree.strings_of(argument) else { return false };
+        if self.dialect != Dialect::Pigeonhole || !expansion.variables {
+            return false;
+        }
+        let text = text_of(self.reading().text(*token), self.dialect, expansion.encoded_character);
+        matches!(pieces(&text, self.dialect)[..], [Piece::Variable(name)] if self.key(name) == *key)
+    }
+
+    /// Whether a variable is named in any of the strings.
+    pub(crate) fn mentions(&self, argument: &Argument, key: &Key) -> bool {
+        let expansion = self.frame().expansion;
+        let named = |token: &u32| {
+            let text = text_of(self.reading().text(*token), self.dialect, expansion.encoded_character);
+            let is_it = |piece: &Piece<'_>| matches!(piece, Piece::Variable(name) if self.key(name) == *key);
+            pieces(&text, self.dialect).iter().any(is_it)
+        };
+        expansion.variables && self.reading().tree.strings_of(argument).iter().any(named)
     }
 
     /// RFC 5703 §7: text of the message becomes the value of a variable.

@@ -22,7 +22,9 @@ impl Run<'_, '_> {
         // Each flag is looked for among the others.
         let bytes = held.len() + given.iter().map(Value::len).sum::<usize>();
         let cost = bytes.saturating_mul(bytes) / 16;
-        let known = if self.affords(cost) { changed(kind, &held, &given) } else { None };
+        // Pigeonhole reads what it is changing (measured).
+        let tangled = kind != EffectKind::Addflag && self.mentions(flags, &key);
+        let known = if !tangled && self.affords(cost) { changed(kind, &held, &given) } else { None };
         let changed = known.unwrap_or_else(|| {
             let sender = given.iter().any(Value::sender_controlled) || held.sender_controlled();
             Value::Unbounded { sender_controlled: sender }

@@ -175,6 +175,10 @@ impl<'t> Check<'t> {
         {
             self.refuse(command.start, command.end, "an importance other than 1, 2 and 3");
         }
+        if bound.last().is_some() && !self.constants(bound.value("options")).iter().all(|one| is_option(one))
+        {
+            self.refuse(command.start, command.end, "not an option as the engine takes it");
+        }
         let mut addresses = self.constants(bound.value("from"));
         if bound.last().is_none() {
             addresses.extend(self.constants(bound.value("options")));
@@ -212,6 +216,15 @@ impl<'t> Check<'t> {
 pub(super) fn is_script_name(name: &[u8]) -> bool {
     let sound = |byte: &u8| *byte != b'/' && *byte >= b' ' && *byte != 0x7f;
     !name.is_empty() && name.len() <= MAX_SCRIPT_NAME && name.iter().all(sound)
+}
+
+/// RFC 5435 §3.5: a name, which begins with a letter or a digit, and a value on one line.
+fn is_option(option: &[u8]) -> bool {
+    let Some(equals) = option.iter().position(|byte| *byte == b'=') else { return false };
+    let (name, value) = (&option[..equals], &option[equals + 1..]);
+    name.first().is_some_and(u8::is_ascii_alphanumeric)
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+        && !value.iter().any(|byte| matches!(byte, b'\r' | b'\n'))
 }
 
 /// RFC 5228 §2.4.1, in 64 bits.

@@ -128,7 +128,7 @@ impl Run<'_, '_> {
 
     /// A way that returned from an included script still hands on its globals, so only ways that
     /// stopped are left out.
-    fn join(&mut self, before: State, ends: Vec<(State, Changes)>) {
+    pub(super) fn join(&mut self, before: State, ends: Vec<(State, Changes)>) {
         let any_left = ends.iter().any(|(end, _)| end.gone != Gone::No || end.may_have_left);
         let all_gone = !ends.is_empty() && ends.iter().all(|(end, _)| end.gone != Gone::No);
         let all_stopped = ends.iter().all(|(end, _)| end.gone == Gone::Stopped);

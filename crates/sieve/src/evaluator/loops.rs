@@ -1,8 +1,8 @@
 //! Loops over the parts of a message (RFC 5703).
 
-use super::{Branch, Run, State, unset};
+use super::{Branch, Done, MAX_REHEARSED, Run, State, unset};
 use crate::keep::{Trace, anything_in};
-use crate::store::Changes;
+use crate::store::{Changes, MatchState};
 use crate::tree::CommandId;
 use crate::value::Value;
 
@@ -14,15 +14,8 @@ impl Run<'_, '_> {
     /// RFC 5703 §3: the block runs once for each MIME part, so what a round changes the next one sees.
     pub(super) fn every_part(&mut self, block: Option<CommandId>) {
         self.loops += 1;
-        if self.loops > MAX_LOOP_DEPTH {
-            self.forget(None);
-        } else {
-            let first = self.rehearse(block);
-            let second = self.rehearse(block);
-            for (key, value) in second.iter().filter(|(key, value)| first.get(*key) != Some(*value)) {
-                let sender_controlled = value.sender_controlled();
-                self.store.set(key.clone(), Value::Unbounded { sender_controlled });
-            }
+        if self.loops > MAX_LOOP_DEPTH || !self.is_tried_out(block) {
+            self.forget_rounds();
         }
         let outer = std::mem::take(&mut self.trace);
         let before = self.state.clone();
@@ -33,6 +26,28 @@ impl Run<'_, '_> {
         self.state.fates = self.state.fates.or(before.fates.after(rounds));
         self.trace.push(Trace::Loop(body, rounds));
         self.loops -= 1;
+    }
+
+    /// What rounds before may have done is not known.
+    fn forget_rounds(&mut self) {
+        self.forget(None);
+        self.state.matches = MatchState::ANYTHING;
+        self.state.maybe = Done::anything();
+        self.copied_anywhere = true;
+    }
+
+    /// Gives variables what they may hold where a round begins; false when that costs too much.
+    fn is_tried_out(&mut self, block: Option<CommandId>) -> bool {
+        if self.rehearsed > MAX_REHEARSED {
+            return false;
+        }
+        let first = self.rehearse(block);
+        let second = self.rehearse(block);
+        for (key, value) in second.iter().filter(|(key, value)| first.get(*key) != Some(*value)) {
+            let sender_controlled = value.sender_controlled();
+            self.store.set(key.clone(), Value::Unbounded { sender_controlled });
+        }
+        self.rehearsed <= MAX_REHEARSED
     }
 
     /// Tries a round without recording it and gives variables the values of before or after it.

@@ -36,13 +36,13 @@ fn fills(template: &Target, target: &str) -> bool {
 
 /// Display names, comments, brackets and blanks are no part of an address, and its domain is in lower case.
 fn fills_address(texts: &[String], target: &str) -> bool {
-    let spelled = |text: &String| text.replace([' ', '?'], "");
+    let spelled = |text: &String| without_comments(&text.replace([' ', '?'], ""));
     let mut texts: Vec<String> = texts.iter().map(spelled).collect();
     if let Some(first) = texts.first_mut() {
-        *first = first.rsplit(['<', ')']).next().unwrap_or_default().to_owned();
+        *first = first.rsplit('<').next().unwrap_or_default().to_owned();
     }
     if let Some(last) = texts.last_mut() {
-        *last = last.split(['>', '(']).next().unwrap_or_default().to_owned();
+        *last = last.split('>').next().unwrap_or_default().to_owned();
     }
     let domain = texts.iter().position(|text| text.contains('@')).unwrap_or(0);
     for text in &mut texts[domain..] {
@@ -57,6 +57,20 @@ fn fills_address(texts: &[String], target: &str) -> bool {
         local.to_owned() + &target[local.len()..].to_lowercase()
     };
     fills_text(&texts, &folded, |text| text.contains(['<', '>', '(', ')', '"']))
+}
+
+fn without_comments(text: &str) -> String {
+    let mut depth = 0_usize;
+    let outside = |character: &char| {
+        let was = depth;
+        match character {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        was == 0 && depth == 0
+    };
+    text.chars().filter(outside).collect()
 }
 
 fn fills_text(texts: &[String], target: &str, may_be_missing: impl Fn(&str) -> bool) -> bool {
@@ -124,6 +138,7 @@ fn surely_happened(analysis: &Analysis, effect: &Effect, actions: &Actions) -> b
         // What one effect alone can have done.
         Reach::Conditional => {
             matches!(effect.kind, Discard | Notify | Pipe | Redirect | Reject | Report | Vacation)
+                && (!told_apart || effect.targets.iter().any(|target| !is_beside(target)))
                 && effect.form == Form::Exact
                 && happened(effect, actions)
                 && alike() == 1
@@ -217,7 +232,9 @@ pub(crate) fn undecided(analysis: &Analysis) -> Vec<String> {
         let copy = effect.local_copy.name();
         format!("left open: {} {} {} {copy}", effect.kind.name(), effect.reach.name(), effect.form.name())
     };
-    analysis.effects.iter().filter(open).map(tell).collect()
+    // What cannot be read is reported as conditional wherever it stands.
+    let read = analysis.effects.iter().filter(|effect| effect.kind != EffectKind::Unknown);
+    read.filter(open).map(tell).collect()
 }
 
 fn same_targets(one: &Effect, other: &Effect) -> bool {

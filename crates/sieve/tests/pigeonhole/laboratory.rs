@@ -124,12 +124,14 @@ impl Laboratory {
         self.refusal(script).is_none()
     }
 
-    /// Why the engine does not compile it.
+    /// Why the engine does not compile it. None too where the compiler broke, as 0.5.19 does on a variable in
+    /// `:options` of `notify`: that is no verdict, and the run breaks as well.
     pub(crate) fn refusal(&self, script: &[u8]) -> Option<String> {
         let source = self.write("compiled.sieve", script);
         let binary = self.path("compiled.svbin");
         let output = self.run(SIEVEC, &[&source, binary.to_str().unwrap()]);
-        (!output.status.success()).then(|| first_error(&String::from_utf8_lossy(&output.stderr)))
+        (output.status.code().is_some() && !output.status.success())
+            .then(|| first_error(&String::from_utf8_lossy(&output.stderr)))
     }
 
     pub(crate) fn run_script(&self, script: &[u8], message: &Message) -> Actions {
