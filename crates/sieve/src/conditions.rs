@@ -30,6 +30,8 @@ pub(crate) struct Step {
     pub(crate) classes: Classes,
     /// What it and all steps before it ask about.
     pub(crate) so_far: Classes,
+    /// How many answers were known before it.
+    pub(crate) answers: usize,
 }
 
 /// A test as one line: comments dropped, blanks joined, control characters shown as `?`, shortened.

@@ -14,6 +14,7 @@ use crate::effects::{
 };
 use crate::keep::{Fates, Trace, Transfer, settle};
 use crate::provenance::Origins;
+use crate::questions::Answer;
 use crate::store::{GLOBAL, Key, MatchState, Store};
 use crate::strings::Expansion;
 use crate::tree::{CommandId, Tree};
@@ -81,6 +82,8 @@ pub(crate) struct World<'a> {
     pub(crate) scripts: Vec<Prepared<'a>>,
     /// Whether `scripts` is all there is; else an include not found may still exist.
     pub(crate) complete: bool,
+    /// The folder on whose IMAP events the script runs (RFC 6785), when that is known.
+    pub(crate) event_folder: Option<&'a str>,
 }
 
 impl World<'_> {
@@ -203,6 +206,12 @@ pub(crate) struct Run<'w, 'a> {
     rehearsed: usize,
     globals_unknown: bool,
     path: Vec<Step>,
+    /// What is known about the message on the way here.
+    pub(crate) answers: Vec<Answer>,
+    /// Something may have changed the message.
+    pub(crate) message_changed: bool,
+    /// How many regular expressions were compiled.
+    pub(crate) expressions: Cell<usize>,
     pub(crate) origins: Origins,
     pub(crate) trace: Vec<Trace>,
     /// The scripts that surely ran, and those that may have.
@@ -253,6 +262,9 @@ impl<'w, 'a> Run<'w, 'a> {
             rehearsed: 0,
             globals_unknown,
             path: Vec::new(),
+            answers: Vec::new(),
+            message_changed: false,
+            expressions: Cell::new(0),
             origins: Origins::default(),
             trace: Vec::new(),
             included: HashSet::new(),
@@ -283,7 +295,11 @@ impl<'w, 'a> Run<'w, 'a> {
     }
 
     pub(crate) fn reading(&self) -> Reading<'w> {
-        let script = &self.world.scripts[self.frame().script];
+        self.reading_of(self.frame().script)
+    }
+
+    pub(crate) fn reading_of(&self, script: usize) -> Reading<'w> {
+        let script = &self.world.scripts[script];
         Reading { script: script.bytes, tree: &script.tree, dialect: self.dialect }
     }
 
@@ -332,7 +348,7 @@ impl<'w, 'a> Run<'w, 'a> {
             next = self.command(id);
         }
         self.depth -= 1;
-        self.path.truncate(path);
+        self.go_back(path);
     }
 
     /// Runs a command, with the branches that belong to it, and returns the one after.
@@ -366,7 +382,7 @@ impl<'w, 'a> Run<'w, 'a> {
         match signature.name {
             "if" => return self.conditional_chain(id),
             "elsif" | "else" => self.perhaps(command.block),
-            "require" => self.require(&bound),
+            "require" => self.require(&bound, (command.start, command.end)),
             "stop" => self.leave(Gone::Stopped, Trace::Stop),
             "error" => self.abort(command.start, command.end, "ends with an error here"),
             "return" => self.leave_included(),
@@ -456,12 +472,13 @@ impl<'w, 'a> Run<'w, 'a> {
         self.fork(vec![Branch::of(block), Branch::of(None)]);
     }
 
-    fn require(&mut self, bound: &Bound<'_>) {
+    fn require(&mut self, bound: &Bound<'_>, place: (usize, usize)) {
         let reading = self.reading();
         let Some(argument) = bound.last() else { return };
         for token in reading.tree.strings_of(argument) {
             if let Some(capability) = self.name(*token) {
                 self.enable(&capability);
+                self.fail_at_delivery(&capability, place);
             }
         }
     }
@@ -582,6 +599,7 @@ impl<'w, 'a> Run<'w, 'a> {
 
     /// Notes an effect at its place on the run.
     pub(crate) fn record(&mut self, draft: Draft, start: usize, end: usize) {
+        self.note_change(draft.kind);
         let past = self.state.fates;
         if self.state.gone == Gone::No {
             self.state.fates = past.after(draft.transfer);
@@ -646,9 +664,7 @@ impl<'w, 'a> Run<'w, 'a> {
     fn window(&self) -> TimeWindow {
         let mut window = TimeWindow::default();
         for step in self.path.iter().take(MAX_WINDOW_STEPS).filter(|step| step.classes == Classes::TIME) {
-            let script = &self.world.scripts[step.script];
-            let reading = Reading { script: script.bytes, tree: &script.tree, dialect: self.dialect };
-            let one = window_of(reading, step.test, step.negated);
+            let one = window_of(self.reading_of(step.script), step.test, step.negated);
             window.not_before = window.not_before.max(one.not_before);
             window.not_after = match (window.not_after, one.not_after) {
                 (Some(a), Some(b)) => Some(a.min(b)),

@@ -204,6 +204,22 @@ impl Run<'_, '_> {
         self.fail(failure, place.start, place.end);
     }
 
+    /// RFC 6785 §3: at delivery Pigeonhole ends a script that requires `imapsieve` before it does anything
+    /// (measured).
+    pub(crate) fn fail_at_delivery(&mut self, capability: &[u8], (start, end): (usize, usize)) {
+        let at_events = matches!(capability, b"imapsieve" | b"vnd.dovecot.imapsieve");
+        let concerned = at_events && self.dialect == Dialect::Pigeonhole && !self.is_gone();
+        if concerned && self.world.event_folder.is_none() {
+            self.diagnose(
+                start,
+                end,
+                Severity::Warning,
+                "runs on IMAP events only: at delivery it fails here",
+            );
+            self.fail(Failure::Perhaps, start, end);
+        }
+    }
+
     /// The flags are looked at one after the other until one is not there; those of a folder only when the
     /// folder is there.
     fn unasked_special_use(&self, bound: &Bound<'_>) -> Failure {

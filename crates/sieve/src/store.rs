@@ -112,6 +112,10 @@ impl MatchState {
     pub(crate) const ANYTHING: Self =
         Self::Opaque { count: usize::MAX, sender_controlled: true, whole: false };
 
+    /// What a test left that is sure to have matched.
+    pub(crate) const UNSURE: Self =
+        Self::Opaque { count: usize::MAX, sender_controlled: false, whole: false };
+
     fn extent(&self) -> (usize, bool, bool) {
         match self {
             Self::Empty => (0, false, true),

@@ -7,7 +7,7 @@ use crate::pigeonhole_address::is_pigeonhole_address;
 use crate::pigeonhole_mailto::is_pigeonhole_mailto;
 use crate::strings::{Piece, is_variable_name, match_number, names_no_character, pieces};
 use crate::tree::{Argument, Command};
-use crate::vocabulary::Signature;
+use crate::vocabulary::{Signature, number};
 use std::borrow::Cow;
 
 /// The longest name of a stored script.
@@ -225,16 +225,4 @@ fn is_option(option: &[u8]) -> bool {
     name.first().is_some_and(u8::is_ascii_alphanumeric)
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
         && !value.iter().any(|byte| matches!(byte, b'\r' | b'\n'))
-}
-
-/// RFC 5228 §2.4.1, in 64 bits.
-fn number(text: &[u8]) -> Option<u64> {
-    let (digits, shift) = match text.split_last() {
-        Some((b'k' | b'K', digits)) => (digits, 10),
-        Some((b'm' | b'M', digits)) => (digits, 20),
-        Some((b'g' | b'G', digits)) => (digits, 30),
-        _ => (text, 0),
-    };
-    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    number.checked_mul(1 << shift)
 }

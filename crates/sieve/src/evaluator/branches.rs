@@ -21,6 +21,7 @@ impl Run<'_, '_> {
         let mut branches = Vec::new();
         let mut chain = Chain { script: self.frame().script, open: Outcome::True, failed: Vec::new() };
         let mut next = Some(first);
+        let answers = self.answers.len();
         while let Some(id) = next {
             let is_else = name(id) == "else";
             if id != first && !is_else && name(id) != "elsif" {
@@ -32,6 +33,7 @@ impl Run<'_, '_> {
                 break;
             }
         }
+        self.answers.truncate(answers);
         if chain.open != Outcome::False {
             branches.push(Branch { steps: chain.failed.clone(), ..Branch::of(None) });
         }
@@ -58,6 +60,8 @@ impl Run<'_, '_> {
             let step = self.step(chain.script, test);
             steps.push(step);
             chain.fail(step);
+            // The tests of later branches are asked only where this one failed.
+            self.learn(chain.script, test, false);
         }
         let open = !closed && outcome != Outcome::False;
         match &outcome {
@@ -74,7 +78,16 @@ impl Run<'_, '_> {
         let reading = self.reading();
         let place = &reading.tree.tests[test as usize];
         let classes = classes_of(reading, test);
-        Step { script, test, start: place.start, end: place.end, negated: false, classes, so_far: classes }
+        Step {
+            script,
+            test,
+            start: place.start,
+            end: place.end,
+            negated: false,
+            classes,
+            so_far: classes,
+            answers: 0,
+        }
     }
 
     /// A test behind one that always holds is never run; it still has effects to name as dead.
@@ -117,7 +130,7 @@ impl Run<'_, '_> {
         }
         branch.steps.iter().for_each(|step| self.walk(*step));
         self.block(branch.block);
-        self.path.truncate(path);
+        self.go_back(path);
         self.conditional -= usize::from(branch.open && !certain);
         BranchEnd {
             state: self.state.clone(),
@@ -169,7 +182,16 @@ impl Run<'_, '_> {
 
     pub(super) fn walk(&mut self, step: Step) {
         let before = self.path.last().map(|last| last.so_far).unwrap_or_default();
-        self.path.push(Step { so_far: before.or(step.classes), ..step });
+        self.path.push(Step { so_far: before.or(step.classes), answers: self.answers.len(), ..step });
+        self.learn(step.script, step.test, !step.negated);
+    }
+
+    /// Takes steps back, with what they taught.
+    pub(super) fn go_back(&mut self, length: usize) {
+        if let Some(step) = self.path.get(length) {
+            self.answers.truncate(step.answers);
+            self.path.truncate(length);
+        }
     }
 }
 

@@ -84,6 +84,7 @@ impl Run<'_, '_> {
     fn anything_may_happen(&mut self) {
         self.forget(Some(GLOBAL));
         self.globals_unknown = true;
+        self.message_changed = true;
         let past = self.state.fates;
         self.trace.push(Trace::Act { effect: None, past, transfer: Transfer::ANYTHING });
         self.state.fates = past.after(Transfer::ANYTHING);

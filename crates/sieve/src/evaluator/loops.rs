@@ -34,6 +34,7 @@ impl Run<'_, '_> {
         self.state.matches = MatchState::ANYTHING;
         self.state.maybe = Done::anything();
         self.copied_anywhere = true;
+        self.message_changed = true;
     }
 
     /// Gives variables what they may hold where a round begins; false when that costs too much.
