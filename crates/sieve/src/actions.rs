@@ -49,10 +49,16 @@ impl Run<'_, '_> {
             is_test,
             place: (start, end),
         });
+        let flags = match kind {
+            EffectKind::Setflag | EffectKind::Addflag | EffectKind::Removeflag => {
+                Some(targets.iter().map(|(flag, _)| flag.clone()).collect::<Vec<_>>())
+            }
+            _ => None,
+        };
         self.record(Draft { kind, targets, list, transfer, content, steps }, start, end);
         self.fail(failure, start, end);
-        if matches!(kind, EffectKind::Setflag | EffectKind::Addflag | EffectKind::Removeflag) {
-            self.change_flags(kind, bound);
+        if let Some(flags) = flags {
+            self.change_flags(kind, bound, &flags);
         }
         // A test in the clothes of an action: it leaves match variables (measured).
         if matches!(kind, EffectKind::Deleteheader | EffectKind::Replaceheader) {

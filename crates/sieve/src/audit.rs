@@ -157,7 +157,7 @@ fn analyse_all(mailbox: &Mailbox<'_>, event_folder: Option<&str>, dialect: Diale
 }
 
 fn checked(script: &Prepared<'_>, dialect: Dialect) -> Checked {
-    check(Reading { script: script.bytes, tree: &script.tree, dialect })
+    check(Reading { script: script.bytes, tree: &script.tree, dialect }, &script.fixed)
 }
 
 /// Pigeonhole compiles an included script into the one that includes it, so a mistake in it makes both

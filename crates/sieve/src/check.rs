@@ -5,7 +5,7 @@
 
 use crate::Dialect;
 use crate::arguments::{Bound, Reading, fits};
-use crate::constant::{Fixed, fixed_tests};
+use crate::constant::Fixed;
 use crate::effects::{Diagnostic, Severity};
 use crate::lexer::TokenKind;
 use crate::modifiers::Modifier;
@@ -53,8 +53,8 @@ impl Checked {
     }
 }
 
-pub(crate) fn check(reading: Reading<'_>) -> Checked {
-    let fixed = if reading.dialect == Dialect::Pigeonhole { fixed_tests(reading) } else { Vec::new() };
+/// `fixed` is what is known of each test; empty where the engine does not look.
+pub(crate) fn check(reading: Reading<'_>, fixed: &[Fixed]) -> Checked {
     let mut check = Check {
         reading,
         declared: HashSet::new(),
@@ -80,7 +80,7 @@ struct Check<'t> {
     /// Those of them that `require` names.
     required: HashSet<Vec<u8>>,
     /// What is known of each test; empty where the engine does not look.
-    fixed: Vec<Fixed>,
+    fixed: &'t [Fixed],
     /// Variables used so far that were not declared global.
     locals: HashSet<Vec<u8>>,
     problems: Vec<Diagnostic>,

@@ -23,6 +23,7 @@ use crate::value::Value;
 use crate::vocabulary;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 mod branches;
 mod done;
@@ -61,7 +62,7 @@ pub(crate) struct Prepared<'a> {
     pub(crate) tree: Tree,
     ui: Ui,
     /// What the engine knows of each test before it runs; empty where it does not look.
-    fixed: Vec<Fixed>,
+    pub(crate) fixed: Vec<Fixed>,
 }
 
 impl<'a> Prepared<'a> {
@@ -169,7 +170,7 @@ pub(crate) struct State {
 pub(crate) struct Frame {
     pub(crate) script: usize,
     pub(crate) scope: u32,
-    pub(crate) globals: HashSet<Vec<u8>>,
+    pub(crate) globals: HashSet<Rc<[u8]>>,
     pub(crate) expansion: Expansion,
     has_include: bool,
     /// `vnd.dovecot.environment` or `vnd.dovecot.config` gives variables of the server's.
@@ -694,7 +695,7 @@ impl<'w, 'a> Run<'w, 'a> {
 /// Where the flags for the next delivery are kept. What they are at the beginning is not known: a script
 /// run on IMAP events begins with those of the message (RFC 6785 §4.4).
 pub(crate) fn flags_key() -> Key {
-    (GLOBAL, b"\0flags".to_vec())
+    (GLOBAL, b"\0flags".as_slice().into())
 }
 
 /// The address as Pigeonhole compares it with others: its domain in lower case, its local part as it is

@@ -93,7 +93,7 @@ impl Run<'_, '_> {
         match name.iter().position(|byte| *byte == b'.') {
             None => self.stored(&self.key(name)),
             Some(dot) if name[..dot].eq_ignore_ascii_case(b"global") && self.knows_global_namespace() => {
-                self.stored(&(GLOBAL, name[dot + 1..].to_ascii_lowercase()))
+                self.stored(&(GLOBAL, lowered(&name[dot + 1..])))
             }
             Some(dot) => self.namespaced(name, &name[..dot]),
         }
@@ -119,13 +119,12 @@ impl Run<'_, '_> {
 
     /// Where a variable of that name is kept: RFC 6609 §3.4, `global` moves it to the common scope.
     pub(crate) fn key(&self, name: &[u8]) -> Key {
-        let lowered = name.to_ascii_lowercase();
-        if let Some(global) = lowered.strip_prefix(b"global.") {
-            return (GLOBAL, global.to_vec());
+        if name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"global.")) {
+            return (GLOBAL, lowered(&name[7..]));
         }
-        let frame = self.frame();
-        let scope = if frame.globals.contains(&lowered) { GLOBAL } else { frame.scope };
-        (scope, lowered)
+        let (name, frame) = (lowered(name), self.frame());
+        let scope = if frame.globals.contains(&name) { GLOBAL } else { frame.scope };
+        (scope, name)
     }
 
     pub(crate) fn assign(&mut self, name: &[u8], value: Value) {
@@ -210,9 +209,13 @@ impl Run<'_, '_> {
     pub(crate) fn declare_globals(&mut self, bound: &Bound<'_>) {
         let Some(names) = bound.last() else { return };
         for name in self.names(names) {
-            self.frame_mut().globals.insert(name.to_ascii_lowercase());
+            self.frame_mut().globals.insert(lowered(&name));
         }
     }
+}
+
+fn lowered(name: &[u8]) -> Rc<[u8]> {
+    name.iter().map(u8::to_ascii_lowercase).collect()
 }
 
 fn modifiers(bound: &Bound<'_>) -> Vec<Modifier> {

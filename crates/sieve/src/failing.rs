@@ -47,13 +47,17 @@ impl Failure {
 }
 
 /// The failure of a place that wants every value to be sound.
-fn unless_sound(values: &[Value], is_sound: impl Fn(&[u8]) -> bool, why: &'static str) -> Failure {
+fn unless_sound<'a>(
+    values: impl IntoIterator<Item = &'a Value>,
+    is_sound: impl Fn(&[u8]) -> bool,
+    why: &'static str,
+) -> Failure {
     let one = |value: &Value| match value.verdict(&is_sound) {
         Some(true) => Failure::Never,
         Some(false) => Failure::Surely(why),
         None => Failure::Perhaps,
     };
-    values.iter().map(one).fold(Failure::Never, Failure::or)
+    values.into_iter().map(one).fold(Failure::Never, Failure::or)
 }
 
 impl Run<'_, '_> {
@@ -71,17 +75,14 @@ impl Run<'_, '_> {
     }
 
     fn failure_of(&self, draft: &ActionDraft<'_>) -> Failure {
-        let first = |count: usize| -> Vec<Value> {
-            draft.targets.iter().take(count).map(|(value, _)| value.clone()).collect()
-        };
         match draft.kind {
             EffectKind::Redirect | EffectKind::Report => unless_sound(
-                &first(1),
+                draft.targets.iter().take(1).map(|(address, _)| address),
                 is_pigeonhole_address,
                 "the address is invalid when the engine gets here",
             ),
             EffectKind::Notify => self.refused_notice(draft.bound),
-            EffectKind::Fileinto => self.refused_folder(draft.bound),
+            EffectKind::Fileinto => self.refused_folder(draft),
             EffectKind::Addheader | EffectKind::Deleteheader => self.refused_field(draft),
             EffectKind::Pipe => self.refused_program_arguments(draft.bound),
             EffectKind::Execute | EffectKind::Filter => {
@@ -104,15 +105,15 @@ impl Run<'_, '_> {
         unless_sound(&uri, is_pigeonhole_mailto, WHY).or(unless_sound(&addresses, is_pigeonhole_address, WHY))
     }
 
-    fn refused_folder(&self, bound: &Bound<'_>) -> Failure {
-        let folders = self.members_of(bound.last());
-        let name = folders.iter().map(|folder| match folder.verdict(is_readable) {
+    fn refused_folder(&self, draft: &ActionDraft<'_>) -> Failure {
+        let folder = draft.targets.iter().take(1).map(|(folder, _)| folder);
+        let name = folder.map(|folder| match folder.verdict(is_readable) {
             Some(false) => Failure::Surely("the name of the folder is no UTF-8 when the engine gets here"),
             Some(true) => Failure::Never,
             None if folder.is_whole_text() => Failure::Never,
             None => Failure::Perhaps,
         });
-        let flags = self.members_of(bound.value("specialuse"));
+        let flags = self.members_of(draft.bound.value("specialuse"));
         name.fold(special_use(&flags), Failure::or)
     }
 

@@ -10,21 +10,20 @@ use crate::value::Value;
 
 impl Run<'_, '_> {
     /// RFC 5232 §3: `setflag`, `addflag` and `removeflag`, with or without a variable.
-    pub(crate) fn change_flags(&mut self, kind: EffectKind, bound: &Bound<'_>) {
+    pub(crate) fn change_flags(&mut self, kind: EffectKind, bound: &Bound<'_>, given: &[Value]) {
         let key = match bound.positional.as_slice() {
             [name, _] => self.names(name).first().map(|name| self.key(name)),
             [_] => Some(flags_key()),
             _ => None,
         };
         let (Some(key), Some(flags)) = (key, bound.last()) else { return };
-        let given = self.members(flags);
         let held = self.stored(&key);
         // Each flag is looked for among the others.
         let bytes = held.len() + given.iter().map(Value::len).sum::<usize>();
         let cost = bytes.saturating_mul(bytes) / 16;
         // Pigeonhole reads what it is changing (measured).
         let tangled = kind != EffectKind::Addflag && self.mentions(flags, &key);
-        let known = if !tangled && self.affords(cost) { changed(kind, &held, &given) } else { None };
+        let known = if !tangled && self.affords(cost) { changed(kind, &held, given) } else { None };
         let changed = known.unwrap_or_else(|| {
             let sender = given.iter().any(Value::sender_controlled) || held.sender_controlled();
             Value::Unbounded { sender_controlled: sender }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 pub(crate) const GLOBAL: u32 = 0;
 
 /// A variable: the scope it lives in and its name in lower case.
-pub(crate) type Key = (u32, Vec<u8>);
+pub(crate) type Key = (u32, Rc<[u8]>);
 
 /// What a branch changed; mostly little.
 pub(crate) type Changes = BTreeMap<Key, Value>;
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn a_branch_is_taken_back_and_joined() {
         let mut store = Store::default();
-        let key: Key = (1, b"a".to_vec());
+        let key: Key = (1, b"a".as_slice().into());
         store.set(key.clone(), Value::constant(b"x"));
         let mark = store.mark();
         store.set(key.clone(), Value::constant(b"y"));

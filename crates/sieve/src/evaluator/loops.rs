@@ -13,6 +13,11 @@ const MAX_LOOP_DEPTH: usize = 2;
 impl Run<'_, '_> {
     /// RFC 5703 §3: the block runs once for each MIME part, so what a round changes the next one sees.
     pub(super) fn every_part(&mut self, block: Option<CommandId>) {
+        if self.is_rehearsing() && self.loops >= MAX_LOOP_DEPTH {
+            // It will be forgotten what this loop does, so nothing more is to be learned of those around it.
+            self.rehearsed = MAX_REHEARSED + 1;
+            return;
+        }
         self.loops += 1;
         if self.loops > MAX_LOOP_DEPTH || !self.is_tried_out(block) {
             self.forget_rounds();
@@ -42,17 +47,17 @@ impl Run<'_, '_> {
         if self.rehearsed > MAX_REHEARSED {
             return false;
         }
-        let first = self.rehearse(block);
-        let second = self.rehearse(block);
+        let (Some(first), Some(second)) = (self.rehearse(block), self.rehearse(block)) else { return false };
         for (key, value) in second.iter().filter(|(key, value)| first.get(*key) != Some(*value)) {
             let sender_controlled = value.sender_controlled();
             self.store.set(key.clone(), Value::Unbounded { sender_controlled });
         }
-        self.rehearsed <= MAX_REHEARSED
+        true
     }
 
-    /// Tries a round without recording it and gives variables the values of before or after it.
-    fn rehearse(&mut self, block: Option<CommandId>) -> Changes {
+    /// Tries a round without recording it and gives variables the values of before or after it; none when
+    /// that took too much.
+    fn rehearse(&mut self, block: Option<CommandId>) -> Option<Changes> {
         let (before, mark, conditions) = (self.state.clone(), self.store.mark(), self.conditional);
         let outer = std::mem::take(&mut self.trace);
         self.rehearsing += 1;
@@ -66,8 +71,11 @@ impl Run<'_, '_> {
         let maybe = before.maybe.clone().or(&self.state.maybe);
         self.state = State { matches, maybe, ..before };
         let changes = self.store.take_back(mark);
+        if self.rehearsed > MAX_REHEARSED {
+            return None;
+        }
         let unknown = self.globals_unknown;
         self.store.join(&[changes.clone(), Changes::new()], |key| unset(key, unknown));
-        changes
+        Some(changes)
     }
 }

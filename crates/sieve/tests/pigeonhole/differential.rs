@@ -7,7 +7,7 @@
 use crate::chance::Chance;
 use crate::compare::{contradictions, undecided};
 use crate::generate::{alone, case};
-use crate::laboratory::{Actions, Laboratory, Message};
+use crate::laboratory::{Actions, Laboratory, Message, Verdict};
 use crate::messages::{MESSAGES, message};
 use crate::minimise::minimised;
 use crate::mutate::mutated;
@@ -87,12 +87,12 @@ fn differences_on(
     tally.cases += 1;
     store_included(case, laboratory);
     let text = case.text(0, None);
-    let refusal = laboratory.refusal(&text);
-    let compiles = refusal.is_none();
+    let verdict = laboratory.verdict(&text);
+    let compiles = verdict == Verdict::Taken;
     let general = analysis(case, None);
     let mut wrong = Vec::new();
-    if compiles != general.accepted {
-        wrong.push(format!("the engine says {refusal:?}, we say {:?}", errors(&general)));
+    if verdict != Verdict::None && compiles != general.accepted {
+        wrong.push(format!("the engine says {verdict:?}, we say {:?}", errors(&general)));
     }
     for message in messages.iter().filter(|_| compiles) {
         let actions = laboratory.run_script(&text, message);
@@ -204,7 +204,11 @@ fn generated_scripts_with_mistakes_get_the_engines_verdict() {
             continue;
         }
         let script = mutated(&case.text(0, None), &mut Chance::new(!seed));
-        let compiles = laboratory.compiles(&script);
+        let verdict = laboratory.verdict(&script);
+        if verdict == Verdict::None {
+            continue;
+        }
+        let compiles = verdict == Verdict::Taken;
         verdicts[usize::from(compiles)] += 1;
         let ours = analyse(&script, Dialect::Pigeonhole, true);
         if ours.accepted != compiles {

@@ -121,17 +121,18 @@ impl Laboratory {
     }
 
     pub(crate) fn compiles(&self, script: &[u8]) -> bool {
-        self.refusal(script).is_none()
+        self.verdict(script) == Verdict::Taken
     }
 
-    /// Why the engine does not compile it. None too where the compiler broke, as 0.5.19 does on a variable in
-    /// `:options` of `notify`: that is no verdict, and the run breaks as well.
-    pub(crate) fn refusal(&self, script: &[u8]) -> Option<String> {
+    pub(crate) fn verdict(&self, script: &[u8]) -> Verdict {
         let source = self.write("compiled.sieve", script);
         let binary = self.path("compiled.svbin");
         let output = self.run(SIEVEC, &[&source, binary.to_str().unwrap()]);
-        (output.status.code().is_some() && !output.status.success())
-            .then(|| first_error(&String::from_utf8_lossy(&output.stderr)))
+        match output.status.code() {
+            None => Verdict::None,
+            Some(0) => Verdict::Taken,
+            Some(_) => Verdict::Refused(first_error(&String::from_utf8_lossy(&output.stderr))),
+        }
     }
 
     pub(crate) fn run_script(&self, script: &[u8], message: &Message) -> Actions {
@@ -140,6 +141,15 @@ impl Laboratory {
         let arguments = ["-f", message.sender, "-a", message.recipient, &script, &mail];
         Actions::read(&self.run(SIEVE_TEST, &arguments))
     }
+}
+
+/// What the compiler says of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Taken,
+    Refused(String),
+    /// It broke, as 0.5.19 does on a variable in `:options` of `notify`.
+    None,
 }
 
 /// What `sieve-test` says would be done.
