@@ -4,10 +4,9 @@ use crate::Dialect;
 use crate::arguments::Bound;
 use crate::destination::{bare_address, mailto_recipients};
 use crate::effects::{EffectKind, Form, Role, Target};
-use crate::evaluator::{Done, Draft, Run};
+use crate::evaluator::{Draft, Run};
+use crate::failing::ActionDraft;
 use crate::keep::Transfer;
-use crate::pigeonhole_address::is_pigeonhole_address;
-use crate::pigeonhole_mailto::is_pigeonhole_mailto;
 use crate::tree::{Argument, CommandId};
 use crate::value::{Part, Template, Value};
 use crate::vocabulary::Signature;
@@ -19,11 +18,17 @@ const STORES: Transfer = Transfer { cancels: true, stores: true, uncertain: fals
 impl Run<'_, '_> {
     pub(crate) fn action(&mut self, id: CommandId, signature: &'static Signature, bound: &Bound<'_>) {
         let command = &self.reading().tree.commands[id as usize];
-        self.act(signature, bound, command.start, command.end);
+        self.act(signature, bound, (command.start, command.end), false);
     }
 
     /// Records what a command, or a test that acts, does.
-    pub(crate) fn act(&mut self, signature: &'static Signature, bound: &Bound<'_>, start: usize, end: usize) {
+    pub(crate) fn act(
+        &mut self,
+        signature: &'static Signature,
+        bound: &Bound<'_>,
+        (start, end): (usize, usize),
+        is_test: bool,
+    ) {
         let Some(kind) = EffectKind::from_name(signature.name) else {
             self.unknown(start, end);
             return;
@@ -37,14 +42,23 @@ impl Run<'_, '_> {
         let arguments: Vec<&Argument> =
             bound.positional.iter().copied().chain(bound.tags.iter().filter_map(|tag| tag.value)).collect();
         let (content, steps) = (self.content(kind, bound), self.steps(&arguments));
-        let draft = Draft { kind, targets, list, transfer, content, steps };
-        let refusal = self.refused_at_run_time(&draft, bound);
-        self.record(draft, start, end);
-        if let Some(why) = refusal {
-            self.abort(start, end, why);
-        }
-        if matches!(kind, EffectKind::Setflag | EffectKind::Addflag | EffectKind::Removeflag) {
-            self.change_flags(kind, bound);
+        let failure = self.failure_at_action(&ActionDraft {
+            kind,
+            targets: &targets,
+            bound,
+            is_test,
+            place: (start, end),
+        });
+        let flags = match kind {
+            EffectKind::Setflag | EffectKind::Addflag | EffectKind::Removeflag => {
+                Some(targets.iter().map(|(flag, _)| flag.clone()).collect::<Vec<_>>())
+            }
+            _ => None,
+        };
+        self.record(Draft { kind, targets, list, transfer, content, steps }, start, end);
+        self.fail(failure, start, end);
+        if let Some(flags) = flags {
+            self.change_flags(kind, bound, &flags);
         }
         // A test in the clothes of an action: it leaves match variables (measured).
         if matches!(kind, EffectKind::Deleteheader | EffectKind::Replaceheader) {
@@ -54,45 +68,6 @@ impl Run<'_, '_> {
         if let Some(variable) = bound.value("output") {
             self.assign_output(variable);
         }
-    }
-
-    /// What makes Pigeonhole end the run with an error when it gets here (measured).
-    fn refused_at_run_time(&mut self, draft: &Draft, bound: &Bound<'_>) -> Option<&'static str> {
-        if self.dialect != Dialect::Pigeonhole || self.is_gone() {
-            return None;
-        }
-        let first = draft.targets.first().map(|(value, _)| value);
-        let constant = first.and_then(Value::as_constant);
-        match (draft.kind, constant) {
-            (EffectKind::Redirect | EffectKind::Report, Some(address)) if !is_pigeonhole_address(address) => {
-                return Some("the address is invalid when the engine gets here");
-            }
-            (EffectKind::Notify, _) if self.is_refused_notice(bound) => {
-                return Some("the notification is invalid when the engine gets here");
-            }
-            _ => {}
-        }
-        let program = if draft.kind == EffectKind::Pipe { constant } else { None };
-        let sure = conflicts(&mut self.state.done, draft.kind, program);
-        let possible = conflicts(&mut self.state.maybe, draft.kind, program);
-        if possible && !sure {
-            self.perhaps_abort();
-        }
-        sure.then_some("this action conflicts with one before it")
-    }
-
-    /// What the compiler saw in constants, the run sees in everything.
-    fn is_refused_notice(&self, bound: &Bound<'_>) -> bool {
-        let uri = bound.last().map(|argument| self.argument(argument));
-        let addresses =
-            |tag: &str| bound.value(tag).map(|argument| self.members(argument)).unwrap_or_default();
-        let mut named = addresses("from");
-        if uri.is_none() {
-            named.extend(addresses("options"));
-        }
-        let constant = |value: &Value| value.as_constant().map(<[u8]>::to_vec);
-        uri.and_then(|uri| constant(&uri)).is_some_and(|uri| !is_pigeonhole_mailto(&uri))
-            || named.iter().filter_map(constant).any(|address| !is_pigeonhole_address(&address))
     }
 
     fn concerned(&self, kind: EffectKind, bound: &Bound<'_>) -> Vec<(Value, Role)> {
@@ -149,28 +124,6 @@ impl Run<'_, '_> {
         let mut addresses = self.each(bound.value("addresses"), Role::AnswersFor);
         addresses.extend(self.each(bound.value("from"), Role::From));
         addresses
-    }
-}
-
-/// A message is either refused or delivered, answered once, and given to a program once (measured).
-fn conflicts(done: &mut Done, kind: EffectKind, program: Option<&[u8]>) -> bool {
-    match kind {
-        EffectKind::Redirect | EffectKind::Keep | EffectKind::Fileinto | EffectKind::Pipe => {
-            done.delivered = true;
-            let again = program.is_some_and(|program| done.pipe(program));
-            done.rejected || again
-        }
-        EffectKind::Reject => {
-            let conflicts = !done.is_nothing();
-            done.rejected = true;
-            conflicts
-        }
-        EffectKind::Vacation => {
-            let conflicts = done.rejected || done.answered;
-            done.answered = true;
-            conflicts
-        }
-        _ => false,
     }
 }
 

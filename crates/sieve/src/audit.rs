@@ -99,20 +99,53 @@ pub fn audit_in(mailbox: &Mailbox<'_>, number: usize, dialects: &[Dialect]) -> A
 /// Analyses one script as one dialect reads it.
 #[must_use]
 pub fn analyse(script: &[u8], dialect: Dialect, active: bool) -> Analysis {
-    let world = World { scripts: vec![Prepared::new("", false, script, dialect)], complete: false };
+    let scripts = vec![Prepared::new("", false, script, dialect)];
+    let world = World { scripts, complete: false, event_folder: None };
     let findings = evaluate(&world, 0, dialect, false);
     let problems = checked(&world.scripts[0], dialect).problems;
     conclude(&world.scripts[0], dialect, problems, findings, active)
+}
+
+/// Analyses script number `number` of a mailbox as each dialect reads it when an IMAP event of a folder runs it:
+/// a message is appended, copied or flagged there (RFC 6785).
+#[must_use]
+pub fn audit_at_event(mailbox: &Mailbox<'_>, number: usize, folder: &str, dialects: &[Dialect]) -> Audit {
+    let bytes = mailbox.scripts.get(number).map_or(0, |script| script.bytes.len());
+    let of = |dialect: &Dialect| Some((*dialect, analyse_at_event(mailbox, number, folder, *dialect)?));
+    concluded(bytes, dialects.iter().filter_map(of).collect())
+}
+
+/// The same in one dialect; none when there is no such script.
+#[must_use]
+pub fn analyse_at_event(
+    mailbox: &Mailbox<'_>,
+    number: usize,
+    folder: &str,
+    dialect: Dialect,
+) -> Option<Analysis> {
+    mailbox.scripts.get(number)?;
+    let active: Vec<Script<'_>> = mailbox
+        .scripts
+        .iter()
+        .enumerate()
+        .map(|(other, script)| Script { active: other == number, ..*script })
+        .collect();
+    let mailbox = Mailbox { scripts: &active, globals: mailbox.globals };
+    analyse_all(&mailbox, Some(folder), dialect).into_iter().nth(number)
 }
 
 /// Analyses every script of a mailbox with its includes resolved, in the order of `scripts`. What an
 /// included script does is listed with the script that includes it.
 #[must_use]
 pub fn analyse_mailbox(mailbox: &Mailbox<'_>, dialect: Dialect) -> Vec<Analysis> {
+    analyse_all(mailbox, None, dialect)
+}
+
+fn analyse_all(mailbox: &Mailbox<'_>, event_folder: Option<&str>, dialect: Dialect) -> Vec<Analysis> {
     let personal =
         mailbox.scripts.iter().map(|script| Prepared::new(script.name, false, script.bytes, dialect));
     let global = mailbox.globals.iter().map(|script| Prepared::new(script.name, true, script.bytes, dialect));
-    let world = World { scripts: personal.chain(global).collect(), complete: true };
+    let world = World { scripts: personal.chain(global).collect(), complete: true, event_folder };
     let mut checks: Vec<Checked> = world.scripts.iter().map(|script| checked(script, dialect)).collect();
     refuse_includers(&world, dialect, &mut checks);
     let analyse_one = |(number, script): (usize, &Script<'_>)| {
@@ -124,7 +157,7 @@ pub fn analyse_mailbox(mailbox: &Mailbox<'_>, dialect: Dialect) -> Vec<Analysis>
 }
 
 fn checked(script: &Prepared<'_>, dialect: Dialect) -> Checked {
-    check(Reading { script: script.bytes, tree: &script.tree, dialect })
+    check(Reading { script: script.bytes, tree: &script.tree, dialect }, &script.fixed)
 }
 
 /// Pigeonhole compiles an included script into the one that includes it, so a mistake in it makes both
@@ -173,9 +206,9 @@ fn conclude(
 }
 
 /// Engines stop a run that redirects to too many; how many is the administrator's choice, so that is told
-/// and not counted on.
+/// and not counted on. What Pigeonhole does then is known and part of the run.
 fn too_many_redirects(effects: &[Effect], dialect: Dialect) -> Option<Diagnostic> {
-    let limit = dialect.redirect_limit()?;
+    let limit = dialect.redirect_limit().filter(|_| dialect != Dialect::Pigeonhole)?;
     let sure =
         effects.iter().filter(|effect| effect.kind == EffectKind::Redirect && effect.reach == Reach::Always);
     let mut targets: Vec<&Target> = Vec::new();

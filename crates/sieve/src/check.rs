@@ -5,7 +5,7 @@
 
 use crate::Dialect;
 use crate::arguments::{Bound, Reading, fits};
-use crate::constant::{Fixed, fixed_tests};
+use crate::constant::Fixed;
 use crate::effects::{Diagnostic, Severity};
 use crate::lexer::TokenKind;
 use crate::modifiers::Modifier;
@@ -53,8 +53,8 @@ impl Checked {
     }
 }
 
-pub(crate) fn check(reading: Reading<'_>) -> Checked {
-    let fixed = if reading.dialect == Dialect::Pigeonhole { fixed_tests(reading) } else { Vec::new() };
+/// `fixed` is what is known of each test; empty where the engine does not look.
+pub(crate) fn check(reading: Reading<'_>, fixed: &[Fixed]) -> Checked {
     let mut check = Check {
         reading,
         declared: HashSet::new(),
@@ -80,7 +80,7 @@ struct Check<'t> {
     /// Those of them that `require` names.
     required: HashSet<Vec<u8>>,
     /// What is known of each test; empty where the engine does not look.
-    fixed: Vec<Fixed>,
+    fixed: &'t [Fixed],
     /// Variables used so far that were not declared global.
     locals: HashSet<Vec<u8>>,
     problems: Vec<Diagnostic>,
@@ -326,8 +326,9 @@ impl<'t> Check<'t> {
     }
 
     fn argument_types(&mut self, signature: &Signature, bound: &Bound<'_>, start: usize, end: usize) {
-        let flags = matches!(signature.name, "setflag" | "addflag" | "removeflag" | "hasflag");
-        let skipped = if flags { signature.positional.len() - bound.positional.len() } else { 0 };
+        let leading =
+            matches!(signature.name, "setflag" | "addflag" | "removeflag" | "hasflag" | "specialuse_exists");
+        let skipped = if leading { signature.positional.len() - bound.positional.len() } else { 0 };
         for (argument, takes) in
             bound.positional.iter().zip(&signature.positional[skipped.min(signature.positional.len())..])
         {
@@ -466,6 +467,10 @@ impl<'t> Check<'t> {
     }
 
     fn declare(&mut self, token: u32, name: Vec<u8>) {
+        if name == b"vnd.dovecot.environment" {
+            // It brings the extension it extends (measured).
+            self.declared.insert(b"environment".to_vec());
+        }
         self.declared.insert(name);
         const RIVALS: [(&[u8], &[u8]); 2] = [(b"notify", b"enotify"), (b"imapflags", b"imap4flags")];
         let both = |(old, new): &(&[u8], &[u8])| self.declared.contains(*old) && self.declared.contains(*new);

@@ -6,6 +6,15 @@ use crate::tree::{TestId, Tree};
 /// How long the text of the conditions of one effect may become.
 const MAX_CONDITION_BYTES: usize = 300;
 
+/// A command or a test, by its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The script, by number.
+    pub(crate) script: usize,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
 /// A step on the way: a test that held or failed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
@@ -21,6 +30,8 @@ pub(crate) struct Step {
     pub(crate) classes: Classes,
     /// What it and all steps before it ask about.
     pub(crate) so_far: Classes,
+    /// How many answers were known before it.
+    pub(crate) answers: usize,
 }
 
 /// A test as one line: comments dropped, blanks joined, control characters shown as `?`, shortened.
@@ -50,6 +61,19 @@ fn push_visible(text: &mut String, addition: &str) {
         }
         text.push(if character.is_control() { '?' } else { character });
     }
+}
+
+/// The conditions of an effect that a failure of the run at a place would undo.
+pub(crate) fn unless_failing(conditions: &mut String, place: &str) {
+    const SAYS: &str = "unless the run fails at ";
+    if conditions.contains(SAYS) {
+        return;
+    }
+    if !conditions.is_empty() {
+        conditions.push_str(", ");
+    }
+    conditions.push_str(SAYS);
+    push_visible(conditions, place);
 }
 
 /// Joins the steps that `text_of` renders, until the text is long enough.

@@ -127,6 +127,15 @@ macro_rules! named {
     };
 }
 
+impl EffectKind {
+    /// Whether it happens when the engine gets there, and is not undone by a failure behind it: programs run
+    /// and logs are written at once (measured), and what is not understood may be of that kind.
+    pub(crate) fn is_immediate(self) -> bool {
+        use EffectKind::{DebugLog, Eval, Execute, Filter, Include, Log, Unknown};
+        matches!(self, DebugLog | Eval | Execute | Filter | Include | Log | Unknown)
+    }
+}
+
 named! {
     /// How well the targets are known.
     Form {

@@ -5,17 +5,17 @@
 
 use crate::Dialect;
 use crate::arguments::{Bound, Reading};
-use crate::classes::{Classes, classes_of, window_of};
-use crate::conditions::{Step, path_text, test_text};
+use crate::classes::{Classes, window_of};
+use crate::conditions::{Place, Step, path_text, test_text, unless_failing};
 use crate::constant::{Fixed, fixed_tests};
 use crate::destination::bare_address;
 use crate::effects::{
     self, Content, Diagnostic, Effect, EffectKind, LocalCopy, Reach, Role, Severity, Target, TimeWindow,
 };
 use crate::keep::{Fates, Trace, Transfer, settle};
-use crate::outcomes::Outcome;
 use crate::provenance::Origins;
-use crate::store::{Changes, GLOBAL, Key, MatchState, Store};
+use crate::questions::Answer;
+use crate::store::{GLOBAL, Key, MatchState, Store};
 use crate::strings::Expansion;
 use crate::tree::{CommandId, Tree};
 use crate::ui::Ui;
@@ -23,16 +23,22 @@ use crate::value::Value;
 use crate::vocabulary;
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
+mod branches;
 mod done;
 mod includes;
 mod loops;
 
+use branches::Branch;
 pub(crate) use done::Done;
 
 /// How many commands one analysis visits; includes and loops can visit a command more than once. The largest
 /// script Pigeonhole takes has fewer.
 const MAX_STEPS: usize = 300_000;
+/// How many commands one analysis tries out to find what loops make of variables; from there on it does not
+/// know. Loops that people write have some tens.
+const MAX_REHEARSED: usize = 4_096;
 /// How many effects one analysis lists. What a person writes has some hundreds; a script made to have more is
 /// reported as unknown from there on.
 const MAX_EFFECTS: usize = 16_384;
@@ -56,7 +62,7 @@ pub(crate) struct Prepared<'a> {
     pub(crate) tree: Tree,
     ui: Ui,
     /// What the engine knows of each test before it runs; empty where it does not look.
-    fixed: Vec<Fixed>,
+    pub(crate) fixed: Vec<Fixed>,
 }
 
 impl<'a> Prepared<'a> {
@@ -77,6 +83,20 @@ pub(crate) struct World<'a> {
     pub(crate) scripts: Vec<Prepared<'a>>,
     /// Whether `scripts` is all there is; else an include not found may still exist.
     pub(crate) complete: bool,
+    /// The folder on whose IMAP events the script runs (RFC 6785), when that is known.
+    pub(crate) event_folder: Option<&'a str>,
+}
+
+impl World<'_> {
+    /// A test, or a command without its end, on one line.
+    fn text_of(&self, script: usize, start: usize, end: usize) -> String {
+        let script = &self.scripts[script];
+        let mut text = test_text(script.bytes, &script.tree, start, end);
+        if text.ends_with(';') {
+            text.pop();
+        }
+        text
+    }
 }
 
 /// What a run found.
@@ -96,14 +116,20 @@ pub(crate) fn evaluate(
     let mut run = Run::new(world, dialect, entered_elsewhere);
     run.script(entry);
     let mut findings = run.findings;
+    let mut texts = PlaceTexts { world, last: None };
     settle(&run.trace, &mut |effect, settled| {
         let effect = &mut findings.effects[effect];
         effect.local_copy = settled.copy;
-        effect.reach = match effect.reach {
-            _ if settled.undone => Reach::Dead,
-            Reach::Always if settled.perhaps_undone => Reach::Conditional,
-            reach => reach,
-        };
+        let Some(place) = settled.fails_at.filter(|_| !effect.kind.is_immediate()) else { return };
+        if effect.reach == Reach::Dead {
+            return;
+        }
+        if settled.undone {
+            effect.reach = Reach::Dead;
+        } else {
+            effect.reach = Reach::Conditional;
+            unless_failing(&mut effect.conditions, &texts.of(place));
+        }
     });
     findings.effects.sort_by(|a, b| (&a.via, a.span).cmp(&(&b.via, b.span)));
     findings.effects.dedup();
@@ -113,7 +139,7 @@ pub(crate) fn evaluate(
 
 /// Whether this run is still going on at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gone {
+pub(crate) enum Gone {
     No,
     Returned,
     Stopped,
@@ -124,7 +150,13 @@ enum Gone {
 pub(crate) struct State {
     gone: Gone,
     /// Some way here has already left the script.
-    may_have_left: bool,
+    pub(crate) may_have_left: bool,
+    /// Where the first of those that failed may have.
+    pub(crate) failing: Option<Place>,
+    /// At most how many actions were taken.
+    pub(crate) actions: usize,
+    /// At most how many redirects were among them.
+    pub(crate) redirects: usize,
     fates: Fates,
     pub(crate) matches: MatchState,
     /// What every way here has surely done, as far as later actions may conflict with it.
@@ -138,13 +170,13 @@ pub(crate) struct State {
 pub(crate) struct Frame {
     pub(crate) script: usize,
     pub(crate) scope: u32,
-    pub(crate) globals: HashSet<Vec<u8>>,
+    pub(crate) globals: HashSet<Rc<[u8]>>,
     pub(crate) expansion: Expansion,
     has_include: bool,
     /// `vnd.dovecot.environment` or `vnd.dovecot.config` gives variables of the server's.
     pub(crate) server_variables: bool,
     /// Some way through it ended everything.
-    stopped: bool,
+    pub(crate) stopped: bool,
     /// What may have happened where some way through it went back to the includer.
     returned: Option<Fates>,
 }
@@ -171,15 +203,33 @@ pub(crate) struct Run<'w, 'a> {
     pub(crate) conditional: usize,
     /// Set while a loop is tried out.
     rehearsing: usize,
+    /// How many commands were run so.
+    rehearsed: usize,
     globals_unknown: bool,
     path: Vec<Step>,
+    /// What is known about the message on the way here.
+    pub(crate) answers: Vec<Answer>,
+    /// Something may have changed the message.
+    pub(crate) message_changed: bool,
+    /// How many regular expressions were compiled.
+    pub(crate) expressions: Cell<usize>,
     pub(crate) origins: Origins,
-    trace: Vec<Trace>,
+    pub(crate) trace: Vec<Trace>,
+    /// The scripts that surely ran, and those that may have.
     included: HashSet<usize>,
+    perhaps_included: HashSet<usize>,
     /// Where `redirect :copy` has sent the message, and whether it surely has.
     copied_to: HashMap<String, bool>,
     /// Some such address was not a constant, or not one that is surely compared as it is written.
     copied_anywhere: bool,
+    /// Every address that some redirect goes to.
+    pub(crate) sent_to: HashSet<String>,
+    /// How many redirects go to addresses not known.
+    pub(crate) sent_anywhere: usize,
+    /// Whether a diagnostic has named the limits on actions.
+    pub(crate) told_of_limit: bool,
+    /// How many undecided tests before the current one may keep it from being run.
+    pub(crate) doubts: usize,
     scopes: u32,
     steps: usize,
     work: Cell<usize>,
@@ -198,6 +248,9 @@ impl<'w, 'a> Run<'w, 'a> {
             state: State {
                 gone: Gone::No,
                 may_have_left: false,
+                failing: None,
+                actions: 0,
+                redirects: 0,
                 fates: Fates::START,
                 matches: MatchState::Empty,
                 done: Done::default(),
@@ -207,13 +260,22 @@ impl<'w, 'a> Run<'w, 'a> {
             findings: Findings::default(),
             conditional: 0,
             rehearsing: 0,
+            rehearsed: 0,
             globals_unknown,
             path: Vec::new(),
+            answers: Vec::new(),
+            message_changed: false,
+            expressions: Cell::new(0),
             origins: Origins::default(),
             trace: Vec::new(),
             included: HashSet::new(),
+            perhaps_included: HashSet::new(),
             copied_to: HashMap::new(),
             copied_anywhere: false,
+            sent_to: HashSet::new(),
+            sent_anywhere: 0,
+            told_of_limit: false,
+            doubts: 0,
             scopes: GLOBAL,
             steps: 0,
             work: Cell::new(0),
@@ -234,7 +296,11 @@ impl<'w, 'a> Run<'w, 'a> {
     }
 
     pub(crate) fn reading(&self) -> Reading<'w> {
-        let script = &self.world.scripts[self.frame().script];
+        self.reading_of(self.frame().script)
+    }
+
+    pub(crate) fn reading_of(&self, script: usize) -> Reading<'w> {
+        let script = &self.world.scripts[script];
         Reading { script: script.bytes, tree: &script.tree, dialect: self.dialect }
     }
 
@@ -283,7 +349,7 @@ impl<'w, 'a> Run<'w, 'a> {
             next = self.command(id);
         }
         self.depth -= 1;
-        self.path.truncate(path);
+        self.go_back(path);
     }
 
     /// Runs a command, with the branches that belong to it, and returns the one after.
@@ -291,6 +357,12 @@ impl<'w, 'a> Run<'w, 'a> {
         let reading = self.reading();
         let command = &reading.tree.commands[id as usize];
         self.steps += 1;
+        if self.is_rehearsing() {
+            self.rehearsed += 1;
+            if self.rehearsed > MAX_REHEARSED {
+                return None;
+            }
+        }
         if self.is_exhausted() {
             self.give_up(command.start);
             return None;
@@ -311,7 +383,7 @@ impl<'w, 'a> Run<'w, 'a> {
         match signature.name {
             "if" => return self.conditional_chain(id),
             "elsif" | "else" => self.perhaps(command.block),
-            "require" => self.require(&bound),
+            "require" => self.require(&bound, (command.start, command.end)),
             "stop" => self.leave(Gone::Stopped, Trace::Stop),
             "error" => self.abort(command.start, command.end, "ends with an error here"),
             "return" => self.leave_included(),
@@ -401,12 +473,13 @@ impl<'w, 'a> Run<'w, 'a> {
         self.fork(vec![Branch::of(block), Branch::of(None)]);
     }
 
-    fn require(&mut self, bound: &Bound<'_>) {
+    fn require(&mut self, bound: &Bound<'_>, place: (usize, usize)) {
         let reading = self.reading();
         let Some(argument) = bound.last() else { return };
         for token in reading.tree.strings_of(argument) {
             if let Some(capability) = self.name(*token) {
                 self.enable(&capability);
+                self.fail_at_delivery(&capability, place);
             }
         }
     }
@@ -428,29 +501,13 @@ impl<'w, 'a> Run<'w, 'a> {
         self.frame().has_include || self.dialect.expands_without_require()
     }
 
-    fn leave(&mut self, gone: Gone, trace: Trace) {
+    pub(crate) fn leave(&mut self, gone: Gone, trace: Trace) {
         if self.state.gone == Gone::No {
             self.state.gone = gone;
             let frame = self.frame_mut();
             frame.stopped |= gone == Gone::Stopped;
         }
         self.trace.push(trace);
-    }
-
-    /// The engine stops with an error: nothing of what this way did before is carried out, and the message
-    /// is kept.
-    pub(crate) fn abort(&mut self, start: usize, end: usize, why: &str) {
-        if self.state.gone == Gone::No {
-            self.diagnose(start, end, Severity::Warning, &format!("{why}: nothing on the way here is done"));
-        }
-        self.leave(Gone::Stopped, Trace::Abort);
-    }
-
-    /// On some messages the engine stops here with an error.
-    pub(crate) fn perhaps_abort(&mut self) {
-        self.trace.push(Trace::Fork(vec![(true, vec![Trace::Abort]), (true, Vec::new())]));
-        self.state.may_have_left = true;
-        self.frame_mut().stopped = true;
     }
 
     /// What is known of a test before anything runs.
@@ -482,165 +539,9 @@ impl<'w, 'a> Run<'w, 'a> {
         }
     }
 
-    /// RFC 5228 §3.1: `if`, its `elsif`s and its `else`; returns the command after them.
-    fn conditional_chain(&mut self, first: CommandId) -> Option<CommandId> {
-        let reading = self.reading();
-        let fold = self.dialect.folds_keywords();
-        let name = |id: CommandId| {
-            let signature = vocabulary::command(reading.text(reading.tree.commands[id as usize].name), fold);
-            signature.map_or("", |signature| signature.name)
-        };
-        let mut branches = Vec::new();
-        let mut chain = Chain { script: self.frame().script, open: Outcome::True, failed: Vec::new() };
-        let mut next = Some(first);
-        while let Some(id) = next {
-            let is_else = name(id) == "else";
-            if id != first && !is_else && name(id) != "elsif" {
-                break;
-            }
-            branches.push(self.chain_branch(id, is_else, &mut chain));
-            next = reading.tree.commands[id as usize].next;
-            if is_else {
-                break;
-            }
-        }
-        if chain.open != Outcome::False {
-            branches.push(Branch { steps: chain.failed.clone(), ..Branch::of(None) });
-        }
-        self.fork(branches);
-        next
-    }
-
-    fn chain_branch(&mut self, id: CommandId, is_else: bool, chain: &mut Chain) -> Branch {
-        let command = &self.reading().tree.commands[id as usize];
-        let closed = chain.open == Outcome::False;
-        let outcome = match command.test {
-            _ if is_else => Outcome::True,
-            Some(test) if !command.malformed => self.chain_test(test, command.listed, closed),
-            _ => Outcome::Maybe(None),
-        };
-        let mut steps = chain.failed.clone();
-        if let (Outcome::Maybe(_), Some(test)) = (&outcome, command.test) {
-            let step = self.step(chain.script, test);
-            steps.push(step);
-            chain.fail(step);
-        }
-        let open = !closed && outcome != Outcome::False;
-        match &outcome {
-            Outcome::True => chain.open = Outcome::False,
-            Outcome::Maybe(_) if !closed => chain.open = Outcome::Maybe(None),
-            _ => {}
-        }
-        let matched = if let Outcome::Maybe(matched) = outcome { matched } else { None };
-        let matches = Some(matched.unwrap_or_else(|| self.state.matches.clone()));
-        Branch { open, steps, block: command.block, matches }
-    }
-
-    fn step(&self, script: usize, test: u32) -> Step {
-        let reading = self.reading();
-        let place = &reading.tree.tests[test as usize];
-        let classes = classes_of(reading, test);
-        Step { script, test, start: place.start, end: place.end, negated: false, classes, so_far: classes }
-    }
-
-    /// A test behind one that always holds is never run; it still has effects to name as dead.
-    fn chain_test(&mut self, test: u32, listed: bool, closed: bool) -> Outcome {
-        let run = |run: &mut Self| if listed { run.bare_list(test) } else { run.outcome(test) };
-        if closed { self.as_dead(run) } else { run(self) }
-    }
-
-    /// Runs branches of which one is taken, and joins what they leave behind.
-    fn fork(&mut self, branches: Vec<Branch>) {
-        let before = self.state.clone();
-        let certain = branches.iter().filter(|branch| branch.open).count() == 1;
-        let (mut ends, mut ways, mut left) = (Vec::new(), Vec::new(), Vec::new());
-        for branch in branches {
-            let end = self.branch(&branch, certain, &before);
-            ways.push((branch.open, end.trace));
-            if branch.open {
-                if end.state.gone != Gone::No {
-                    left.push(branch.steps);
-                }
-                ends.push((end.state, end.changes));
-            }
-        }
-        self.trace.push(Trace::Fork(ways));
-        self.join(before, ends);
-        self.note_leavers(&left);
-    }
-
-    fn branch(&mut self, branch: &Branch, certain: bool, before: &State) -> BranchEnd {
-        let (path, mark) = (self.path.len(), self.store.mark());
-        let outer = std::mem::take(&mut self.trace);
-        self.state = before.clone();
-        if let Some(matches) = &branch.matches {
-            self.state.matches = matches.clone();
-        }
-        if !branch.open {
-            self.state.gone = Gone::Stopped;
-        } else if !certain {
-            self.conditional += 1;
-        }
-        branch.steps.iter().for_each(|step| self.walk(*step));
-        self.block(branch.block);
-        self.path.truncate(path);
-        self.conditional -= usize::from(branch.open && !certain);
-        BranchEnd {
-            state: self.state.clone(),
-            changes: self.store.take_back(mark),
-            trace: std::mem::replace(&mut self.trace, outer),
-        }
-    }
-
-    /// A way that returned from an included script still hands on its globals, so only ways that
-    /// stopped are left out.
-    fn join(&mut self, before: State, ends: Vec<(State, Changes)>) {
-        let any_left = ends.iter().any(|(end, _)| end.gone != Gone::No || end.may_have_left);
-        let all_gone = !ends.is_empty() && ends.iter().all(|(end, _)| end.gone != Gone::No);
-        let all_stopped = ends.iter().all(|(end, _)| end.gone == Gone::Stopped);
-        let going_on: Vec<_> =
-            ends.into_iter().filter(|(end, _)| all_stopped || end.gone != Gone::Stopped).collect();
-        let joined = going_on.iter().map(|(end, _)| end.clone()).reduce(|a, b| State {
-            gone: if a.gone == b.gone { a.gone } else { Gone::No },
-            may_have_left: a.may_have_left || b.may_have_left,
-            fates: a.fates.or(b.fates),
-            matches: a.matches.or(&b.matches),
-            done: a.done.and(&b.done),
-            maybe: a.maybe.or(&b.maybe),
-        });
-        self.state = joined.unwrap_or(before.clone());
-        self.state.may_have_left |= any_left || before.may_have_left;
-        self.state.gone = match (before.gone, all_gone, all_stopped) {
-            (Gone::No, false, _) => Gone::No,
-            (Gone::No, true, true) => Gone::Stopped,
-            (Gone::No, true, false) => Gone::Returned,
-            (gone, ..) => gone,
-        };
-        let changes: Vec<Changes> = going_on.into_iter().map(|(_, changes)| changes).collect();
-        let unknown = self.globals_unknown;
-        self.store.join(&changes, |key| unset(key, unknown));
-    }
-
-    /// Behind `if A { stop; }` the rest of the block runs only when A fails.
-    fn note_leavers(&mut self, left: &[Vec<Step>]) {
-        for steps in left {
-            if let [step] = steps.as_slice() {
-                self.walk(Step { negated: !step.negated, ..*step });
-            }
-        }
-    }
-
-    fn walk(&mut self, step: Step) {
-        let before = self.path.last().map(|last| last.so_far).unwrap_or_default();
-        self.path.push(Step { so_far: before.or(step.classes), ..step });
-    }
-
     /// After something unknown ran, variables may hold anything.
     fn forget(&mut self, scope: Option<u32>) {
-        self.steps += self.store.len();
-        for key in self.store.keys(scope) {
-            self.store.set(key, Value::Unbounded { sender_controlled: true });
-        }
+        self.steps += self.store.forget(scope);
     }
 
     /// The value a variable has when nothing in view has set it.
@@ -651,6 +552,11 @@ impl<'w, 'a> Run<'w, 'a> {
     /// Whether a round of a loop is only tried out.
     pub(crate) fn is_rehearsing(&self) -> bool {
         self.rehearsing > 0
+    }
+
+    /// Whether this place is inside a loop.
+    pub(crate) fn is_in_loop(&self) -> bool {
+        self.loops > 0
     }
 
     /// Whether nothing gets to this place.
@@ -694,6 +600,7 @@ impl<'w, 'a> Run<'w, 'a> {
 
     /// Notes an effect at its place on the run.
     pub(crate) fn record(&mut self, draft: Draft, start: usize, end: usize) {
+        self.note_change(draft.kind);
         let past = self.state.fates;
         if self.state.gone == Gone::No {
             self.state.fates = past.after(draft.transfer);
@@ -758,9 +665,7 @@ impl<'w, 'a> Run<'w, 'a> {
     fn window(&self) -> TimeWindow {
         let mut window = TimeWindow::default();
         for step in self.path.iter().take(MAX_WINDOW_STEPS).filter(|step| step.classes == Classes::TIME) {
-            let script = &self.world.scripts[step.script];
-            let reading = Reading { script: script.bytes, tree: &script.tree, dialect: self.dialect };
-            let one = window_of(reading, step.test, step.negated);
+            let one = window_of(self.reading_of(step.script), step.test, step.negated);
             window.not_before = window.not_before.max(one.not_before);
             window.not_after = match (window.not_after, one.not_after) {
                 (Some(a), Some(b)) => Some(a.min(b)),
@@ -771,10 +676,12 @@ impl<'w, 'a> Run<'w, 'a> {
     }
 
     fn conditions(&self) -> String {
-        path_text(&self.path, |step| {
-            let script = &self.world.scripts[step.script];
-            test_text(script.bytes, &script.tree, step.start, step.end)
-        })
+        let text = |script, start, end| self.world.text_of(script, start, end);
+        let mut conditions = path_text(&self.path, |step| text(step.script, step.start, step.end));
+        if let Some(place) = self.state.failing.filter(|_| !self.is_gone()) {
+            unless_failing(&mut conditions, &text(place.script, place.start, place.end));
+        }
+        conditions
     }
 
     pub(crate) fn diagnose(&mut self, start: usize, end: usize, severity: Severity, message: &str) {
@@ -788,14 +695,33 @@ impl<'w, 'a> Run<'w, 'a> {
 /// Where the flags for the next delivery are kept. What they are at the beginning is not known: a script
 /// run on IMAP events begins with those of the message (RFC 6785 §4.4).
 pub(crate) fn flags_key() -> Key {
-    (GLOBAL, b"\0flags".to_vec())
+    (GLOBAL, b"\0flags".as_slice().into())
 }
 
 /// The address as Pigeonhole compares it with others: its domain in lower case, its local part as it is
-/// (measured). None where quoting or letters beyond ASCII might make two spellings equal.
-fn plain_address(raw: &[u8]) -> Option<String> {
-    let raw = std::str::from_utf8(raw).ok().filter(|raw| raw.is_ascii())?;
-    bare_address(raw).filter(|address| !address.contains(['"', '\\']))
+/// (measured). None for letters beyond ASCII, of
+/// which not every spelling of one is known to be compared as equal.
+pub(crate) fn plain_address(raw: &[u8]) -> Option<String> {
+    std::str::from_utf8(raw).ok().filter(|raw| raw.is_ascii()).and_then(bare_address)
+}
+
+/// The texts of places; many effects in a row ask for the same one.
+struct PlaceTexts<'w, 'a> {
+    world: &'w World<'a>,
+    last: Option<(Place, String)>,
+}
+
+impl PlaceTexts<'_, '_> {
+    fn of(&mut self, place: Place) -> String {
+        if let Some((last, text)) = &self.last
+            && *last == place
+        {
+            return text.clone();
+        }
+        let text = self.world.text_of(place.script, place.start, place.end);
+        self.last = Some((place, text.clone()));
+        text
+    }
 }
 
 /// RFC 5229 §3: an unknown variable is empty; a global one may have been set by an includer.
@@ -807,44 +733,4 @@ fn unset(key: &Key, globals_unknown: bool) -> Value {
         return Value::source(&String::from_utf8_lossy(&key.1), true);
     }
     Value::constant(b"")
-}
-
-/// How far an `if` chain has come.
-struct Chain {
-    script: usize,
-    /// Whether the next branch is reached: surely, perhaps, or never.
-    open: Outcome,
-    failed: Vec<Step>,
-}
-
-/// How many failed tests of a chain the conditions of a later branch name.
-const MAX_FAILED_STEPS: usize = 4;
-
-impl Chain {
-    fn fail(&mut self, step: Step) {
-        if self.failed.len() < MAX_FAILED_STEPS {
-            self.failed.push(Step { negated: true, ..step });
-        }
-    }
-}
-
-/// A way that may be taken.
-struct Branch {
-    open: bool,
-    steps: Vec<Step>,
-    block: Option<CommandId>,
-    /// The match variables its test leaves, when a test leads into it.
-    matches: Option<MatchState>,
-}
-
-impl Branch {
-    fn of(block: Option<CommandId>) -> Self {
-        Self { open: true, steps: Vec::new(), block, matches: None }
-    }
-}
-
-struct BranchEnd {
-    state: State,
-    changes: Changes,
-    trace: Vec<Trace>,
 }

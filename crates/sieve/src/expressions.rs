@@ -93,7 +93,7 @@ impl Run<'_, '_> {
         match name.iter().position(|byte| *byte == b'.') {
             None => self.stored(&self.key(name)),
             Some(dot) if name[..dot].eq_ignore_ascii_case(b"global") && self.knows_global_namespace() => {
-                self.stored(&(GLOBAL, name[dot + 1..].to_ascii_lowercase()))
+                self.stored(&(GLOBAL, lowered(&name[dot + 1..])))
             }
             Some(dot) => self.namespaced(name, &name[..dot]),
         }
@@ -119,13 +119,12 @@ impl Run<'_, '_> {
 
     /// Where a variable of that name is kept: RFC 6609 §3.4, `global` moves it to the common scope.
     pub(crate) fn key(&self, name: &[u8]) -> Key {
-        let lowered = name.to_ascii_lowercase();
-        if let Some(global) = lowered.strip_prefix(b"global.") {
-            return (GLOBAL, global.to_vec());
+        if name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"global.")) {
+            return (GLOBAL, lowered(&name[7..]));
         }
-        let frame = self.frame();
-        let scope = if frame.globals.contains(&lowered) { GLOBAL } else { frame.scope };
-        (scope, lowered)
+        let (name, frame) = (lowered(name), self.frame());
+        let scope = if frame.globals.contains(&name) { GLOBAL } else { frame.scope };
+        (scope, name)
     }
 
     pub(crate) fn assign(&mut self, name: &[u8], value: Value) {
@@ -147,11 +146,37 @@ impl Run<'_, '_> {
         let (Some(name), Some(given)) = (bound.at(0), bound.at(1)) else { return };
         let value = self.argument(given);
         let mut modifiers = modifiers(bound);
-        let value = apply_all(&mut modifiers, &value);
+        let mut value = apply_all(&mut modifiers, &value);
         if let Some(name) = self.first_name(name) {
+            if modifiers.is_empty() && self.is_nothing_but(given, &self.key(&name)) {
+                value = value.or(&Value::constant(b""));
+            }
             self.note_origin(self.key(&name), Some(given), place, "a variable set here");
             self.assign(&name, value);
         }
+    }
+
+    /// Whether a string is one reference to a variable and nothing else. Pigeonhole 0.5.19 empties a variable
+    /// that is set to itself so (measured); others may not.
+    fn is_nothing_but(&self, argument: &Argument, key: &Key) -> bool {
+        let expansion = self.frame().expansion;
+        let [token] = self.reading().tree.strings_of(argument) else { return false };
+        if self.dialect != Dialect::Pigeonhole || !expansion.variables {
+            return false;
+        }
+        let text = text_of(self.reading().text(*token), self.dialect, expansion.encoded_character);
+        matches!(pieces(&text, self.dialect)[..], [Piece::Variable(name)] if self.key(name) == *key)
+    }
+
+    /// Whether a variable is named in any of the strings.
+    pub(crate) fn mentions(&self, argument: &Argument, key: &Key) -> bool {
+        let expansion = self.frame().expansion;
+        let named = |token: &u32| {
+            let text = text_of(self.reading().text(*token), self.dialect, expansion.encoded_character);
+            let is_it = |piece: &Piece<'_>| matches!(piece, Piece::Variable(name) if self.key(name) == *key);
+            pieces(&text, self.dialect).iter().any(is_it)
+        };
+        expansion.variables && self.reading().tree.strings_of(argument).iter().any(named)
     }
 
     /// RFC 5703 §7: text of the message becomes the value of a variable.
@@ -159,7 +184,8 @@ impl Run<'_, '_> {
         let Some(name) = bound.last() else { return };
         if let Some(name) = self.first_name(name) {
             self.note_origin(self.key(&name), None, place, "text of the message taken here");
-            let value = Value::source(&String::from_utf8_lossy(&name), true);
+            let whole = !bound.has("first");
+            let value = Value::text_source(&String::from_utf8_lossy(&name), true, whole);
             self.assign(&name, value);
         }
     }
@@ -183,9 +209,13 @@ impl Run<'_, '_> {
     pub(crate) fn declare_globals(&mut self, bound: &Bound<'_>) {
         let Some(names) = bound.last() else { return };
         for name in self.names(names) {
-            self.frame_mut().globals.insert(name.to_ascii_lowercase());
+            self.frame_mut().globals.insert(lowered(&name));
         }
     }
+}
+
+fn lowered(name: &[u8]) -> Rc<[u8]> {
+    name.iter().map(u8::to_ascii_lowercase).collect()
 }
 
 fn modifiers(bound: &Bound<'_>) -> Vec<Modifier> {

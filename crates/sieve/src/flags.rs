@@ -10,19 +10,20 @@ use crate::value::Value;
 
 impl Run<'_, '_> {
     /// RFC 5232 §3: `setflag`, `addflag` and `removeflag`, with or without a variable.
-    pub(crate) fn change_flags(&mut self, kind: EffectKind, bound: &Bound<'_>) {
+    pub(crate) fn change_flags(&mut self, kind: EffectKind, bound: &Bound<'_>, given: &[Value]) {
         let key = match bound.positional.as_slice() {
             [name, _] => self.names(name).first().map(|name| self.key(name)),
             [_] => Some(flags_key()),
             _ => None,
         };
         let (Some(key), Some(flags)) = (key, bound.last()) else { return };
-        let given = self.members(flags);
         let held = self.stored(&key);
         // Each flag is looked for among the others.
         let bytes = held.len() + given.iter().map(Value::len).sum::<usize>();
         let cost = bytes.saturating_mul(bytes) / 16;
-        let known = if self.affords(cost) { changed(kind, &held, &given) } else { None };
+        // Pigeonhole reads what it is changing (measured).
+        let tangled = kind != EffectKind::Addflag && self.mentions(flags, &key);
+        let known = if !tangled && self.affords(cost) { changed(kind, &held, given) } else { None };
         let changed = known.unwrap_or_else(|| {
             let sender = given.iter().any(Value::sender_controlled) || held.sender_controlled();
             Value::Unbounded { sender_controlled: sender }
@@ -52,10 +53,10 @@ impl Run<'_, '_> {
         }
         let held: Vec<&[u8]> = held.iter().map(Value::as_constant).collect::<Option<_>>()?;
         let keys: Vec<&[u8]> = keys.iter().map(Value::as_constant).collect::<Option<_>>()?;
-        let words = held.iter().flat_map(|text| words(text));
         let found = |word: &[u8], key: &[u8]| matches(word, key, kind, Comparator::AsciiCasemap);
+        let keys: Vec<&[u8]> = keys.iter().flat_map(|text| flags(text)).collect();
         let mut any = false;
-        for word in words {
+        for word in held.iter().flat_map(|text| flags(text)) {
             for key in &keys {
                 if !self.affords(cost(word, key, kind)) {
                     return None;
@@ -67,17 +68,20 @@ impl Run<'_, '_> {
     }
 }
 
+/// Spaces alone part flags (measured).
 fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).filter(|word| !word.is_empty())
+    text.split(|byte| *byte == b' ').filter(|word| !word.is_empty())
+}
+
+/// The words that are flags; the engine sees no others (measured).
+fn flags(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    words(text).filter(|word| is_settable(word))
 }
 
 /// The variable afterwards; none when that is not sure.
 fn changed(kind: EffectKind, held: &Value, given: &[Value]) -> Option<Value> {
     let given: Vec<&[u8]> = given.iter().map(Value::as_constant).collect::<Option<_>>()?;
-    if !given.iter().all(|text| is_sure(text)) {
-        return None;
-    }
-    let named = given.iter().flat_map(|text| words(text)).filter(|flag| is_settable(flag));
+    let named = given.iter().flat_map(|text| flags(text));
     let mut list: Vec<&[u8]> = Vec::new();
     if kind != EffectKind::Setflag {
         let text = held.as_constant()?;
@@ -98,19 +102,19 @@ fn changed(kind: EffectKind, held: &Value, given: &[Value]) -> Option<Value> {
     Some(Value::constant(&list.join(&b' ')))
 }
 
-/// Whether it is known how the engine cuts such a text into flags.
-fn is_sure(text: &[u8]) -> bool {
-    !text.iter().any(|byte| matches!(byte, b'\r' | b'\n'))
-}
-
 /// RFC 3501 §2.3.2: keywords, and those system flags that a client may set; others are dropped. Which
 /// characters a keyword has was asked of the engine one by one.
 fn is_settable(flag: &[u8]) -> bool {
     const SYSTEM: [&[u8]; 5] = [b"answered", b"flagged", b"deleted", b"seen", b"draft"];
     match flag.strip_prefix(b"\\") {
         Some(name) => SYSTEM.iter().any(|known| known.eq_ignore_ascii_case(name)),
-        None => flag.iter().all(|byte| (33..=126).contains(byte) && !b"\"%()*\\]{".contains(byte)),
+        None => is_keyword(flag),
     }
+}
+
+/// RFC 3501 §9, an atom without `]`.
+pub(crate) fn is_keyword(word: &[u8]) -> bool {
+    word.iter().all(|byte| (33..=126).contains(byte) && !b"\"%()*\\]{".contains(byte))
 }
 
 #[cfg(test)]
@@ -133,6 +137,7 @@ mod tests {
         assert_eq!(after(Removeflag, "a b c", &["b", "A"]).as_deref(), Some("c"));
         assert_eq!(after(Addflag, "x", &["${a-b}", "a\u{e9}", "\\", "a+b"]).as_deref(), Some("x a+b"));
         assert_eq!(after(Addflag, "a  b", &["c"]), None);
-        assert_eq!(after(Addflag, "a", &["c\rd"]), None);
+        assert_eq!(after(Setflag, "", &["c\rd", "x\ty", "e\r\n f"]).as_deref(), Some("f"));
+        assert_eq!(after(Addflag, "c\r\nd", &["e"]).as_deref(), Some("c\r\nd e"));
     }
 }

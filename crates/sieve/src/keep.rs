@@ -5,6 +5,7 @@
 //! was the message stored. Both only ever become true, so the past of an effect is a set of such pairs,
 //! its future is one too, and the copy follows from every past joined with every future.
 
+use crate::conditions::Place;
 use crate::effects::LocalCopy;
 
 /// A set of pairs (cancelled, stored); bit `cancelled + 2 * stored` stands for a pair.
@@ -90,7 +91,9 @@ pub(crate) enum Trace {
     /// The script ends.
     Stop,
     /// The script ends with an error: the engine keeps the message and does nothing else (measured).
-    Abort,
+    Abort(Place),
+    /// On some messages, or on some servers, it does.
+    PerhapsAbort(Place),
     /// The included script ends.
     Return,
     /// The loop ends.
@@ -101,16 +104,20 @@ pub(crate) enum Trace {
 #[derive(Clone, Copy)]
 struct Ahead {
     fates: Fates,
-    aborts: bool,
+    /// Where the nearest of those that do not ends.
+    aborts: Option<Place>,
 }
 
 impl Ahead {
-    const END: Self = Self { fates: Fates::START, aborts: false };
-    const NOWHERE: Self = Self { fates: Fates::NONE, aborts: false };
-    const ABORT: Self = Self { fates: Fates::NONE, aborts: true };
+    const END: Self = Self { fates: Fates::START, aborts: None };
+    const NOWHERE: Self = Self { fates: Fates::NONE, aborts: None };
+
+    fn abort(place: Place) -> Self {
+        Self { fates: Fates::NONE, aborts: Some(place) }
+    }
 
     fn or(self, other: Self) -> Self {
-        Self { fates: self.fates.or(other.fates), aborts: self.aborts || other.aborts }
+        Self { fates: self.fates.or(other.fates), aborts: self.aborts.or(other.aborts) }
     }
 
     fn after(self, transfer: Transfer) -> Self {
@@ -124,8 +131,8 @@ pub(crate) struct Settled {
     pub(crate) copy: LocalCopy,
     /// Every way behind it ends with an error, so the engine never does it.
     pub(crate) undone: bool,
-    /// Some way does.
-    pub(crate) perhaps_undone: bool,
+    /// Some way does, here.
+    pub(crate) fails_at: Option<Place>,
 }
 
 /// Where the three ways out of a block lead.
@@ -149,9 +156,9 @@ fn backwards(trace: &[Trace], exits: Exits, settled: &mut dyn FnMut(usize, Settl
             Trace::Act { effect, past, transfer } => {
                 let ahead = future.after(*transfer);
                 if let Some(effect) = effect {
-                    let undone = ahead.fates.is_none() && ahead.aborts;
+                    let undone = ahead.fates.is_none() && ahead.aborts.is_some();
                     let copy = past.joined(ahead.fates);
-                    settled(*effect, Settled { copy, undone, perhaps_undone: ahead.aborts });
+                    settled(*effect, Settled { copy, undone, fails_at: ahead.aborts });
                 }
                 ahead
             }
@@ -168,7 +175,8 @@ fn backwards(trace: &[Trace], exits: Exits, settled: &mut dyn FnMut(usize, Settl
                 ahead.or(future)
             }
             Trace::Stop => Ahead::END,
-            Trace::Abort => Ahead::ABORT,
+            Trace::Abort(place) => Ahead::abort(*place),
+            Trace::PerhapsAbort(place) => Ahead::abort(*place).or(future),
             Trace::Return => exits.returned,
             Trace::Break => exits.broken,
         };
@@ -187,7 +195,9 @@ pub(crate) fn anything_in(trace: &[Trace]) -> Transfer {
             }
             Trace::Call(body) => anything_in(body),
             Trace::Loop(_, rounds) => *rounds,
-            Trace::Stop | Trace::Abort | Trace::Return | Trace::Break => Transfer::default(),
+            Trace::Stop | Trace::Abort(_) | Trace::PerhapsAbort(_) | Trace::Return | Trace::Break => {
+                Transfer::default()
+            }
         };
         all = either(all, inner);
     }

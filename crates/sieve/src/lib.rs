@@ -36,7 +36,9 @@ mod content;
 mod dialect;
 mod differences;
 mod evaluator;
+mod events;
 mod expressions;
+mod failing;
 mod flags;
 mod identity;
 mod keep;
@@ -46,7 +48,9 @@ mod outcomes;
 mod pigeonhole_address;
 mod pigeonhole_mailto;
 mod provenance;
+mod questions;
 mod reference;
+mod regular;
 mod relation;
 #[cfg(feature = "serde")]
 mod serialise;
@@ -57,8 +61,8 @@ mod value;
 mod vocabulary;
 
 pub use audit::{
-    Analysis, Audit, Mailbox, Script, analyse, analyse_mailbox, audit, audit_in,
-    hides_code_behind_carriage_return,
+    Analysis, Audit, Mailbox, Script, analyse, analyse_at_event, analyse_mailbox, audit, audit_at_event,
+    audit_in, hides_code_behind_carriage_return,
 };
 pub use dialect::Dialect;
 pub use differences::Difference;

@@ -8,7 +8,8 @@ pub(crate) enum MatchType {
     Is,
     Contains,
     Matches,
-    /// `:regex`, `:count`, `:value`, `:list`: not decided here.
+    Regex,
+    /// `:count`, `:value`, `:list`: not decided here.
     Other,
 }
 
@@ -60,7 +61,7 @@ pub(crate) fn matches(
             Some(found.then(Vec::new))
         }
         MatchType::Matches => Some(wildcards(value, &pattern(key), same)),
-        MatchType::Other => None,
+        MatchType::Regex | MatchType::Other => None,
     }
 }
 

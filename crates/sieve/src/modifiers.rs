@@ -94,16 +94,34 @@ fn first(template: &Template, change: fn(&u8) -> u8) -> Template {
 /// The number of characters, not bytes (RFC 5229 §4.1.6).
 fn length(template: &Template) -> Template {
     match template.as_constant() {
-        Some(text) => {
-            let characters = text.iter().filter(|byte| (**byte & 0xc0) != 0x80).count();
-            Template::constant(characters.to_string().as_bytes())
-        }
+        Some(text) => Template::constant(characters(text).to_string().as_bytes()),
         None => {
-            let source =
-                Source { name: "length".to_owned(), sender_controlled: template.sender_controlled() };
+            let sender_controlled = template.sender_controlled();
+            let source = Source { name: "length".to_owned(), sender_controlled, whole: true };
             Template(vec![Part::Source(Rc::new(source))])
         }
     }
+}
+
+/// As Pigeonhole counts what is no UTF-8: a first byte tells the length, and one that is cut off ends the count
+/// (measured).
+fn characters(text: &[u8]) -> usize {
+    let (mut at, mut count) = (0, 0);
+    while let Some(first) = text.get(at) {
+        at += match first {
+            0..0xc0 => 1,
+            0xc0..0xe0 => 2,
+            0xe0..0xf0 => 3,
+            0xf0..0xf8 => 4,
+            0xf8..0xfc => 5,
+            0xfc.. => 6,
+        };
+        if at > text.len() {
+            break;
+        }
+        count += 1;
+    }
+    count
 }
 
 fn quote(text: &[u8], special: &[u8]) -> Vec<u8> {
@@ -139,6 +157,22 @@ mod tests {
             tags.iter().map(|tag| Modifier::from_tag(tag.as_bytes()).unwrap()).collect();
         let value = apply_all(&mut modifiers, &Value::constant(text.as_bytes()));
         String::from_utf8_lossy(value.as_constant().unwrap()).into_owned()
+    }
+
+    #[test]
+    fn lengths_are_counted_as_the_engine_counts() {
+        let rows: [(&[u8], usize); 7] = [
+            (b"ab", 2),
+            ("\u{e9}".as_bytes(), 1),
+            (b"\xe9", 0),
+            (b"a\x80b", 3),
+            (b"a\xc3b", 2),
+            (b"abc\xe9def", 5),
+            (b"\xc3\xa9\xe9", 1),
+        ];
+        for (text, count) in rows {
+            assert_eq!(characters(text), count, "{text:?}");
+        }
     }
 
     #[test]

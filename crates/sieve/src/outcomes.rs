@@ -5,12 +5,16 @@ use crate::arguments::Bound;
 use crate::constant::Fixed;
 use crate::evaluator::Run;
 use crate::matching::{Comparator, MatchType, matches, wildcard_count};
+use crate::regular::is_match;
 use crate::relation::{compare, holds};
 use crate::store::MatchState;
 use crate::tree::{Argument, TestId};
 use crate::value::Value;
 use crate::vocabulary::{self, pigeonhole_enables, pigeonhole_knows};
 use std::rc::Rc;
+
+/// How many regular expressions one analysis compiles.
+const MAX_EXPRESSIONS: usize = 128;
 
 /// The result of a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +53,9 @@ impl Run<'_, '_> {
         if let Some(known) = self.known_before(id) {
             return known;
         }
+        if let Some(answer) = self.known_answer(id, &bound) {
+            return answer;
+        }
         match signature.name {
             "true" => Outcome::True,
             "false" => Outcome::False,
@@ -58,9 +65,16 @@ impl Run<'_, '_> {
             "ihave" => self.has_capabilities(&bound),
             "string" => self.compare_strings(&bound),
             "hasflag" => self.has_flag(&bound),
+            "environment" => {
+                let decided = self.event_environment(&bound);
+                decided.unwrap_or_else(|| self.message_test(signature.name, &bound))
+            }
             "size" => self.size(&bound),
             "execute" | "filter" => self.program_test(id, signature, &bound),
-            _ => self.message_test(signature.name, &bound),
+            name => {
+                self.fail_at_test(name, &bound, id);
+                self.message_test(name, &bound)
+            }
         }
     }
 
@@ -111,11 +125,12 @@ impl Run<'_, '_> {
     }
 
     fn until(&mut self, first: Option<TestId>, end: &Outcome) -> Outcome {
-        let conditional = self.conditional;
+        let (conditional, doubts) = (self.conditional, self.doubts);
         let tests: Vec<TestId> = self.reading().tree.test_list(first).collect();
         let mut undecided = false;
         let mut matched = None;
         let mut ended = false;
+        let answers = self.answers.len();
         for id in &tests {
             let before = self.state.matches.clone();
             let outcome = self.outcome(*id);
@@ -128,9 +143,12 @@ impl Run<'_, '_> {
             }
             match outcome {
                 Outcome::Maybe(matches) => {
+                    // The next one is asked only where this one did not decide.
+                    self.learn(self.frame().script, *id, *end == Outcome::False);
                     undecided = true;
                     matched = matches.or(matched);
                     self.conditional = conditional + 1;
+                    self.doubts = doubts + 1;
                 }
                 outcome if outcome == *end => {
                     ended = true;
@@ -139,7 +157,8 @@ impl Run<'_, '_> {
                 _ => {}
             }
         }
-        self.conditional = conditional;
+        (self.conditional, self.doubts) = (conditional, doubts);
+        self.answers.truncate(answers);
         // With `anyof`, whichever test held may have set the match variables.
         let sure = *end == Outcome::False || tests.len() == 1;
         match (ended, undecided) {
@@ -178,11 +197,14 @@ impl Run<'_, '_> {
         if let Some(holds) = self.related(&values, &keys, bound) {
             return if holds { Outcome::True } else { Outcome::False };
         }
-        let decided = self.decide(&values, &keys, bound);
+        let decided = self.decide(&values, &keys, bound, self.string_comparator());
         match decided {
             Some(Some(captured)) => {
-                if match_type(bound) == MatchType::Matches {
-                    self.state.matches = MatchState::Known(Rc::from(captured));
+                match match_type(bound) {
+                    MatchType::Matches => self.state.matches = MatchState::Known(Rc::from(captured)),
+                    // Of several matches engines take different ones.
+                    MatchType::Regex => self.state.matches = MatchState::UNSURE,
+                    _ => {}
                 }
                 Outcome::True
             }
@@ -192,17 +214,24 @@ impl Run<'_, '_> {
     }
 
     /// None when undecided, else the captures of the first pair that matches.
-    fn decide(&self, values: &[Value], keys: &[Value], bound: &Bound<'_>) -> Option<Option<Vec<Vec<u8>>>> {
-        let (kind, comparator) = (match_type(bound), self.comparator(bound));
+    pub(crate) fn decide(
+        &self,
+        values: &[Value],
+        keys: &[Value],
+        bound: &Bound<'_>,
+        usual: Comparator,
+    ) -> Option<Option<Vec<Vec<u8>>>> {
+        let (kind, comparator) = (match_type(bound), self.comparator(bound, usual));
         for value in values {
             for key in keys {
                 let (value, key) = (value.as_constant()?, key.as_constant()?);
                 if !self.affords(cost(value, key, kind)) {
                     return None;
                 }
-                let found = match self.is_empty_value(value, kind) {
-                    true => key.is_empty().then(Vec::new),
-                    false => matches(value, key, kind, comparator)?,
+                let found = match kind {
+                    _ if self.is_empty_value(value, kind) => key.is_empty().then(Vec::new),
+                    MatchType::Regex => self.expression_matches(value, key, comparator)?.then(Vec::new),
+                    _ => matches(value, key, kind, comparator)?,
                 };
                 if found.is_some() {
                     return Some(found);
@@ -210,6 +239,22 @@ impl Run<'_, '_> {
             }
         }
         Some(None)
+    }
+
+    /// RFC 5228 extended by draft-ietf-sieve-regex, for so many expressions as may be compiled.
+    fn expression_matches(&self, value: &[u8], key: &[u8], comparator: Comparator) -> Option<bool> {
+        if self.expressions.replace(self.expressions.get() + 1) >= MAX_EXPRESSIONS {
+            return None;
+        }
+        match comparator {
+            Comparator::Octet => is_match(value, key, false),
+            Comparator::AsciiCasemap => is_match(value, key, true),
+            Comparator::Unsure => {
+                let folded = is_match(value, key, true);
+                folded.filter(|folded| is_match(value, key, false) == Some(*folded))
+            }
+            Comparator::AsciiNumeric | Comparator::Other => None,
+        }
     }
 
     /// Pigeonhole asks no comparator whether nothing is a key (measured).
@@ -221,7 +266,8 @@ impl Run<'_, '_> {
     fn related(&self, values: &[Value], keys: &[Value], bound: &Bound<'_>) -> Option<bool> {
         let counts = bound.value("count");
         let relation = self.argument(counts.or(bound.value("value"))?);
-        let (relation, comparator) = (relation.as_constant()?, self.comparator(bound));
+        let (relation, comparator) =
+            (relation.as_constant()?, self.comparator(bound, self.string_comparator()));
         let constant = |values: &[Value]| -> Option<Vec<Vec<u8>>> {
             values.iter().map(|value| value.as_constant().map(<[u8]>::to_vec)).collect()
         };
@@ -242,11 +288,14 @@ impl Run<'_, '_> {
         Some(any)
     }
 
-    fn comparator(&self, bound: &Bound<'_>) -> Comparator {
-        let Some(argument) = bound.value("comparator") else {
-            // RFC 5229 §5 wants i;ascii-casemap; Pigeonhole's `string` test uses i;octet (measured).
-            return if self.dialect == Dialect::Pigeonhole { Comparator::Octet } else { Comparator::Unsure };
-        };
+    /// RFC 5229 §5 wants i;ascii-casemap; Pigeonhole's `string` test uses i;octet (measured).
+    fn string_comparator(&self) -> Comparator {
+        if self.dialect == Dialect::Pigeonhole { Comparator::Octet } else { Comparator::Unsure }
+    }
+
+    /// The one that is named, else the usual one.
+    fn comparator(&self, bound: &Bound<'_>, usual: Comparator) -> Comparator {
+        let Some(argument) = bound.value("comparator") else { return usual };
         match self.argument(argument).as_constant() {
             Some(b"i;ascii-casemap") => Comparator::AsciiCasemap,
             Some(b"i;octet") => Comparator::Octet,
@@ -280,10 +329,11 @@ impl Run<'_, '_> {
     ) -> Outcome {
         let count = match match_type(bound) {
             MatchType::Matches => keys.iter().map(wildcards).max().unwrap_or(0),
-            MatchType::Other if bound.has("regex") => usize::MAX,
+            MatchType::Regex => usize::MAX,
             _ => return Outcome::Maybe(None),
         };
-        let new = MatchState::Opaque { count, sender_controlled };
+        let whole = count != usize::MAX && keys.iter().all(keeps_characters_whole);
+        let new = MatchState::Opaque { count, sender_controlled, whole };
         self.state.matches = self.state.matches.or(&new);
         Outcome::Maybe(Some(new))
     }
@@ -295,7 +345,7 @@ impl Run<'_, '_> {
         bound: &Bound<'_>,
     ) -> Outcome {
         let test = &self.reading().tree.tests[id as usize];
-        self.act(signature, bound, test.start, test.end);
+        self.act(signature, bound, (test.start, test.end), true);
         Outcome::Maybe(None)
     }
 }
@@ -306,6 +356,11 @@ pub(crate) fn cost(value: &[u8], key: &[u8], kind: MatchType) -> usize {
         MatchType::Is => 1 + value.len().min(key.len()),
         _ => 1 + value.len().saturating_mul(key.len()),
     }
+}
+
+/// A `?` takes one byte (measured); `*` takes what lies between characters if those around it are whole.
+fn keeps_characters_whole(key: &Value) -> bool {
+    key.verdict(|key| !key.contains(&b'?') && std::str::from_utf8(key).is_ok()) == Some(true)
 }
 
 fn wildcards(key: &Value) -> usize {
@@ -326,7 +381,7 @@ pub(crate) fn match_type(bound: &Bound<'_>) -> MatchType {
         ("is", MatchType::Is),
         ("contains", MatchType::Contains),
         ("matches", MatchType::Matches),
-        ("regex", MatchType::Other),
+        ("regex", MatchType::Regex),
         ("count", MatchType::Other),
         ("value", MatchType::Other),
         ("list", MatchType::Other),

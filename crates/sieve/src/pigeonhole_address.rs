@@ -105,10 +105,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Blanks may stand before a dot, not behind one.
+    /// Blanks may stand before a dot, not behind one, not even at the end.
     fn atoms(&mut self) -> bool {
         loop {
-            if self.run(|byte| is_word(byte) && byte.is_ascii()) == 0 || !self.blanks() {
+            if self.run(|byte| is_word(byte) && byte.is_ascii()) == 0 {
+                return false;
+            }
+            let (dotted, end) = (self.bytes[self.at - 1] == b'.', self.at);
+            if !self.blanks() || (dotted && self.at > end) {
                 return false;
             }
             if self.peek() != Some(b'.') {
@@ -199,6 +203,7 @@ mod tests {
             "\"q\"<a@x>",
             "a!%&'*+-/=?^_`{|}~@x",
             "a .b@x",
+            "a .@x",
             "a (c) .b@x",
             "a\r\n.@x",
             "B <a..b .c@x>",
@@ -207,6 +212,9 @@ mod tests {
         }
         for refused in [
             "a. b@x",
+            "a. @x",
+            "a.(c)@x",
+            "<a .b. @x>",
             "a b@x",
             ". a@x",
             "\"q\" .b@x",

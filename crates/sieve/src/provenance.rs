@@ -41,7 +41,7 @@ impl Origins {
 
 /// Match variables share one place: what the last successful test left.
 fn match_key() -> Key {
-    (0, b"\0match".to_vec())
+    (0, b"\0match".as_slice().into())
 }
 
 impl Run<'_, '_> {

@@ -2,22 +2,31 @@
 //! they change.
 
 use crate::value::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 /// The scope of global variables (RFC 6609 §3.4).
 pub(crate) const GLOBAL: u32 = 0;
 
 /// A variable: the scope it lives in and its name in lower case.
-pub(crate) type Key = (u32, Vec<u8>);
+pub(crate) type Key = (u32, Rc<[u8]>);
 
-/// What a branch changed.
-pub(crate) type Changes = HashMap<Key, Value>;
+/// What a branch changed; mostly little.
+pub(crate) type Changes = BTreeMap<Key, Value>;
+
+/// What a variable is after something unknown ran.
+const FORGOTTEN: Value = Value::Unbounded { sender_controlled: true };
 
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     values: HashMap<Key, Value>,
     journal: Vec<(Key, Option<Value>)>,
+    /// How many global and how many other variables are not forgotten.
+    known: [usize; 2],
+}
+
+fn is_local(key: &Key) -> usize {
+    usize::from(key.0 != GLOBAL)
 }
 
 impl Store {
@@ -26,8 +35,21 @@ impl Store {
     }
 
     pub(crate) fn set(&mut self, key: Key, value: Value) {
-        let before = self.values.insert(key.clone(), value);
+        let before = self.put(key.clone(), Some(value));
         self.journal.push((key, before));
+    }
+
+    /// Exchanges a value and keeps count.
+    fn put(&mut self, key: Key, value: Option<Value>) -> Option<Value> {
+        let place = is_local(&key);
+        let known = |value: &Option<Value>| usize::from(value.as_ref().is_some_and(|one| *one != FORGOTTEN));
+        self.known[place] += known(&value);
+        let before = match value {
+            Some(value) => self.values.insert(key, value),
+            None => self.values.remove(&key),
+        };
+        self.known[place] -= known(&before);
+        before
     }
 
     /// Where a branch begins.
@@ -38,12 +60,8 @@ impl Store {
     /// Takes back everything since the mark and returns it.
     pub(crate) fn take_back(&mut self, mark: usize) -> Changes {
         let mut changes = Changes::new();
-        for (key, before) in self.journal.drain(mark..).rev() {
-            let now = match before {
-                Some(before) => self.values.insert(key.clone(), before),
-                None => self.values.remove(&key),
-            };
-            if let Some(now) = now {
+        for (key, before) in self.journal.split_off(mark).into_iter().rev() {
+            if let Some(now) = self.put(key.clone(), before) {
                 changes.entry(key).or_insert(now);
             }
         }
@@ -64,14 +82,17 @@ impl Store {
         }
     }
 
-    /// How many variables have a value.
-    pub(crate) fn len(&self) -> usize {
+    /// Forgets every variable of a scope, or of all; tells how many were looked at.
+    pub(crate) fn forget(&mut self, scope: Option<u32>) -> usize {
+        let known = if scope == Some(GLOBAL) { self.known[0] } else { self.known[0] + self.known[1] };
+        if known == 0 {
+            return 0;
+        }
+        let concerned =
+            |(key, value): &(&Key, &Value)| scope.is_none_or(|scope| key.0 == scope) && **value != FORGOTTEN;
+        let keys: Vec<Key> = self.values.iter().filter(concerned).map(|(key, _)| key.clone()).collect();
+        keys.into_iter().for_each(|key| self.set(key, FORGOTTEN));
         self.values.len()
-    }
-
-    /// Every variable of a scope.
-    pub(crate) fn keys(&self, scope: Option<u32>) -> Vec<Key> {
-        self.values.keys().filter(|key| scope.is_none_or(|scope| key.0 == scope)).cloned().collect()
     }
 }
 
@@ -83,15 +104,26 @@ pub(crate) enum MatchState {
     /// A test on constants has matched.
     Known(Rc<[Vec<u8>]>),
     /// What they hold comes from a message or is not known; those above `count` are empty.
-    Opaque { count: usize, sender_controlled: bool },
+    /// `whole` says that each is whole characters.
+    Opaque { count: usize, sender_controlled: bool, whole: bool },
 }
 
 impl MatchState {
-    fn extent(&self) -> (usize, bool) {
+    pub(crate) const ANYTHING: Self =
+        Self::Opaque { count: usize::MAX, sender_controlled: true, whole: false };
+
+    /// What a test left that is sure to have matched.
+    pub(crate) const UNSURE: Self =
+        Self::Opaque { count: usize::MAX, sender_controlled: false, whole: false };
+
+    fn extent(&self) -> (usize, bool, bool) {
         match self {
-            Self::Empty => (0, false),
-            Self::Known(values) => (values.len().saturating_sub(1), false),
-            Self::Opaque { count, sender_controlled } => (*count, *sender_controlled),
+            Self::Empty => (0, false, true),
+            Self::Known(values) => {
+                let whole = values.iter().all(|value| std::str::from_utf8(value).is_ok());
+                (values.len().saturating_sub(1), false, whole)
+            }
+            Self::Opaque { count, sender_controlled, whole } => (*count, *sender_controlled, *whole),
         }
     }
 
@@ -99,8 +131,12 @@ impl MatchState {
         if self == other {
             return self.clone();
         }
-        let ((count_a, sender_a), (count_b, sender_b)) = (self.extent(), other.extent());
-        Self::Opaque { count: count_a.max(count_b), sender_controlled: sender_a || sender_b }
+        let ((count_a, sender_a, whole_a), (count_b, sender_b, whole_b)) = (self.extent(), other.extent());
+        Self::Opaque {
+            count: count_a.max(count_b),
+            sender_controlled: sender_a || sender_b,
+            whole: whole_a && whole_b,
+        }
     }
 
     pub(crate) fn value(&self, number: usize) -> Value {
@@ -108,7 +144,9 @@ impl MatchState {
             Self::Empty => Value::constant(b""),
             Self::Known(values) => Value::constant(values.get(number).map_or(b"".as_slice(), Vec::as_slice)),
             Self::Opaque { count, .. } if number > *count => Value::constant(b""),
-            Self::Opaque { sender_controlled, .. } => Value::source(&number.to_string(), *sender_controlled),
+            Self::Opaque { sender_controlled, whole, .. } => {
+                Value::text_source(&number.to_string(), *sender_controlled, *whole)
+            }
         }
     }
 }
@@ -120,7 +158,7 @@ mod tests {
     #[test]
     fn a_branch_is_taken_back_and_joined() {
         let mut store = Store::default();
-        let key: Key = (1, b"a".to_vec());
+        let key: Key = (1, b"a".as_slice().into());
         store.set(key.clone(), Value::constant(b"x"));
         let mark = store.mark();
         store.set(key.clone(), Value::constant(b"y"));

@@ -24,6 +24,8 @@ pub(crate) struct Source {
     pub(crate) name: String,
     /// Whether whoever sends a message chooses it.
     pub(crate) sender_controlled: bool,
+    /// Whether it is whole characters of text: the engine decodes what it reads, but can cut inside one.
+    pub(crate) whole: bool,
 }
 
 /// Text with holes; without holes it is a constant.
@@ -139,7 +141,11 @@ impl Value {
     }
 
     pub(crate) fn source(name: &str, sender_controlled: bool) -> Self {
-        let source = Source { name: name.to_owned(), sender_controlled };
+        Self::text_source(name, sender_controlled, false)
+    }
+
+    pub(crate) fn text_source(name: &str, sender_controlled: bool, whole: bool) -> Self {
+        let source = Source { name: name.to_owned(), sender_controlled, whole };
         Self::one(Template(vec![Part::Source(Rc::new(source))]))
     }
 
@@ -165,6 +171,26 @@ impl Value {
         match self {
             Self::Alternatives(templates) => templates.iter().any(Template::sender_controlled),
             Self::Unbounded { sender_controlled } => *sender_controlled,
+        }
+    }
+
+    /// What `holds` says of every constant it can be; none when they differ, or when some are not known.
+    pub(crate) fn verdict(&self, holds: impl Fn(&[u8]) -> bool) -> Option<bool> {
+        let Self::Alternatives(templates) = self else { return None };
+        let mut verdicts = templates.iter().map(|template| template.as_constant().map(&holds));
+        let first = verdicts.next()??;
+        verdicts.all(|verdict| verdict == Some(first)).then_some(first)
+    }
+
+    /// Whether it is UTF-8 whatever the message is.
+    pub(crate) fn is_whole_text(&self) -> bool {
+        let whole = |part: &Part| match part {
+            Part::Literal(text) => std::str::from_utf8(text).is_ok(),
+            Part::Source(source) => source.whole,
+        };
+        match self {
+            Self::Alternatives(templates) => templates.iter().all(|template| template.0.iter().all(whole)),
+            Self::Unbounded { .. } => false,
         }
     }
 

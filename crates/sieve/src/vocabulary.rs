@@ -30,8 +30,8 @@ pub(crate) struct Signature {
     pub(crate) capabilities: &'static [&'static str],
     pub(crate) tags: &'static [&'static [TagRow]],
     pub(crate) positional: &'static [Takes],
-    /// How many of the positional arguments may be missing: leading ones for the flag commands,
-    /// trailing ones elsewhere.
+    /// How many of the positional arguments may be missing: leading ones for the flag commands and
+    /// `specialuse_exists`, trailing ones elsewhere.
     pub(crate) optional: usize,
     pub(crate) inner: Inner,
     pub(crate) block: bool,
@@ -354,6 +354,18 @@ pub(crate) fn pigeonhole_enables(capability: &[u8]) -> bool {
 pub(crate) fn differs_only_in_case(capability: &[u8]) -> bool {
     !pigeonhole_knows(capability)
         && pigeonhole().any(|known| known.as_bytes().eq_ignore_ascii_case(capability))
+}
+
+/// RFC 5228 §2.4.1, in 64 bits.
+pub(crate) fn number(text: &[u8]) -> Option<u64> {
+    let (digits, shift) = match text.split_last() {
+        Some((b'k' | b'K', digits)) => (digits, 10),
+        Some((b'm' | b'M', digits)) => (digits, 20),
+        Some((b'g' | b'G', digits)) => (digits, 30),
+        _ => (text, 0),
+    };
+    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    number.checked_mul(1 << shift)
 }
 
 /// Every command, by name.

@@ -66,3 +66,13 @@ fn an_effect_of_an_included_script_is_switched_off_there() {
     let disabled = disable(inner, Dialect::Pigeonhole, &redirect(&before, 1)).unwrap();
     assert_eq!(redirect(&found(&disabled.script), 0).reach, Reach::Dead);
 }
+
+#[test]
+fn without_what_may_fail_the_rest_is_done_always() {
+    let script = b"require [\"copy\",\"variables\",\"fileinto\"]; fileinto \"A\"; \
+        if header :matches \"x\" \"*\" { redirect :copy \"${1}@x.example\"; }";
+    assert_eq!(effect_of(script, EffectKind::Fileinto).reach, Reach::Conditional);
+    let redirect = effect_of(script, EffectKind::Redirect);
+    let disabled = disable(script, Dialect::Pigeonhole, &redirect).unwrap();
+    assert_eq!(effect_of(&disabled.script, EffectKind::Fileinto).reach, Reach::Always);
+}

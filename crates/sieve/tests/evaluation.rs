@@ -131,7 +131,7 @@ fn what_a_message_fills_in_is_a_template() {
             r#"if header :matches "subject" "*" { redirect "a${2}@x.example"; }"#,
             &["exact conditional lost a@x.example"],
         ),
-        (r#"foreverypart { set "a" "${a}x"; } redirect "${a}@x.example";"#, &["unbounded always lost "]),
+        (r#"foreverypart { set "a" "${a}x"; } redirect "${a}@x.example";"#, &["unbounded conditional lost "]),
     ]);
     let script = r#"require "variables"; if header :matches "subject" "*" { redirect "${1}@x.example"; }"#;
     assert!(on(Dialect::Pigeonhole, script).effects[0].sender_controlled);
@@ -467,4 +467,27 @@ fn a_header_that_is_taken_out_leaves_match_variables() {
     let analysis = on(Dialect::Pigeonhole, script);
     let redirect = redirects(&analysis)[0];
     assert!(redirect.form == Form::Template && redirect.sender_controlled, "{redirect:?}");
+}
+
+#[test]
+fn a_round_that_is_only_tried_out_includes_nothing() {
+    let scripts = [
+        Script {
+            name: "main",
+            bytes: b"require [\"include\",\"foreverypart\"]; foreverypart { include :once \"fwd\"; }",
+            active: true,
+        },
+        Script { name: "fwd", bytes: b"redirect \"evil@x.example\";", active: false },
+    ];
+    let mailbox = Mailbox { scripts: &scripts, globals: &[] };
+    let analyses = analyse_mailbox(&mailbox, Dialect::Pigeonhole);
+    let found: Vec<_> = redirects(&analyses[0]).into_iter().map(described).collect();
+    assert_eq!(found, ["exact conditional lost evil@x.example"]);
+}
+
+#[test]
+fn a_test_behind_an_undecided_one_is_not_always_run() {
+    let script = "require \"vnd.dovecot.execute\"; if exists \"x\" {} elsif execute \"prog\" {}";
+    let analysis = on(Dialect::Pigeonhole, script);
+    assert_eq!(analysis.effects[0].reach.name(), "conditional");
 }

@@ -1,5 +1,5 @@
-//! Any bytes: the promises of `tests/robustness/promises.rs`. `cargo +nightly fuzz run script` in this
-//! folder's parent; `cargo test -p sieve-analysis --test robustness` does the same without a fuzzer.
+//! Any bytes: the promises of `tests/robustness/promises.rs`. `README.md` says how to run it;
+//! `cargo test -p sieve-analysis --test robustness` does the same without a fuzzer.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -2,11 +2,12 @@
 
 use super::Check;
 use crate::arguments::Bound;
+use crate::failing::{is_field_name, is_special_use};
 use crate::pigeonhole_address::is_pigeonhole_address;
 use crate::pigeonhole_mailto::is_pigeonhole_mailto;
 use crate::strings::{Piece, is_variable_name, match_number, names_no_character, pieces};
 use crate::tree::{Argument, Command};
-use crate::vocabulary::Signature;
+use crate::vocabulary::{Signature, number};
 use std::borrow::Cow;
 
 /// The longest name of a stored script.
@@ -174,6 +175,10 @@ impl<'t> Check<'t> {
         {
             self.refuse(command.start, command.end, "an importance other than 1, 2 and 3");
         }
+        if bound.last().is_some() && !self.constants(bound.value("options")).iter().all(|one| is_option(one))
+        {
+            self.refuse(command.start, command.end, "not an option as the engine takes it");
+        }
         let mut addresses = self.constants(bound.value("from"));
         if bound.last().is_none() {
             addresses.extend(self.constants(bound.value("options")));
@@ -192,7 +197,7 @@ impl<'t> Check<'t> {
             return Some("not the name of a folder");
         }
         let flag = self.constant(bound.value("specialuse"));
-        flag.is_some_and(|flag| !flag.starts_with(b"\\")).then_some("not a special-use flag")
+        flag.is_some_and(|flag| !is_special_use(&flag)).then_some("not a special-use flag")
     }
 
     fn program(&self, bound: &Bound<'t>) -> Option<&'static str> {
@@ -213,19 +218,11 @@ pub(super) fn is_script_name(name: &[u8]) -> bool {
     !name.is_empty() && name.len() <= MAX_SCRIPT_NAME && name.iter().all(sound)
 }
 
-/// RFC 5322 §2.2.
-fn is_field_name(name: &[u8]) -> bool {
-    name.iter().all(|byte| (33..=126).contains(byte) && *byte != b':')
-}
-
-/// RFC 5228 §2.4.1, in 64 bits.
-fn number(text: &[u8]) -> Option<u64> {
-    let (digits, shift) = match text.split_last() {
-        Some((b'k' | b'K', digits)) => (digits, 10),
-        Some((b'm' | b'M', digits)) => (digits, 20),
-        Some((b'g' | b'G', digits)) => (digits, 30),
-        _ => (text, 0),
-    };
-    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    number.checked_mul(1 << shift)
+/// RFC 5435 §3.5: a name, which begins with a letter or a digit, and a value on one line.
+fn is_option(option: &[u8]) -> bool {
+    let Some(equals) = option.iter().position(|byte| *byte == b'=') else { return false };
+    let (name, value) = (&option[..equals], &option[equals + 1..]);
+    name.first().is_some_and(u8::is_ascii_alphanumeric)
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+        && !value.iter().any(|byte| matches!(byte, b'\r' | b'\n'))
 }

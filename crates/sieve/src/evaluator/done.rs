@@ -13,14 +13,22 @@ pub(crate) struct Done {
     pub(crate) answered: bool,
     /// The programs that got the message by `pipe`.
     piped: Vec<Rc<[u8]>>,
+    /// Any program may have.
+    piped_to_all: bool,
 }
 
 impl Done {
+    /// Everything.
+    pub(super) fn anything() -> Self {
+        Self { delivered: true, rejected: true, answered: true, piped: Vec::new(), piped_to_all: true }
+    }
+
     pub(super) fn and(mut self, other: &Self) -> Self {
         self.delivered &= other.delivered;
         self.rejected &= other.rejected;
         self.answered &= other.answered;
-        self.piped.retain(|program| other.piped.contains(program));
+        self.piped.retain(|program| other.piped_to_all || other.piped.contains(program));
+        self.piped_to_all &= other.piped_to_all;
         self
     }
 
@@ -28,6 +36,7 @@ impl Done {
         self.delivered |= other.delivered;
         self.rejected |= other.rejected;
         self.answered |= other.answered;
+        self.piped_to_all |= other.piped_to_all;
         for program in &other.piped {
             self.pipe(program);
         }
@@ -36,7 +45,7 @@ impl Done {
 
     /// Notes a program; tells whether it had the message already.
     pub(crate) fn pipe(&mut self, program: &[u8]) -> bool {
-        let again = self.piped.iter().any(|known| **known == *program);
+        let again = self.piped_to_all || self.piped.iter().any(|known| **known == *program);
         if !again && self.piped.len() < MAX_PROGRAMS {
             self.piped.push(program.into());
         }

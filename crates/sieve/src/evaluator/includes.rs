@@ -5,7 +5,7 @@ use crate::Dialect;
 use crate::arguments::Bound;
 use crate::effects::{EffectKind, Role, Severity};
 use crate::keep::{Trace, Transfer};
-use crate::store::{GLOBAL, MatchState};
+use crate::store::{Changes, GLOBAL, MatchState};
 use crate::tree::CommandId;
 use crate::value::Value;
 
@@ -29,7 +29,12 @@ impl Run<'_, '_> {
         self.record(draft, command.start, command.end);
         match found {
             Some(number) if bound.has("once") && self.included.contains(&number) => {}
-            Some(number) if self.may_enter(number) => self.call(number),
+            Some(number) if self.may_enter(number) => {
+                match bound.has("once") && self.perhaps_included.contains(&number) {
+                    true => self.perhaps_call(number),
+                    false => self.call(number),
+                }
+            }
             Some(_) => {
                 self.diagnose(
                     command.start,
@@ -79,6 +84,7 @@ impl Run<'_, '_> {
     fn anything_may_happen(&mut self) {
         self.forget(Some(GLOBAL));
         self.globals_unknown = true;
+        self.message_changed = true;
         let past = self.state.fates;
         self.trace.push(Trace::Act { effect: None, past, transfer: Transfer::ANYTHING });
         self.state.fates = past.after(Transfer::ANYTHING);
@@ -86,7 +92,23 @@ impl Run<'_, '_> {
         self.frame_mut().stopped = true;
     }
 
+    /// A script that runs here unless it ran before.
+    fn perhaps_call(&mut self, number: usize) {
+        let (before, mark) = (self.state.clone(), self.store.mark());
+        let outer = std::mem::take(&mut self.trace);
+        self.conditional += 1;
+        self.call(number);
+        self.conditional -= 1;
+        let way = std::mem::replace(&mut self.trace, outer);
+        self.trace.push(Trace::Fork(vec![(true, way), (true, Vec::new())]));
+        let ends = vec![(self.state.clone(), self.store.take_back(mark)), (before.clone(), Changes::new())];
+        self.join(before, ends);
+    }
+
     fn call(&mut self, number: usize) {
+        if self.state.gone == Gone::No {
+            self.perhaps_included.insert(number);
+        }
         if self.state.gone == Gone::No && self.conditional == 0 {
             self.included.insert(number);
         }

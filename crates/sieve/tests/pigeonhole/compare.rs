@@ -14,43 +14,96 @@ fn foretold(analysis: &Analysis, kind: EffectKind, target: &str) -> bool {
     live(analysis, kind).any(|effect| match effect.form {
         Form::Exact | Form::Set => effect.targets.iter().any(|known| names(known.text(), target)),
         Form::Template => {
-            effect.targets.iter().any(|known| fills(&known.raw, target) || names(known.text(), target))
+            effect.targets.iter().any(|known| fills(known, target) || names(known.text(), target))
         }
         Form::List | Form::Unbounded => true,
     })
 }
 
-/// RFC 3501 §5.1: INBOX in any case is one folder. The tool shows control characters as `?`.
+/// RFC 3501 §5.1: INBOX in any case is one folder.
 fn names(known: &str, target: &str) -> bool {
-    let shown = known.replace(|character: char| character.is_control(), "?");
     let inbox = |name: &str| name.eq_ignore_ascii_case("INBOX");
-    shown == target || (inbox(target) && inbox(known))
+    shown(known) == target || (inbox(target) && inbox(known))
 }
 
 /// Whether the target is the template with something in its holes: what it says between them comes in
 /// order, the first part at the beginning and the last at the end.
-fn fills(template: &str, target: &str) -> bool {
-    let Some((first, rest)) = template.split_once("${") else { return false };
-    let parts: Vec<&str> =
-        rest.split("${").map(|part| part.split_once('}').map_or("", |(_, text)| text)).collect();
-    let Some((last, middle)) = parts.split_last() else { return false };
-    // Display names, comments, brackets and blanks are no part of an address.
-    let first = plain(first.rsplit(['<', ')']).next().unwrap_or_default());
-    let last = plain(last.split(['>', '(']).next().unwrap_or_default());
-    let target = plain(target);
-    let Some(inner) = target.strip_prefix(&first).and_then(|rest| rest.strip_suffix(&last)) else {
-        return false;
+fn fills(template: &Target, target: &str) -> bool {
+    let is_address = matches!(template.role, Role::Recipient | Role::Cc | Role::Bcc);
+    let texts: Vec<String> = around_holes(&template.raw).into_iter().map(shown).collect();
+    if is_address { fills_address(&texts, target) } else { fills_text(&texts, target, |_| false) }
+}
+
+/// Display names, comments, brackets and blanks are no part of an address, and its domain is in lower case.
+fn fills_address(texts: &[String], target: &str) -> bool {
+    let spelled = |text: &String| without_comments(&text.replace([' ', '?'], ""));
+    let mut texts: Vec<String> = texts.iter().map(spelled).collect();
+    if let Some(first) = texts.first_mut() {
+        *first = first.rsplit('<').next().unwrap_or_default().to_owned();
+    }
+    if let Some(last) = texts.last_mut() {
+        *last = last.split('>').next().unwrap_or_default().to_owned();
+    }
+    let domain = texts.iter().position(|text| text.contains('@')).unwrap_or(0);
+    for text in &mut texts[domain..] {
+        *text = text.to_lowercase();
+    }
+    // Up to the text with the `@` the case of letters is kept.
+    let target = target.replace([' ', '?'], "");
+    let (local, _) = target.rsplit_once('@').unwrap_or((&target, ""));
+    let folded = if domain == 0 {
+        target.to_lowercase()
+    } else {
+        local.to_owned() + &target[local.len()..].to_lowercase()
     };
-    let mut left = inner;
-    middle.iter().map(|part| plain(part)).all(|part| {
-        let found = left.find(&part).map(|at| &left[at + part.len()..]);
+    fills_text(&texts, &folded, |text| text.contains(['<', '>', '(', ')', '"']))
+}
+
+fn without_comments(text: &str) -> String {
+    let mut depth = 0_usize;
+    let outside = |character: &char| {
+        let was = depth;
+        match character {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        was == 0 && depth == 0
+    };
+    text.chars().filter(outside).collect()
+}
+
+fn fills_text(texts: &[String], target: &str, may_be_missing: impl Fn(&str) -> bool) -> bool {
+    let [first, middle @ .., last] = texts else { return false };
+    let inner = target.strip_prefix(first.as_str()).and_then(|rest| rest.strip_suffix(last.as_str()));
+    let Some(mut left) = inner else { return false };
+    middle.iter().all(|part| {
+        let found = left.find(part.as_str()).map(|at| &left[at + part.len()..]);
         left = found.unwrap_or(left);
-        found.is_some() || part.contains(['<', '>', '(', ')', '"'])
+        found.is_some() || may_be_missing(part)
     })
 }
 
-fn plain(text: &str) -> String {
-    text.chars().filter(|character| !character.is_whitespace()).collect::<String>().to_lowercase()
+/// The texts before, between and behind the holes. What no variable can be called is text.
+fn around_holes(template: &str) -> Vec<&str> {
+    let (mut texts, mut from, mut at) = (Vec::new(), 0, 0);
+    while let Some(open) = template[at..].find("${").map(|found| at + found) {
+        let name = template[open + 2..].split('}').next().unwrap_or_default();
+        let legal = |character: char| character.is_ascii_alphanumeric() || "_.".contains(character);
+        at = open + 2;
+        if !name.is_empty() && name.chars().all(legal) && template[at + name.len()..].starts_with('}') {
+            texts.push(&template[from..open]);
+            at += name.len() + 1;
+            from = at;
+        }
+    }
+    texts.push(&template[from..]);
+    texts
+}
+
+/// The tool shows control characters as `?`.
+fn shown(text: &str) -> String {
+    text.replace(|character: char| character.is_control(), "?")
 }
 
 /// Where the analysis of a script is wrong about what the engine did with it for one message.
@@ -76,12 +129,16 @@ pub(crate) fn contradictions(analysis: &Analysis, actions: &Actions) -> Vec<Stri
 }
 
 fn surely_happened(analysis: &Analysis, effect: &Effect, actions: &Actions) -> bool {
-    let alike = || live(analysis, effect.kind).filter(|other| same_targets(other, effect)).count();
+    use EffectKind::{Discard, Notify, Pipe, Redirect, Reject, Report, Vacation};
+    let told_apart = matches!(effect.kind, Redirect | Pipe | Report | Notify);
+    let is_like = |other: &&Effect| !told_apart || same_targets(other, effect);
+    let alike = || live(analysis, effect.kind).filter(is_like).count();
     match effect.reach {
         Reach::Always => true,
-        // An address that one effect alone can mean.
+        // What one effect alone can have done.
         Reach::Conditional => {
-            effect.kind == EffectKind::Redirect
+            matches!(effect.kind, Discard | Notify | Pipe | Redirect | Reject | Report | Vacation)
+                && (!told_apart || effect.targets.iter().any(|target| !is_beside(target)))
                 && effect.form == Form::Exact
                 && happened(effect, actions)
                 && alike() == 1
@@ -152,7 +209,7 @@ fn happened(effect: &Effect, actions: &Actions) -> bool {
         Form::Exact => wanted.all(|target| done.iter().any(|one| names(target.text(), one))),
         Form::Set => wanted.any(|target| done.iter().any(|one| names(target.text(), one))),
         Form::Template => {
-            wanted.any(|target| done.iter().any(|one| names(target.text(), one) || fills(&target.raw, one)))
+            wanted.any(|target| done.iter().any(|one| names(target.text(), one) || fills(target, one)))
         }
         Form::List | Form::Unbounded => true,
     }
@@ -175,7 +232,9 @@ pub(crate) fn undecided(analysis: &Analysis) -> Vec<String> {
         let copy = effect.local_copy.name();
         format!("left open: {} {} {} {copy}", effect.kind.name(), effect.reach.name(), effect.form.name())
     };
-    analysis.effects.iter().filter(open).map(tell).collect()
+    // What cannot be read is reported as conditional wherever it stands.
+    let read = analysis.effects.iter().filter(|effect| effect.kind != EffectKind::Unknown);
+    read.filter(open).map(tell).collect()
 }
 
 fn same_targets(one: &Effect, other: &Effect) -> bool {

@@ -7,13 +7,13 @@
 use crate::chance::Chance;
 use crate::compare::{contradictions, undecided};
 use crate::generate::{alone, case};
-use crate::laboratory::{Actions, Laboratory, Message};
+use crate::laboratory::{Actions, Laboratory, Message, Verdict};
 use crate::messages::{MESSAGES, message};
 use crate::minimise::minimised;
 use crate::mutate::mutated;
 use crate::script::Case;
 use sieve_analysis::{
-    Analysis, Dialect, Effect, EffectKind, Form, Mailbox, Reach, Script, Severity, analyse, analyse_mailbox,
+    Analysis, Dialect, EffectKind, Mailbox, Reach, Script, Severity, analyse, analyse_mailbox,
 };
 use std::time::{Duration, Instant};
 
@@ -87,12 +87,12 @@ fn differences_on(
     tally.cases += 1;
     store_included(case, laboratory);
     let text = case.text(0, None);
-    let refusal = laboratory.refusal(&text);
-    let compiles = refusal.is_none();
+    let verdict = laboratory.verdict(&text);
+    let compiles = verdict == Verdict::Taken;
     let general = analysis(case, None);
     let mut wrong = Vec::new();
-    if compiles != general.accepted {
-        wrong.push(format!("the engine says {refusal:?}, we say {:?}", errors(&general)));
+    if verdict != Verdict::None && compiles != general.accepted {
+        wrong.push(format!("the engine says {verdict:?}, we say {:?}", errors(&general)));
     }
     for message in messages.iter().filter(|_| compiles) {
         let actions = laboratory.run_script(&text, message);
@@ -106,7 +106,7 @@ fn differences_on(
             contradictions(&general, &actions)
         } else {
             tally.failed += 1;
-            failed(&general, &actions)
+            not_done(&general, &actions)
         };
         if let Some(exact) = exact {
             tally.answered += 1;
@@ -130,27 +130,15 @@ fn messages(case: &Case) -> Vec<Message> {
     vec![MESSAGES[fixed].clone(), MESSAGES[next].clone(), message(case.noise), message(!case.noise)]
 }
 
-/// What is wrong about a script of which nothing is answered when its run failed. What fills a template, or
-/// what a program answers, may make it fail or not.
-fn failed(analysis: &Analysis, actions: &Actions) -> Vec<String> {
-    let open = |effect: &Effect| {
-        effect.form != Form::Exact || matches!(effect.kind, EffectKind::Filter | EffectKind::Execute)
-    };
-    let any_open = actions.corrupt || analysis.effects.iter().any(open);
-    if any_open { Vec::new() } else { not_done(analysis, actions) }
-}
-
-/// A run that failed did nothing, so no effect is sure.
+/// A run that failed did nothing but run programs, write to the log and read scripts, so nothing else is sure.
 fn not_done(analysis: &Analysis, actions: &Actions) -> Vec<String> {
     let sure = analysis.effects.iter().filter(|effect| effect.reach == Reach::Always);
-    let outward = sure.filter(|effect| {
-        matches!(
-            effect.kind,
-            EffectKind::Redirect | EffectKind::Fileinto | EffectKind::Notify | EffectKind::Pipe
-        )
+    let undone = sure.filter(|effect| {
+        use EffectKind::{DebugLog, Execute, Filter, Include};
+        !matches!(effect.kind, DebugLog | Execute | Filter | Include)
     });
     let reason = actions.reason.as_str();
-    outward
+    undone
         .map(|effect| format!("failed ({reason}), but always {} {:?}", effect.kind.name(), effect.targets))
         .collect()
 }
@@ -216,7 +204,11 @@ fn generated_scripts_with_mistakes_get_the_engines_verdict() {
             continue;
         }
         let script = mutated(&case.text(0, None), &mut Chance::new(!seed));
-        let compiles = laboratory.compiles(&script);
+        let verdict = laboratory.verdict(&script);
+        if verdict == Verdict::None {
+            continue;
+        }
+        let compiles = verdict == Verdict::Taken;
         verdicts[usize::from(compiles)] += 1;
         let ours = analyse(&script, Dialect::Pigeonhole, true);
         if ours.accepted != compiles {
@@ -227,8 +219,11 @@ fn generated_scripts_with_mistakes_get_the_engines_verdict() {
             ));
         } else if compiles {
             let actions = laboratory.run_script(&script, &message(seed));
+            if actions.corrupt {
+                continue;
+            }
             let found =
-                if actions.finished { contradictions(&ours, &actions) } else { failed(&ours, &actions) };
+                if actions.finished { contradictions(&ours, &actions) } else { not_done(&ours, &actions) };
             let text = String::from_utf8_lossy(&script);
             wrong.extend(found.into_iter().map(|what| format!("seed {seed}: {what}\n{text}")));
         }

@@ -2,7 +2,7 @@
 
 use crate::chance::Chance;
 use crate::constructs::{COMMANDS, OLD_COMMANDS, STRING_TESTS, TESTS};
-use crate::script::{Atom, CAPABILITIES, Case, MORE_CAPABILITIES, Statement, Test, Text};
+use crate::script::{Atom, CAPABILITIES, Case, MORE_CAPABILITIES, Statement, Test, Text, string_count};
 
 const NAMES: [&str; 6] = ["a", "b", "A", "long_name", "g", "B"];
 const WORDS: [&str; 12] =
@@ -60,10 +60,10 @@ pub(crate) fn alone() -> impl Iterator<Item = Case> {
         }
     };
     let texts = |pattern: &str, filling: &Atom| {
-        vec![Text { atoms: vec![filling.clone()], multiline: false }; pattern.matches('%').count()]
+        vec![Text { atoms: vec![filling.clone()], multiline: false }; string_count(pattern)]
     };
     let fills =
-        |pattern: &str, filling: &Atom| pattern.contains('%') || matches!(filling, Atom::Plain("evil"));
+        |pattern: &str, filling: &Atom| string_count(pattern) > 0 || matches!(filling, Atom::Plain("evil"));
     FILLINGS.iter().flat_map(move |filling| {
         let command = move |pattern: &'static str, old: bool| {
             single(pattern, filling, Statement::Whole(pattern, texts(pattern, filling)), old)
@@ -101,7 +101,7 @@ impl Maker {
 
     /// Strings for every `%` of a pattern.
     fn strings(&mut self, pattern: &str) -> Vec<Text> {
-        (0..pattern.matches('%').count()).map(|_| self.value()).collect()
+        (0..string_count(pattern)).map(|_| self.value()).collect()
     }
 
     fn whole(&mut self) -> Statement {

@@ -77,8 +77,6 @@ impl Laboratory {
             ("PLUGIN/SIEVE", format!("file:{scripts};active={home}/none.sieve")),
             ("PLUGIN/SIEVE_PLUGINS", "sieve_extprograms".to_owned()),
             ("PLUGIN/SIEVE_EXTENSIONS", EXTENSIONS.to_owned()),
-            ("PLUGIN/SIEVE_MAX_REDIRECTS", "100".to_owned()),
-            ("PLUGIN/SIEVE_MAX_ACTIONS", "1000".to_owned()),
         ];
         if fs::metadata(self.folder.path()).unwrap().uid() == 0 {
             settings.extend([("MAIL_UID", "65534".to_owned()), ("MAIL_GID", "65534".to_owned())]);
@@ -123,15 +121,18 @@ impl Laboratory {
     }
 
     pub(crate) fn compiles(&self, script: &[u8]) -> bool {
-        self.refusal(script).is_none()
+        self.verdict(script) == Verdict::Taken
     }
 
-    /// Why the engine does not compile it.
-    pub(crate) fn refusal(&self, script: &[u8]) -> Option<String> {
+    pub(crate) fn verdict(&self, script: &[u8]) -> Verdict {
         let source = self.write("compiled.sieve", script);
         let binary = self.path("compiled.svbin");
         let output = self.run(SIEVEC, &[&source, binary.to_str().unwrap()]);
-        (!output.status.success()).then(|| first_error(&String::from_utf8_lossy(&output.stderr)))
+        match output.status.code() {
+            None => Verdict::None,
+            Some(0) => Verdict::Taken,
+            Some(_) => Verdict::Refused(first_error(&String::from_utf8_lossy(&output.stderr))),
+        }
     }
 
     pub(crate) fn run_script(&self, script: &[u8], message: &Message) -> Actions {
@@ -142,13 +143,22 @@ impl Laboratory {
     }
 }
 
+/// What the compiler says of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Taken,
+    Refused(String),
+    /// It broke, as 0.5.19 does on a variable in `:options` of `notify`.
+    None,
+}
+
 /// What `sieve-test` says would be done.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Actions {
     /// The script compiled, and ran to its end without an error.
     pub(crate) finished: bool,
     /// The engine broke: version 0.5.19 compiles some loops inside loops to code that it does not understand
-    /// itself, and some patterns of `:matches` make it panic. Or the tool has no annotations to ask for.
+    /// itself, and some patterns of `:matches` make it panic.
     pub(crate) corrupt: bool,
     /// What the tool said when it ended with an error of the script's, so that nothing was done.
     pub(crate) reason: String,
@@ -176,8 +186,7 @@ impl Actions {
         let addresses = |mark: &str| all(mark, ">").iter().map(|one| lowered_domain(one)).collect();
         Self {
             finished: output.status.success(),
-            corrupt: output.status.code().is_none()
-                || ["corrupt binary", "attributes not enabled"].iter().any(|sign| talk.contains(sign)),
+            corrupt: output.status.code().is_none() || talk.contains("corrupt binary"),
             reason: first_error(&talk),
             redirects: addresses(" * redirect message to: <"),
             folders: all(" * store message in folder: ", "").into_iter().map(inbox_named_once).collect(),

@@ -12,6 +12,7 @@ mod constructs;
 mod cyrus;
 mod differential;
 mod edits;
+mod failing;
 mod generate;
 mod laboratory;
 mod messages;

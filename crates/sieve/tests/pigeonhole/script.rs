@@ -4,6 +4,23 @@
 use crate::chance::Chance;
 use crate::laboratory::Message;
 
+/// The words of a pattern around its places for strings. A `%` before a letter or digit encodes something.
+fn around_strings(pattern: &str) -> impl Iterator<Item = &str> {
+    let is_place = |at: usize| !pattern[at + 1..].starts_with(|next: char| next.is_ascii_alphanumeric());
+    let places = pattern.match_indices('%').map(|(at, _)| at).filter(move |at| is_place(*at));
+    let mut from = 0;
+    places.chain([pattern.len()]).map(move |at| {
+        let words = &pattern[from..at];
+        from = (at + 1).min(pattern.len());
+        words
+    })
+}
+
+/// How many strings a pattern takes.
+pub(crate) fn string_count(pattern: &str) -> usize {
+    around_strings(pattern).count() - 1
+}
+
 /// A piece of a string.
 #[derive(Debug, Clone)]
 pub(crate) enum Atom {
@@ -187,10 +204,29 @@ impl Case {
             Statement::If(arms, _) => arms.iter().any(|(test, _)| asks(test)),
             _ => false,
         };
-        let breaks = |one: &Statement| matches!(one, Statement::Break);
+        let breaks = |one: &Statement| matches!(one, Statement::Break) || is_tangled(one);
         let any =
             |wanted: &dyn Fn(&Statement) -> bool| self.scripts.iter().any(|script| holds(script, wanted));
         !any(&breaks) && !any(&changes) && (self.scripts.len() == 1 || !any(&loops))
+    }
+}
+
+/// Whether a variable is set to nothing but itself, or flags are taken from the variable that they change: what
+/// the engine makes of that is left open.
+fn is_tangled(statement: &Statement) -> bool {
+    let names = |text: &Text, name: &str| {
+        let reference = format!("${{{name}}}").to_lowercase();
+        text.atoms.iter().map(written).any(|atom| {
+            let atom = atom.to_lowercase().replace("${hex:24}", "$");
+            atom.contains(&reference) || atom == format!("${{global.{name}}}").to_lowercase()
+        })
+    };
+    match statement {
+        Statement::Set("", name, text) => text.atoms.len() < 3 && names(text, name),
+        Statement::Act(command, Some(text)) if command.contains("flag \"") => {
+            !command.starts_with("addflag") && command.split('"').nth(1).is_some_and(|name| names(text, name))
+        }
+        _ => false,
     }
 }
 
@@ -341,9 +377,10 @@ impl Writer<'_> {
     /// Keywords and tags in some mixture of cases; strings in them stay as they are.
     fn words(&mut self, words: &str) {
         let strange = self.chance.one_in(5);
-        let mut quoted = false;
+        let (mut quoted, mut escaped) = (false, false);
         for letter in words.chars() {
-            quoted ^= letter == '"';
+            quoted ^= letter == '"' && !escaped;
+            escaped = letter == '\\' && !escaped;
             let upper = strange && !quoted && self.chance.one_in(2);
             self.text.push(if upper { letter.to_ascii_uppercase() } else { letter });
         }
@@ -369,7 +406,7 @@ impl Writer<'_> {
     /// The words with a string for each `%`.
     fn filled(&mut self, words: &str, strings: &[Text]) {
         let mut strings = strings.iter();
-        for (number, words) in words.split('%').enumerate() {
+        for (number, words) in around_strings(words).enumerate() {
             if number > 0
                 && let Some(string) = strings.next()
             {
