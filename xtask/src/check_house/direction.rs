@@ -184,7 +184,7 @@ const HOUSE: [Room; 23] = [
     },
     Room {
         name: "mailwarden-counts",
-        world: World::Never,
+        world: World::ByFeature,
         builds_on: &[
             "mailwarden-address",
             "mailwarden-gate",
