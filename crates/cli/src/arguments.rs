@@ -490,7 +490,7 @@ pub(crate) struct Judge {
 #[derive(Debug, Default, Args)]
 pub(crate) struct Looking {
     /// Mailboxes to look at
-    #[arg(value_name = "MAILBOX", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "MAILBOX", required_unless_present_any = ["all", "surfaces"], conflicts_with = "all")]
     pub(crate) mailboxes: Vec<String>,
     /// Every mailbox that the policy or the server's account list names, and the mail system itself
     #[arg(long)]
@@ -504,6 +504,10 @@ pub(crate) struct Looking {
     /// Only this surface, e.g. imap.acl; may be given several times
     #[arg(long, value_name = "ID", conflicts_with = "profile")]
     pub(crate) surface: Vec<String>,
+    /// List every surface, with what this configuration covers and why it does not cover the rest, and look at
+    /// nothing
+    #[arg(long, conflicts_with_all = ["mailboxes", "all"])]
+    pub(crate) surfaces: bool,
     /// Most logins a second at one server, before the one in the configuration
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) limit_rate: Option<f64>,

@@ -1,5 +1,6 @@
 //! `mailwarden collect`: the rounds without a judgement.
 
+use mailwarden_report::Format;
 use mailwarden_settings::load_policy;
 
 use crate::arguments::{Collect, Common};
@@ -7,8 +8,12 @@ use crate::failure::{Failure, Outcome};
 use crate::output::complain;
 use crate::rounds::{self, Wanted};
 use crate::spool::Spool;
+use crate::surfaces;
 
 pub(crate) async fn run(common: &Common, collect: &Collect) -> Result<Outcome, Failure> {
+    if collect.looking.surfaces {
+        return surfaces::list(&common.settings()?, Format::Text);
+    }
     let wanted = Wanted::of(&collect.looking)?;
     let settings = common.settings()?;
     let (policy, _) = load_policy(&common.policy_directory(&settings))?;

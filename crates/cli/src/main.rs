@@ -29,6 +29,7 @@ mod sieve_audit;
 mod sieve_disable;
 mod sieve_text;
 mod spool;
+mod surfaces;
 mod sweep;
 mod vendors;
 mod who;

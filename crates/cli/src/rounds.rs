@@ -105,12 +105,22 @@ pub(crate) fn everybody(settings: &Settings) -> Result<Plan, Failure> {
     plan.imap = settings.imap.as_ref().map(|imap| server(settings, imap));
     plan.managesieve = settings.managesieve.as_ref().map(|sieve| server(settings, sieve));
     plan.dovecot = dovecot_plan(settings);
-    plan.postfix = settings
-        .postfix
-        .as_ref()
-        .map(|postfix| PostfixPlan::new(settings.resolve(&postfix.config_directory)));
+    plan.postfix = settings.postfix.as_ref().map(|postfix| {
+        let directory = settings.resolve(&postfix.config_directory);
+        if postfix.exported { PostfixPlan::exported(directory) } else { PostfixPlan::new(directory) }
+    });
     plan.accounts = accounts(settings);
     Ok(plan)
+}
+
+/// The surfaces that somebody is configured to look at.
+pub(crate) fn covered(settings: &Settings) -> BTreeSet<&'static str> {
+    let imap = settings.imap.iter().flat_map(|_| imap::SURFACES);
+    let managesieve = settings.managesieve.iter().map(|_| managesieve::SURFACE);
+    let of_dovecot = || dovecot::MAILBOX_SURFACES.into_iter().chain(dovecot::SYSTEM_SURFACES);
+    let dovecot = settings.dovecot.iter().flat_map(|_| of_dovecot());
+    let postfix = settings.postfix.iter().flat_map(|_| postfix::SURFACES);
+    imap.chain(managesieve).chain(dovecot).chain(postfix).collect()
 }
 
 /// Who is asked about what.

@@ -15,9 +15,12 @@ use crate::remembered::remember;
 use crate::rounds::{self, Wanted};
 use crate::seen::Seen;
 use crate::spool::Spool;
-use crate::{rerender, spool};
+use crate::{rerender, spool, surfaces};
 
 pub(crate) async fn run(common: &Common, sweep: &Sweep) -> Result<Outcome, Failure> {
+    if sweep.looking.surfaces {
+        return surfaces::list(&common.settings()?, sweep.judging.format);
+    }
     let wanted = Wanted::of(&sweep.looking)?;
     let settings = common.settings()?;
     let (policy, _) = load_policy(&common.policy_directory(&settings))?;

@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
 use crate::CollectError;
@@ -39,6 +39,16 @@ pub(crate) async fn run<S: AsRef<OsStr>>(
     patience: Duration,
     most_output: usize,
 ) -> Result<Ran, CollectError> {
+    run_with(argv, Vec::new(), patience, most_output).await
+}
+
+/// The same, with something to read.
+pub(crate) async fn run_with<S: AsRef<OsStr>>(
+    argv: &[S],
+    input: Vec<u8>,
+    patience: Duration,
+    most_output: usize,
+) -> Result<Ran, CollectError> {
     let Some((program, arguments)) = argv.split_first() else {
         return Err(CollectError::configuration("the command", "starting", "it is empty", "name a program"));
     };
@@ -46,20 +56,28 @@ pub(crate) async fn run<S: AsRef<OsStr>>(
     let mut command = Command::new(program);
     // MAIL_CONFIG would point Postfix's programs at another instance than the one that was asked for.
     command.args(arguments).env_remove("MAIL_CONFIG").env("LC_ALL", "C");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let child = command.spawn().map_err(|error| {
         let next = "install it or correct its path";
         CollectError::configuration(&label, "starting", error, next)
     })?;
-    match timeout(patience, finish(child, &label, most_output)).await {
+    match timeout(patience, finish(child, &label, input, most_output)).await {
         Ok(ran) => ran,
         Err(_) => Err(CollectError::unreachable(&label, "waiting", format!("no end within {patience:?}"))),
     }
 }
 
-async fn finish(mut child: Child, label: &str, most_output: usize) -> Result<Ran, CollectError> {
+async fn finish(
+    mut child: Child,
+    label: &str,
+    input: Vec<u8>,
+    most_output: usize,
+) -> Result<Ran, CollectError> {
+    let stdin = child.stdin.take();
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (stdout, stderr) = tokio::join!(read_some(stdout, most_output), read_and_drop(stderr));
+    let (stdout, stderr, ()) =
+        tokio::join!(read_some(stdout, most_output), read_and_drop(stderr), write_all(stdin, input));
     let failed = |error: std::io::Error| CollectError::unreachable(label, "reading output", error);
     let (stdout, stderr) = (stdout.map_err(failed)?, stderr.map_err(failed)?);
     if stdout.len() > most_output {
@@ -68,6 +86,13 @@ async fn finish(mut child: Child, label: &str, most_output: usize) -> Result<Ran
     }
     let status = child.wait().await.map_err(failed)?;
     Ok(Ran { stdout, stderr, success: status.success(), code: status.code() })
+}
+
+/// A program that stops reading has its reasons, and says them on its other ends.
+async fn write_all(pipe: Option<ChildStdin>, input: Vec<u8>) {
+    if let Some(mut pipe) = pipe {
+        let _ = pipe.write_all(&input).await;
+    }
 }
 
 /// Reads to the end, or to one byte more than is allowed. Then the pipe is closed and the child, if it goes

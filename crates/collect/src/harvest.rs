@@ -113,6 +113,15 @@ fn order_of(fact: &Fact) -> [String; 4] {
             let line = format!("{:010}", line.unwrap_or(0));
             [parameter.clone(), table.clone(), line, key.clone()]
         }
+        Fact::Queued { queue, recipient, .. } => {
+            [queue.clone(), recipient.clone(), String::new(), String::new()]
+        }
+        Fact::PanelRow { panel, query, owner, key, .. } => {
+            [panel.clone(), query.clone(), owner.clone(), key.clone()]
+        }
+        Fact::PullJob { program, file, line, mailbox, .. } => {
+            [file.clone(), format!("{line:010}"), program.clone(), mailbox.clone()]
+        }
         Fact::Parameter { name, value } => [name.clone(), value.clone(), String::new(), String::new()],
         Fact::Dns { question, .. } => [question.to_string(), String::new(), String::new(), String::new()],
         Fact::DnsBefore { .. } => [String::new(), String::new(), String::new(), String::new()],

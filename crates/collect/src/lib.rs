@@ -9,6 +9,7 @@
 
 pub mod accounts;
 mod command;
+mod disk;
 pub mod dns;
 pub mod dovecot;
 pub mod error;

@@ -246,7 +246,11 @@ async fn prepare_host(
 
 async fn look_at_postfix(plan: &Plan) -> Harvest {
     match &plan.postfix {
-        Some(postfix) => postfix::collect(postfix).await,
+        Some(postfix) => {
+            let mut postfix = postfix.clone();
+            postfix.known.clone_from(&plan.mailboxes);
+            postfix::collect(&postfix).await
+        }
         None => Harvest::default(),
     }
 }

@@ -66,6 +66,9 @@ pub enum Fact {
         result: String,
         /// Line of the key in the table's source text, where that text exists and holds it.
         line: Option<u32>,
+        /// It stands in the source text only: mail follows it once the table is built again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pending: bool,
     },
     /// A parameter that names an address itself, such as `always_bcc`.
     Parameter {
@@ -73,6 +76,49 @@ pub enum Fact {
         name: String,
         /// Expanded value.
         value: String,
+    },
+    /// Messages in a queue, by recipient. Nothing of a message is looked at.
+    Queued {
+        /// The queue, e.g. `deferred`.
+        queue: String,
+        /// Where they shall go.
+        recipient: String,
+        /// How many.
+        messages: u32,
+    },
+    /// A row of a panel's or a webmail's database.
+    PanelRow {
+        /// The set of queries that found it, e.g. `postfixadmin`.
+        panel: String,
+        /// The query, which is also the table it is about.
+        query: String,
+        /// What the row gives.
+        means: PanelMeaning,
+        /// Whose it is: an address, a domain, a login; empty for the whole system.
+        owner: String,
+        /// Who gains: addresses, a login, a host, as the row holds them.
+        target: String,
+        /// How the panel calls it: the name of an app password, a comment.
+        label: String,
+        /// Whether it is in force.
+        active: bool,
+        /// What tells the row from others of its query.
+        key: String,
+    },
+    /// A program that keeps copying a mailbox elsewhere, or into it, as its configuration file says.
+    PullJob {
+        /// The program, e.g. `fetchmail`.
+        program: String,
+        /// The file that says so.
+        file: String,
+        /// The line.
+        line: u32,
+        /// The mailbox that is read, as a login or address; empty where it is not named.
+        mailbox: String,
+        /// The server it is read from; empty for this one.
+        server: String,
+        /// Where copies go: an address, a host, a path; empty where it is not named.
+        destination: String,
     },
     /// An account the mail server lists.
     Account {
@@ -158,6 +204,48 @@ pub enum Fact {
         /// What was published: a record set's name and type, and its text.
         published: std::collections::BTreeMap<String, String>,
     },
+}
+
+/// What a row of a panel's database gives to whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PanelMeaning {
+    /// The panel knows the account; other rows may belong to it.
+    Account,
+    /// Mail for the owner goes to the targets.
+    Forward,
+    /// The targets get a copy of mail for the owner.
+    CopyTo,
+    /// The targets get a copy of mail from the owner.
+    CopyFrom,
+    /// Answers to the owner go to the target.
+    ReplyTo,
+    /// Automatic answers are sent in the owner's name.
+    Answer,
+    /// A password beside the main one.
+    AppPassword,
+    /// A second factor, or a way around it.
+    SecondFactor,
+    /// A key to the panel itself.
+    ApiKey,
+    /// Where a forgotten password is reset from.
+    Recovery,
+    /// Another server is read with stored credentials.
+    Pull,
+    /// Mail is stored elsewhere as well.
+    External,
+    /// The target administers the owner.
+    Admin,
+    /// The target may send as the owner.
+    SendAs,
+    /// The target may use what is the owner's.
+    Share,
+    /// A stored Sieve script or filter of the owner.
+    Filter,
+    /// Somebody is logged in.
+    Session,
+    /// Notices about mail are pushed to a service.
+    Push,
 }
 
 /// How a file of the Sieve interpreter differs from what its owner and ManageSieve are shown.

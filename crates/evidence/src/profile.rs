@@ -18,7 +18,8 @@ pub enum Profile {
 
 impl Profile {
     /// The surfaces that must be covered before a run of this profile may be called clean. A surface without a
-    /// collector belongs to none.
+    /// collector belongs to none; one that needs something beside the mail server, such as a panel, is for
+    /// whoever knows the configuration to add.
     pub fn surfaces(self) -> impl Iterator<Item = &'static Surface> {
         catalogue().1.iter().filter(move |surface| self.wants(surface))
     }
@@ -29,7 +30,7 @@ impl Profile {
             Self::Host => surface.tier == Tier::S || surface.on_host,
             Self::Full => matches!(surface.tier, Tier::R | Tier::S),
         };
-        here && surface.not_collected.is_empty()
+        here && surface.not_collected.is_empty() && surface.needs.is_empty()
     }
 
     /// As it is written on the command line.

@@ -50,6 +50,51 @@ pub struct Surface {
     /// Why no collector looks here yet; empty where one does.
     #[serde(default)]
     pub not_collected: String,
+    /// The part of the configuration without which there is nothing to look at; no profile promises the surface
+    /// unless it is there. Empty where the mail server itself is enough.
+    #[serde(default)]
+    pub needs: String,
+}
+
+impl Surface {
+    /// The row of the reference, in Markdown.
+    fn section(&self) -> String {
+        let from = match self.tier {
+            Tier::R if self.on_host => "R, and on the mail host (S)".to_owned(),
+            tier => format!("{tier:?}"),
+        };
+        let covered = match (self.not_collected.as_str(), self.needs.as_str()) {
+            ("", "") => "yes".to_owned(),
+            ("", needs) => format!("where the configuration has `{needs}`"),
+            (why, _) => format!("no: {why}"),
+        };
+        let list = |values: &[String]| if values.is_empty() { "-".to_owned() } else { values.join(", ") };
+        format!(
+            "## {}\n\n{}\n\n- seen from: {from}\n- covered: {covered}\n- enumerated by: {}\n- removed by: {}\n\
+             - side effects: {}\n- written again by: {}\n- ATT&CK: {}\n\n",
+            self.id,
+            self.abuse,
+            self.enumerate,
+            self.remove,
+            self.side_effects,
+            list(&self.regenerated_by),
+            list(&self.attack),
+        )
+    }
+}
+
+/// The reference of all surfaces, in Markdown.
+pub fn reference() -> String {
+    let (version, surfaces) = catalogue();
+    let mut page = format!(
+        "# Surfaces\n\nEvery place where access to mail can outlive a password. The coverage of every run refers to \
+         these names;\n`mailwarden sweep --surfaces` says which of them this configuration covers. Technique \
+         names are those of ATT&CK v{version}.\n\nTiers: R by IMAP and ManageSieve, S on the mail host, E from \
+         events, M from messages that pass the gate, D in the name service.\n\n"
+    );
+    surfaces.iter().for_each(|surface| page.push_str(&surface.section()));
+    page.truncate(page.trim_end().len());
+    page + "\n"
 }
 
 #[derive(Deserialize)]
@@ -81,6 +126,16 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    /// `MAILWARDEN_BLESS=1 cargo test -p mailwarden-evidence reference` writes the page anew.
+    #[test]
+    fn the_published_reference_is_the_catalogue() {
+        const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/surfaces.md");
+        if std::env::var_os("MAILWARDEN_BLESS").is_some() {
+            std::fs::write(PAGE, reference()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(PAGE).unwrap_or_default(), reference());
+    }
 
     #[test]
     fn catalogue_is_valid_and_its_ids_are_unique() {

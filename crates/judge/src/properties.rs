@@ -69,7 +69,10 @@ fn fact() -> impl Strategy<Value = (&'static str, Fact)> {
         (prop_oneof![Just("alias_maps"), Just("always_bcc")], text(), text(), text()).prop_map(
             |(parameter, table, key, result)| {
                 let parameter = parameter.to_owned();
-                ("postfix.alias_maps", Fact::MapEntry { parameter, table, key, result, line: None })
+                (
+                    "postfix.alias_maps",
+                    Fact::MapEntry { parameter, table, key, result, line: None, pending: false },
+                )
             }
         ),
         (text(), text()).prop_map(|(name, value)| ("postfix.bcc_maps", Fact::Parameter { name, value })),

@@ -112,6 +112,7 @@ fn what_has_no_safe_edit_comes_with_the_command_for_it() {
         key: SALES.to_owned(),
         result: "x@evil.example".to_owned(),
         line: None,
+        pending: false,
     };
     let seen = [observed("(system)", "postfix.virtual_alias_maps", fact)];
     let Planned::ByHand(by_hand) = planned(&seen, "postfix.alias-external", Way::Effect) else { panic!() };

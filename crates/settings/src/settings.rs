@@ -272,8 +272,12 @@ pub struct Dovecot {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Postfix {
-    /// `config_directory` of the instance.
+    /// `config_directory` of the instance; of a copied one the directory of the copy.
     pub config_directory: PathBuf,
+    /// Whether the directory is a copy from another machine: what `postconf -n`, `-M` and `-P` printed, as
+    /// `postconf-n.txt` and so on, and the files that are named there, each at its own path below. Nothing is run.
+    #[serde(default)]
+    pub exported: bool,
 }
 
 /// `[accounts]`.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mailwarden_evidence::{AclIdentifier, Fact};
 
-use super::disk;
+use crate::disk;
 use crate::harvest::Place;
 use crate::imap::mutf7;
 use crate::{Harvest, error::shown};

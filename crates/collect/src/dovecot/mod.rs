@@ -8,7 +8,6 @@
 mod acl;
 mod binary;
 mod conf;
-mod disk;
 mod doveadm;
 mod mailbox;
 mod places;

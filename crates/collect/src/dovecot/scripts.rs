@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use mailwarden_evidence::{Fact, SieveOddity};
 
-use super::disk;
 use crate::Harvest;
+use crate::disk;
 use crate::harvest::Place;
 
 /// What the judge knows the engine by.

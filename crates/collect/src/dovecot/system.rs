@@ -8,8 +8,9 @@ use mailwarden_evidence::{CoverageState, Fact, SYSTEM, SieveOddity};
 use super::conf::{Block, Conf};
 use super::doveadm::{self, DovecotPlan, Fields};
 use super::places::{self, PlaceKind};
-use super::{acl, binary, disk, scripts};
+use super::{acl, binary, scripts};
 use crate::Harvest;
+use crate::disk;
 use crate::harvest::{Place, named};
 
 /// Settings that decide what a user, or a thief with a user's password, could do.

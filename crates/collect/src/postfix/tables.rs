@@ -12,16 +12,32 @@ pub(super) enum Reading {
         /// The text it was made from.
         source: Option<PathBuf>,
     },
+    /// Postfix itself reads the text, key by key.
+    Text(PathBuf),
+    /// A constant database of this path and, without its `.cdb`, the text it was made from.
+    Constant(PathBuf),
     /// A text file of patterns that Postfix itself reads as text.
     Rules(PathBuf),
+    /// Patterns inside the parameter.
+    InlineRules(Vec<String>),
+    /// Networks and addresses (cidr_table(5)), and the same inside the parameter.
+    Networks(PathBuf),
+    /// Keys with values inside the parameter.
+    Inline(Vec<String>),
     /// The same answer for every key.
-    Fixed(String),
-    /// Its entries cannot be listed; why.
+    Fixed(Vec<String>),
+    /// Other tables, all of which are asked.
+    Union(Vec<String>),
+    /// Other tables, each asked for what the one before answered.
+    Pipe(Vec<String>),
+    /// Its entries cannot be listed, but it answers questions; why.
+    Asked(&'static str),
+    /// It answers nothing from here; why.
     Opaque(&'static str),
 }
 
 /// Table types that `postmap -s` lists and that are made from a text file of the same name.
-const DUMPED: [&str; 6] = ["hash", "btree", "lmdb", "texthash", "dbm", "sdbm"];
+const DUMPED: [&str; 5] = ["hash", "btree", "lmdb", "dbm", "sdbm"];
 
 /// The tables of a map parameter: separated by commas and blanks, but not inside braces.
 pub(super) fn split_list(value: &str) -> Vec<String> {
@@ -54,24 +70,30 @@ pub(super) fn reading_of(table: &str) -> Reading {
     let Some((kind, name)) = spec.split_once(':').filter(|(kind, _)| is_type(kind)) else {
         return untyped(spec);
     };
-    match kind {
-        _ if DUMPED.contains(&kind) => {
-            let source = name.starts_with('/').then(|| PathBuf::from(name));
-            Reading::Dump { spec: spec.to_owned(), source }
+    let path = || name.starts_with('/').then(|| PathBuf::from(name));
+    let inner = || split_list(unbraced(name));
+    match (kind, path()) {
+        (_, source) if DUMPED.contains(&kind) => Reading::Dump { spec: spec.to_owned(), source },
+        ("texthash", Some(path)) => Reading::Text(path),
+        ("cdb", Some(path)) => Reading::Constant(path),
+        ("pcre" | "regexp", Some(path)) => Reading::Rules(path),
+        ("pcre" | "regexp", None) if name.starts_with('{') => Reading::InlineRules(inner()),
+        ("cidr", Some(path)) => Reading::Networks(path),
+        ("cidr" | "inline", None) if name.starts_with('{') => Reading::Inline(inner()),
+        ("static", _) => Reading::Fixed(vec![unbraced(name).trim().to_owned()]),
+        ("randmap", _) => Reading::Fixed(inner()),
+        ("unionmap", _) => Reading::Union(inner()),
+        ("pipemap", _) => Reading::Pipe(inner()),
+        ("fail", _) => Reading::Fixed(Vec::new()),
+        ("mysql" | "pgsql" | "sqlite" | "ldap" | "mongodb" | "memcache", _) => {
+            Reading::Asked("kept in a database, whose other rows cannot be listed from here")
         }
-        "inline" => Reading::Dump { spec: spec.to_owned(), source: None },
-        "pcre" | "regexp" if name.starts_with('/') => Reading::Rules(PathBuf::from(name)),
-        "pcre" | "regexp" => {
-            Reading::Opaque("rules written inside the parameter, or a path that is not absolute")
+        ("socketmap" | "tcp" | "nis" | "nisplus" | "netinfo" | "environ" | "unix", _) => {
+            Reading::Asked("answered by another program, which lists nothing")
         }
-        "static" => Reading::Fixed(fixed_value(name)),
-        "cdb" => Reading::Opaque("cdb tables cannot be listed; convert it to lmdb or hash"),
-        "mysql" | "pgsql" | "sqlite" | "ldap" | "mongodb" => {
-            Reading::Opaque("kept in a database; review it there")
+        _ => {
+            Reading::Opaque("entries of this table type, or by a path that is not absolute, cannot be listed")
         }
-        "socketmap" | "tcp" => Reading::Opaque("answered by another program; review it there"),
-        "unionmap" | "pipemap" | "randmap" => Reading::Opaque("a combination of tables; review its parts"),
-        _ => Reading::Opaque("entries of this table type cannot be listed"),
     }
 }
 
@@ -88,9 +110,19 @@ fn untyped(spec: &str) -> Reading {
 }
 
 /// `static:{a, b}` may hold blanks, `static:a` may not.
-fn fixed_value(name: &str) -> String {
-    let inner = name.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-    inner.unwrap_or(name).trim().to_owned()
+fn unbraced(name: &str) -> &str {
+    name.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(name)
+}
+
+/// `{ key = value }`, or the same without braces, as inline_table(5) writes an entry.
+pub(super) fn inline_entry(text: &str) -> Option<(&str, &str)> {
+    let (key, value) = unbraced(text.trim()).split_once('=')?;
+    Some((key.trim(), value.trim()))
+}
+
+/// A rule inside a parameter: `{/pattern/ result}`, its dollar signs doubled for the sake of main.cf.
+pub(super) fn inline_rule(text: &str) -> String {
+    unbraced(text.trim()).trim().replace("$$", "$")
 }
 
 #[cfg(test)]
@@ -115,26 +147,30 @@ mod tests {
         };
         assert_eq!(reading_of("hash:/etc/aliases"), dump("hash:/etc/aliases", Some("/etc/aliases")));
         assert_eq!(reading_of("proxy:lmdb:/v"), dump("lmdb:/v", Some("/v")));
-        assert_eq!(reading_of("inline:{a=b}"), dump("inline:{a=b}", None));
+        assert_eq!(
+            reading_of("inline:{ {a=b c}, d=e}"),
+            Reading::Inline(vec!["{a=b c}".into(), "d=e".into()])
+        );
         assert_eq!(reading_of("/etc/v"), dump("/etc/v", Some("/etc/v")));
         assert_eq!(reading_of("pcre:/x"), Reading::Rules("/x".into()));
-        assert_eq!(reading_of("static:{a, b}"), Reading::Fixed("a, b".into()));
-        let opaque = [
-            "cdb:/x",
-            "mysql:/x",
-            "proxy:mysql:/x",
-            "socketmap:unix:/s:n",
-            "tcp:h:1",
-            "nis:mail.aliases",
-            "pipemap:{hash:/a,hash:/b}",
-            "pcre:{{/a/ b}}",
-            "ldap:/x",
-            "relative",
-            "-s",
-        ];
-        for table in opaque {
+        assert_eq!(reading_of("pcre:{{/a/ b}}"), Reading::InlineRules(vec!["{/a/ b}".into()]));
+        assert_eq!(reading_of("cidr:/x"), Reading::Networks("/x".into()));
+        assert_eq!(reading_of("cdb:/x"), Reading::Constant("/x".into()));
+        assert_eq!(reading_of("texthash:/x"), Reading::Text("/x".into()));
+        assert_eq!(reading_of("static:{a, b}"), Reading::Fixed(vec!["a, b".into()]));
+        assert_eq!(reading_of("randmap:{a, b}"), Reading::Fixed(vec!["a".into(), "b".into()]));
+        let parts = || vec!["hash:/a".to_owned(), "hash:/b".to_owned()];
+        assert_eq!(reading_of("unionmap:{hash:/a,hash:/b}"), Reading::Union(parts()));
+        assert_eq!(reading_of("pipemap:{hash:/a,hash:/b}"), Reading::Pipe(parts()));
+        for table in ["mysql:/x", "proxy:mysql:/x", "socketmap:unix:/s:n", "tcp:h:1", "ldap:/x", "sqlite:/x"]
+        {
+            assert!(matches!(reading_of(table), Reading::Asked(_)), "{table}");
+        }
+        for table in ["relative", "-s", "pcre:relative", "what:/x"] {
             assert!(matches!(reading_of(table), Reading::Opaque(_)), "{table}");
         }
+        assert_eq!(inline_entry("{ a@b = c, d }"), Some(("a@b", "c, d")));
+        assert_eq!(inline_rule("{/^a$$/ b$$1}"), "/^a$/ b$1");
     }
 
     proptest! {

@@ -14,6 +14,7 @@ struct Instance {
 
 impl Instance {
     fn new(main_cf: &str, master_cf: &str) -> Self {
+        mailwarden_lab::packages::ensure_installed(&mut |_| {}).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let instance = Self { directory };
         // Debian loads pcre and cdb through this file of the configuration directory.
@@ -74,7 +75,7 @@ fn state(harvest: &Harvest, surface: &str) -> (CoverageState, String) {
 #[tokio::test]
 async fn every_readable_table_is_read_with_its_lines() {
     let instance = Instance::new(
-        "alias_maps = hash:@/aliases\n\
+        "alias_maps = hash:@/aliases\nforward_path = @/forward/$user\n\
          virtual_alias_maps = btree:@/virtual, texthash:@/text,\n  proxy:hash:@/proxied \
          pcre:@/rules inline:{ {in@a.test = x@b.test} }\n\
          recipient_bcc_maps = static:copy@a.test\nalways_bcc = all@$mydomain\nmydomain = a.test\n",
@@ -89,9 +90,11 @@ async fn every_readable_table_is_read_with_its_lines() {
     instance.make("postmap", "btree", "virtual");
     instance.make("postmap", "hash", "proxied");
     let harvest = instance.collect().await;
-    for surface in SURFACES {
+    // Nothing runs here, so there is no queue to be told of.
+    for surface in SURFACES.into_iter().filter(|surface| *surface != "postfix.queue") {
         assert_eq!(state(&harvest, surface), (CoverageState::Collected, String::new()), "{surface}");
     }
+    assert_eq!(state(&harvest, "postfix.queue").0, CoverageState::Error);
     let aliases = rows(&harvest, "alias_maps");
     assert_eq!(
         aliases,
@@ -148,7 +151,22 @@ async fn a_text_that_was_changed_but_not_built_is_told_from_what_is_in_force() {
     instance.write("virtual", "a@a.test new@b.test\nc@a.test c@b.test\n");
     let harvest = instance.collect().await;
     let got = rows(&harvest, "virtual_alias_maps");
-    assert_eq!(got, [row("a@a.test", "old@b.test", Some(1)), row("b@a.test", "b@b.test", None)]);
+    assert_eq!(
+        got,
+        [
+            row("a@a.test", "new@b.test", Some(1)),
+            row("a@a.test", "old@b.test", Some(1)),
+            row("b@a.test", "b@b.test", None),
+            row("c@a.test", "c@b.test", Some(2)),
+        ]
+    );
+    let pending = |fact: &Fact| match fact {
+        Fact::MapEntry { result, pending: true, .. } => Some(result.clone()),
+        _ => None,
+    };
+    let mut waiting: Vec<_> = harvest.observations.iter().filter_map(|seen| pending(&seen.fact)).collect();
+    waiting.sort();
+    assert_eq!(waiting, ["c@b.test", "new@b.test"], "only in the text");
     assert!(
         harvest.notes.iter().any(|note| note.contains("differs from its source text")),
         "{:?}",
@@ -188,4 +206,188 @@ async fn an_instance_that_is_not_there_is_an_error_on_every_surface() {
     let (state, reason) = state(&collect(&plan).await, SURFACES[0]);
     assert_eq!(state, CoverageState::Error);
     assert!(reason.contains("/nonexistent/sbin/postconf"), "{reason}");
+}
+
+#[tokio::test]
+async fn constant_databases_chains_networks_and_rules_inside_parameters_are_read() {
+    let instance = Instance::new(
+        "alias_maps =\n\
+         virtual_alias_maps = cdb:@/constant unionmap:{texthash:@/one,static:copy@a.test}\n\
+         \x20 pcre:{{/^p-/ q@b.test},{/^(.*)@r$$/ $$1@b.test}}\n\
+         recipient_bcc_maps = pipemap:{texthash:@/one,inline:{ {u@b.test = v@b.test} }}\n\
+         smtpd_client_restrictions = check_client_access cidr:@/networks, permit\n\
+         header_checks = regexp:@/headers\nnested_header_checks = $header_checks\n",
+        "",
+    );
+    instance.write("constant", "k@a.test l@b.test\n");
+    instance.make("postmap", "cdb", "constant");
+    instance.write("constant", "k@a.test l@b.test\nm@a.test n@b.test\n");
+    instance.write("one", "t@a.test u@b.test\n");
+    instance.write("networks", "# own\n192.0.2.0/24 BCC spy@b.test\nif 10.0.0.0/8\n10.1.0.0/16 OK\nendif\n");
+    instance.write("headers", "/^Subject: x/\n  REDIRECT y@b.test\n");
+    let mut plan = PostfixPlan::new(instance.root());
+    plan.known = vec!["T@a.test".to_owned()];
+    let harvest = collect(&plan).await;
+    let virtual_rows = rows(&harvest, "virtual_alias_maps");
+    for expected in [
+        row("k@a.test", "l@b.test", Some(1)),
+        row("m@a.test", "n@b.test", Some(2)),
+        row("t@a.test", "u@b.test", Some(1)),
+        row("*", "copy@a.test", None),
+        row("/^p-/", "q@b.test", None),
+        row("/^(.*)@r$/", "$1@b.test", None),
+    ] {
+        assert!(virtual_rows.contains(&expected), "{expected:?} in {virtual_rows:?}");
+    }
+    let pending = |seen: &mailwarden_evidence::Observation| matches!(&seen.fact, Fact::MapEntry { key, pending: true, .. } if key == "m@a.test");
+    assert!(harvest.observations.iter().any(pending), "added to the text and not built");
+    let copies = rows(&harvest, "recipient_bcc_maps");
+    assert!(copies.contains(&row("t@a.test", "v@b.test", None)), "the chain was asked: {copies:?}");
+    assert_eq!(rows(&harvest, "check_client_access")[0], row("10.1.0.0/16", "OK", Some(4)));
+    assert_eq!(rows(&harvest, "check_client_access")[1], row("192.0.2.0/24", "BCC spy@b.test", Some(2)));
+    assert_eq!(rows(&harvest, "header_checks"), [row("/^Subject: x/", "REDIRECT y@b.test", Some(1))]);
+    assert!(rows(&harvest, "nested_header_checks").is_empty(), "the same rules are not listed twice");
+    for surface in ["postfix.virtual_alias_maps", "postfix.bcc_maps", "postfix.content_checks"] {
+        assert_eq!(state(&harvest, surface), (CoverageState::Collected, String::new()), "{surface}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_is_asked_for_everybody_who_is_known_and_never_called_whole() {
+    let instance = Instance::new("alias_maps =\nvirtual_alias_maps = sqlite:@/aliases.cf\n", "");
+    let database = instance.path("aliases.db");
+    let made = Command::new("sqlite3")
+        .arg(&database)
+        .arg("CREATE TABLE alias (address TEXT, goto TEXT); INSERT INTO alias VALUES ('bob@a.test', 'x@b.test'), ('hidden@a.test', 'y@b.test');")
+        .output();
+    assert!(made.unwrap().status.success());
+    let definition =
+        format!("dbpath = {}\nquery = SELECT goto FROM alias WHERE address = '%s'\n", database.display());
+    instance.write("aliases.cf", &definition);
+    let mut plan = PostfixPlan::new(instance.root());
+    plan.known = vec!["bob@a.test".to_owned(), "jane@a.test".to_owned()];
+    let harvest = collect(&plan).await;
+    let (state, reason) = state(&harvest, "postfix.virtual_alias_maps");
+    assert_eq!(state, CoverageState::Partial);
+    assert_eq!(rows(&harvest, "virtual_alias_maps"), [row("bob@a.test", "x@b.test", None)], "{reason}");
+    assert!(reason.contains("1 had an answer"), "{reason}");
+}
+
+#[tokio::test]
+async fn lists_that_aliases_include_are_followed_round_in_circles_and_past_devices() {
+    let instance = Instance::new("alias_maps = hash:@/aliases\nmydestination =\n", "");
+    let at = |name: &str| instance.path(name).display().to_string();
+    instance.write(
+        "aliases",
+        &format!(
+            "staff: :include:{}\nzero: :include:/dev/zero\npipe: :include:{}\ngone: :include:{}\nempty: \":include:{}\"\n",
+            at("staff"),
+            at("pipe"),
+            at("gone"),
+            at("empty")
+        ),
+    );
+    instance.write("staff", &format!("# the staff\nbob@a.test\n:include:{}\n|/bin/cat\n", at("more")));
+    instance.write("more", &format!("eve@evil.test, :include:{}\n", at("staff")));
+    instance.write("empty", "");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        instance.path("pipe"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    instance.make("postalias", "hash", "aliases");
+    let harvest = instance.collect().await;
+    let listed: Vec<_> =
+        rows(&harvest, "alias_maps").into_iter().filter(|row| row.0.starts_with(':')).collect();
+    let (more, staff) = (format!(":include:{}", at("more")), format!(":include:{}", at("staff")));
+    assert_eq!(
+        listed,
+        [
+            row(&more, &format!("eve@evil.test, {staff}"), Some(1)),
+            row(&staff, &more, Some(3)),
+            row(&staff, "bob@a.test", Some(2)),
+            row(&staff, "|/bin/cat", Some(4)),
+        ]
+    );
+    let (state, reason) = state(&harvest, "postfix.alias_maps");
+    assert_eq!(state, CoverageState::Partial);
+    for (path, why) in [("/dev/zero", "regular"), ("pipe", "regular"), ("gone", "No such file")] {
+        assert!(reason.contains(path) && reason.contains(why), "{path}: {reason}");
+    }
+    assert!(!reason.contains("empty"), "an empty list was read: {reason}");
+}
+
+#[tokio::test]
+async fn five_million_lines_cost_no_more_than_what_is_taken_of_them() {
+    let instance = Instance::new("alias_maps =\nvirtual_alias_maps = texthash:@/huge pcre:@/odd\n", "");
+    instance.write("huge", &"a@a.test b\n".repeat(5_000_000));
+    std::fs::write(instance.path("odd"), b"/^\xff\xfe@a/ \xe9@b.test\n/^`id`$(id)@a/ |/bin/false\n").unwrap();
+    let mut plan = PostfixPlan::new(instance.root());
+    plan.most_entries = 2_000;
+    let begin = std::time::Instant::now();
+    let harvest = collect(&plan).await;
+    assert!(begin.elapsed().as_secs() < 60, "{:?}", begin.elapsed());
+    assert!(harvest.observations.len() < 2_100, "{}", harvest.observations.len());
+    let (state, reason) = state(&harvest, "postfix.virtual_alias_maps");
+    assert_eq!(state, CoverageState::Partial);
+    assert!(reason.contains("rows beyond the first 2000"), "{reason}");
+    let odd = rows(&harvest, "virtual_alias_maps").into_iter().find(|row| row.0.contains("`id`")).unwrap();
+    assert_eq!(odd.1, "|/bin/false", "read, not run");
+}
+
+#[tokio::test]
+async fn a_copy_of_an_instance_is_read_without_running_anything_and_without_leaving_it() {
+    let copy = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = copy.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write(
+        "postconf-n.txt",
+        "base = /etc/postfix\nvirtual_alias_maps = hash:$base/virtual, texthash:/etc/postfix/text\n\
+         alias_maps = hash:/etc/aliases\nmydestination = $myhostname\nmyhostname = mx.a.test\n\
+         transport_maps = texthash:/etc/postfix/link\n",
+    );
+    write("postconf-M.txt", "archive unix - n n - - pipe flags=F user=a argv=/usr/bin/archive\n");
+    write("postconf-P.txt", "smtp/inet/always_bcc = spy@b.test\n");
+    write("etc/postfix/virtual", "a@a.test x@b.test\nb@a.test y@b.test\n");
+    write("etc/postfix/virtual.postmap-s", "a@a.test\tx@b.test\n");
+    write("etc/postfix/text", "t@a.test u@b.test\n");
+    write("etc/aliases", "root: z@b.test\n");
+    write("etc/passwd", "bob:x:1:1::/home/bob:/bin/sh\n");
+    write("home/bob/.forward", "\\bob, eve@evil.test\n");
+    write("home/bob/.forward+x", "|/bin/cat\n");
+    std::os::unix::fs::symlink("/etc/shadow", copy.path().join("etc/postfix/link")).unwrap();
+    let harvest = collect(&PostfixPlan::exported(copy.path())).await;
+    assert_eq!(
+        rows(&harvest, "virtual_alias_maps"),
+        [
+            row("a@a.test", "x@b.test", Some(1)),
+            row("b@a.test", "y@b.test", Some(2)),
+            row("t@a.test", "u@b.test", Some(1)),
+        ]
+    );
+    assert_eq!(state(&harvest, "postfix.virtual_alias_maps").0, CoverageState::Collected);
+    assert_eq!(rows(&harvest, "alias_maps"), [row("root", "z@b.test", Some(1))]);
+    let (aliases, reason) = state(&harvest, "postfix.alias_maps");
+    assert_eq!(aliases, CoverageState::Partial, "what is in force was not copied");
+    assert!(reason.contains("/etc/aliases.postmap-s"), "{reason}");
+    assert_eq!(
+        rows(&harvest, "forward_path"),
+        [row("bob", "\\bob, eve@evil.test", Some(1)), row("bob", "|/bin/cat", Some(1))]
+    );
+    let (transport, reason) = state(&harvest, "postfix.transport");
+    assert_eq!(transport, CoverageState::Partial);
+    assert!(reason.contains("/etc/postfix/link") && reason.contains("No such file"), "{reason}");
+    let has = |wanted: &Fact| harvest.observations.iter().any(|seen| seen.fact == *wanted);
+    assert!(has(&Fact::Parameter { name: "smtp/inet:always_bcc".into(), value: "spy@b.test".into() }));
+    assert!(has(&Fact::Parameter {
+        name: "master.cf/archive".into(),
+        value: "pipe flags=F user=a argv=/usr/bin/archive".into()
+    }));
+    assert_eq!(state(&harvest, "postfix.queue").0, CoverageState::Unsupported);
 }

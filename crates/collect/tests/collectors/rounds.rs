@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::fake::{Act, credentials, plain_server, say, serve};
 use mailwarden_collect::accounts::AccountsPlan;
-use mailwarden_collect::postfix::PostfixPlan;
+use mailwarden_collect::postfix::{self, PostfixPlan};
 use mailwarden_collect::{Harvest, Plan, Progress, run};
 use mailwarden_evidence::CoverageState;
 use tokio::io::AsyncWriteExt as _;
@@ -55,7 +55,7 @@ async fn every_mailbox_and_surface_has_one_row_even_if_nothing_answers() {
     })
     .await;
     assert_each_row_once(&harvest, &requested);
-    assert_eq!(requested.len(), 5 * 5 + 5);
+    assert_eq!(requested.len(), 5 * 5 + postfix::SURFACES.len() + 1);
     assert!(harvest.coverage.iter().all(|row| row.state == CoverageState::Error));
     assert_eq!(retries.into_inner(), 5 * 2 * 3, "each attempt is repeated three times on each server");
 }

@@ -22,6 +22,8 @@ pub(crate) struct Builder<'a> {
     /// Groups of each login, in lower case, that the user database was asked about.
     pub(super) groups: BTreeMap<String, Vec<String>>,
     pub(super) unknown: BTreeSet<Unknown>,
+    /// Lists that aliases include, each followed once.
+    pub(super) included: BTreeSet<String>,
     /// Addresses whose ways are not yet followed.
     unrouted: Vec<usize>,
 }
@@ -37,6 +39,7 @@ impl<'a> Builder<'a> {
             folders: grants::folders(brief),
             groups: grants::groups(brief),
             unknown: BTreeSet::new(),
+            included: BTreeSet::new(),
             unrouted: Vec::new(),
         };
         builder.mailbox_nodes();
@@ -44,6 +47,7 @@ impl<'a> Builder<'a> {
         scripts::add(&mut builder);
         grants::add(&mut builder);
         mail::add_tables(&mut builder);
+        mail::add_content(&mut builder);
         sending::add_senders(&mut builder);
         sending::add_masters(&mut builder);
         builder.route_all();

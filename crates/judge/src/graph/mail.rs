@@ -1,6 +1,7 @@
 //! Where mail to an address goes: Postfix's tables, the gate's routes, the mailbox.
 
 use mailwarden_address::{Address, Domain};
+use mailwarden_evidence::Fact;
 
 use super::build::{Builder, seen_by};
 use super::link::{Acting, Link, Power, Proof};
@@ -8,6 +9,8 @@ use super::node::Node;
 use super::pattern::{Match, evaluate};
 use super::rows::Table;
 use crate::Locator;
+use crate::checks::postfix::address_of;
+use crate::checks::postfix::entry::{Entry, INCLUDE, Use};
 use crate::checks::postfix::result::{Target, targets};
 use crate::wording::shown;
 
@@ -41,7 +44,8 @@ fn by_tables(builder: &mut Builder<'_>, at: usize, value: &str) -> bool {
     if domain.is_empty() {
         by_keys(builder, at, value, Table::Local, &locals);
     } else {
-        replaced = by_keys(builder, at, value, Table::Virtual, &with_domain);
+        replaced = by_keys(builder, at, value, Table::Rewritten, &with_domain);
+        replaced |= by_keys(builder, at, value, Table::Virtual, &with_domain);
         by_keys(builder, at, value, Table::CopyTo, &with_domain);
         if is_inside(builder, value) {
             local_rows(builder, at, &locals);
@@ -60,9 +64,10 @@ fn by_keys(builder: &mut Builder<'_>, at: usize, value: &str, table: Table, keys
     let rows = rows.to_vec();
     let mut keeps = false;
     for row in rows {
-        keeps |= follow(builder, at, row, table.label(), value, None);
+        let is_pending = builder.rows.entry(row).pending;
+        keeps |= follow(builder, at, row, table.label(), value, None) || is_pending;
     }
-    table == Table::Virtual && !keeps
+    matches!(table, Table::Virtual | Table::Rewritten) && !keeps
 }
 
 /// Only domains in mydestination are delivered by local(8), which reads `alias_maps`.
@@ -124,12 +129,12 @@ fn follow(
     let node_key = if filled_in.is_some() { format!("{key} for {value}") } else { key.to_owned() };
     let node = Node::MapEntry { value: format!("{} {}", entry.parameter, entry.place()), key: node_key };
     let proof = seen_by(entry.seen);
-    let service = entry.service.map(|service| format!("mail passes the service {}", shown(service)));
+    let condition = condition(entry);
     let results = targets(filled_in.as_deref().unwrap_or(entry.result));
     let between = builder.node(node);
     let link = Link::new(at, between, Power::ReceivesCopy, step, proof.clone()).at(locator.clone());
-    let link = match service {
-        Some(service) => link.only_if(Acting::Perhaps, service),
+    let link = match condition {
+        Some((acting, text)) => link.only_if(acting, text),
         None => link,
     };
     builder.graph.link(link);
@@ -140,10 +145,46 @@ fn follow(
         let to = builder.node(node);
         builder.graph.link(Link::new(between, to, power, "", proof.clone()).at(locator.clone()));
         if let Target::Include(path) = &target {
-            builder.not_known(format!("who is listed in {}", shown(path)), "the file was not looked at");
+            list(builder, to, path);
         }
     }
     keeps
+}
+
+/// What makes a row act only perhaps, or not yet.
+fn condition(entry: &Entry<'_>) -> Option<(Acting, String)> {
+    if entry.pending {
+        return Some((Acting::Dormant, "the row is only in the source text of the table".to_owned()));
+    }
+    if entry.name == "luser_relay" {
+        return Some((Acting::Perhaps, "the local name does not exist".to_owned()));
+    }
+    entry.service.map(|service| (Acting::Perhaps, format!("mail passes the service {}", shown(service))))
+}
+
+/// The lines of a list that an alias includes, each list once.
+fn list(builder: &mut Builder<'_>, at: usize, path: &str) {
+    if !builder.included.insert(path.to_owned()) {
+        return;
+    }
+    let key = format!("{INCLUDE}{}", path.to_lowercase());
+    let rows = builder.rows.first(Table::Local, &[key]).map(|(_, rows)| rows.to_vec());
+    match rows {
+        Some(rows) => {
+            for row in rows {
+                follow(builder, at, row, "line of the list", "", None);
+            }
+        }
+        None if has_read(builder, path) => {}
+        None => builder.not_known(format!("who is listed in {}", shown(path)), "the file was not looked at"),
+    }
+}
+
+/// An empty list was looked at as well.
+fn has_read(builder: &Builder<'_>, path: &str) -> bool {
+    let is_it = |name: &str| name.strip_prefix(INCLUDE) == Some(path);
+    let mut seen = builder.brief.observations.iter();
+    seen.any(|seen| matches!(&seen.fact, Fact::Setting { name, .. } if is_it(name)))
 }
 
 fn node_of(target: &Target) -> (Node, Power) {
@@ -165,7 +206,7 @@ pub(super) fn add_tables(builder: &mut Builder<'_>) {
         let label = Table::of(builder.rows.entry(row)).label();
         let all = builder.node(Node::AllMail);
         let name = builder.rows.entry(row).name;
-        let label = if name == "always_bcc" { "always_bcc" } else { label };
+        let label = if ["always_bcc", "luser_relay"].contains(&name) { name } else { label };
         follow(builder, all, row, label, "", None);
     }
     for key in builder.rows.keys(Table::CopyFrom) {
@@ -173,10 +214,37 @@ pub(super) fn add_tables(builder: &mut Builder<'_>) {
         by_keys(builder, sender, &key, Table::CopyFrom, std::slice::from_ref(&key));
     }
     // Who sends mail to a key that nobody asks for is still an answer to "what reaches this person".
-    for table in [Table::Virtual, Table::CopyTo, Table::Local] {
-        for key in builder.rows.keys(table) {
+    for table in [Table::Virtual, Table::CopyTo, Table::Local, Table::Rewritten] {
+        for key in builder.rows.keys(table).into_iter().filter(|key| !key.starts_with(INCLUDE)) {
             builder.node(Node::Address { value: key });
         }
+    }
+}
+
+/// Rules that send chosen messages to an address (header_checks(5), access(5)).
+pub(super) fn add_content(builder: &mut Builder<'_>) {
+    let entries = builder.brief.observations.iter().filter_map(Entry::of);
+    for entry in entries.filter(|entry| entry.purpose == Use::Content) {
+        let Some((action, address)) = address_of(entry.result) else { continue };
+        let all = builder.node(Node::AllMail);
+        let key = entry.key.unwrap_or_default().to_owned();
+        let between = builder.node(Node::MapEntry {
+            value: format!("{} {}", entry.parameter, entry.place()),
+            key: key.clone(),
+        });
+        let to = builder.node(Node::address(&shown(address)));
+        let locator = Locator {
+            file: entry.table.map(str::to_owned),
+            key: Some(key),
+            line: entry.line,
+            ..Locator::default()
+        };
+        let label = format!("{action} of {}", entry.name);
+        let lead =
+            Link::new(all, between, Power::ReceivesCopy, label, seen_by(entry.seen)).at(locator.clone());
+        builder.graph.link(lead.only_if(Acting::Perhaps, "the rule finds the message"));
+        let send = Link::new(between, to, Power::ReceivesCopy, "", seen_by(entry.seen)).at(locator);
+        builder.graph.link(send);
     }
 }
 

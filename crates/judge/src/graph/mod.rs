@@ -88,7 +88,9 @@ impl Graph {
     fn extended<'g>(&'g self, link: &'g Link) -> Vec<&'g Link> {
         let mut way = vec![link];
         let mut seen = vec![link.from, link.to];
-        while self.nodes[way[0].from].is_between() {
+        // A list that an alias includes is a file, which is an end only where nothing leads on.
+        let is_between = |node: &Node| node.is_between() || matches!(node, Node::File { .. });
+        while is_between(&self.nodes[way[0].from]) {
             let lead = self.arriving[way[0].from].iter().map(|&at| &self.links[at]);
             let Some(before) = lead.min_by_key(|lead| (lead.acting, lead.from)) else { break };
             if seen.contains(&before.from) {

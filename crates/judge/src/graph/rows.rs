@@ -21,6 +21,7 @@ pub(super) enum Table {
     Local,
     CopyTo,
     CopyFrom,
+    Rewritten,
 }
 
 impl Table {
@@ -31,15 +32,17 @@ impl Table {
             Self::Local => "local alias",
             Self::CopyTo => "recipient bcc",
             Self::CopyFrom => "sender bcc",
+            Self::Rewritten => "canonical",
         }
     }
 
     pub(super) fn of(entry: &Entry<'_>) -> Self {
         match entry.purpose {
             Use::CopyTo => Self::CopyTo,
-            Use::SendAs | Use::CopyFrom => Self::CopyFrom,
-            Use::Forward if entry.name == "alias_maps" => Self::Local,
-            Use::Forward => Self::Virtual,
+            Use::Forward if entry.name == "virtual_alias_maps" => Self::Virtual,
+            Use::Forward => Self::Local,
+            Use::Rewrite => Self::Rewritten,
+            _ => Self::CopyFrom,
         }
     }
 }
@@ -48,7 +51,7 @@ impl<'a> Rows<'a> {
     pub(super) fn of(brief: &Brief<'a>) -> Self {
         let mut rows = Self::default();
         let entries = brief.observations.iter().filter_map(Entry::of);
-        for entry in entries.filter(|entry| entry.purpose != Use::SendAs) {
+        for entry in entries.filter(|entry| entry.purpose.moves_mail()) {
             let at = rows.entries.len();
             match entry.key {
                 _ if entry.is_pattern() => rows.patterns.push(at),

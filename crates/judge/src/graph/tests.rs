@@ -15,7 +15,7 @@ fn map(parameter: &str, table: &str, key: &str, result: &str) -> Observation {
         _ => "postfix.bcc_maps",
     };
     let [parameter, table, key, result] = [parameter, table, key, result].map(str::to_owned);
-    observed(SYSTEM, surface, Fact::MapEntry { parameter, table, key, result, line: Some(3) })
+    observed(SYSTEM, surface, Fact::MapEntry { parameter, table, key, result, line: Some(3), pending: false })
 }
 
 fn alias(key: &str, result: &str) -> Observation {

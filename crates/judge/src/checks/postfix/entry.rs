@@ -5,12 +5,16 @@ use mailwarden_evidence::{Fact, Observation, SYSTEM};
 
 use crate::draft::Draft;
 use crate::remediation::on_surface;
+use crate::severity::{Life, Weight};
 use crate::shell::word;
 use crate::wording::{joined, shown};
 use crate::{Beneficiary, BeneficiaryKind, Confidence, Locator, Remediation, Severity, State};
 
 /// Rows that `postalias` adds for NIS and Sendmail; no mail ever asks for them.
 const MARKERS: [&str; 4] = ["@", "yp_last_modified", "yp_master_name", "yp_secure"];
+
+/// How a list that aliases include is named.
+pub(crate) const INCLUDE: &str = ":include:";
 
 /// What a table is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,27 +27,69 @@ pub(crate) enum Use {
     CopyFrom,
     /// The result are logins that may send as the key.
     SendAs,
+    /// The result is written in place of the key, in recipients as in headers.
+    Rewrite,
+    /// The result is written in place of the key where others see it, and where they answer to.
+    RewriteSender,
+    /// The result is a transport, or the next host.
+    Route,
+    /// The result is a mailbox file or directory.
+    Deposit,
+    /// The result is a program that delivers.
+    Deliver,
+    /// The key is a pattern or a client, the result an action on the message.
+    Content,
+    /// The value is a service that sees every message.
+    Tap,
+    /// The result is told to whoever writes to the key.
+    Relocated,
+    /// The key is a certificate that may relay.
+    Certificate,
+    /// SMTP commands are rewritten.
+    Commands,
 }
 
 impl Use {
-    /// What a parameter does with its result; other parameters move no mail to an address.
+    /// What a parameter does with its result; other parameters move no mail.
     fn of(parameter: &str) -> Option<Self> {
-        match parameter {
-            "sender_bcc_maps" => Some(Self::CopyFrom),
-            "recipient_bcc_maps" | "always_bcc" => Some(Self::CopyTo),
-            "alias_maps" | "virtual_alias_maps" => Some(Self::Forward),
-            "smtpd_sender_login_maps" => Some(Self::SendAs),
-            _ => None,
-        }
+        Some(match parameter {
+            "sender_bcc_maps" => Self::CopyFrom,
+            "recipient_bcc_maps" | "always_bcc" => Self::CopyTo,
+            "alias_maps" | "virtual_alias_maps" | "forward_path" | "luser_relay" => Self::Forward,
+            "smtpd_sender_login_maps" => Self::SendAs,
+            "canonical_maps" | "recipient_canonical_maps" => Self::Rewrite,
+            "sender_canonical_maps" | "smtp_generic_maps" | "lmtp_generic_maps" => Self::RewriteSender,
+            "virtual_mailbox_maps" => Self::Deposit,
+            "mailbox_command" | "mailbox_command_maps" => Self::Deliver,
+            "content_filter" | "smtpd_proxy_filter" | "smtpd_milters" | "non_smtpd_milters" => Self::Tap,
+            "check_policy_service" => Self::Tap,
+            "relocated_maps" => Self::Relocated,
+            "relay_clientcerts" => Self::Certificate,
+            "smtpd_command_filter" => Self::Commands,
+            name if name.ends_with("_checks") || name.ends_with("_access") => Self::Content,
+            name if is_route(name) => Self::Route,
+            _ => return None,
+        })
+    }
+
+    /// Whether mail, or a copy of it, goes to the addresses of the result.
+    pub(crate) fn moves_mail(self) -> bool {
+        matches!(self, Self::Forward | Self::CopyTo | Self::CopyFrom | Self::Rewrite)
     }
 
     pub(super) fn participle(self) -> &'static str {
         match self {
-            Self::Forward => "forwarded",
             Self::CopyTo | Self::CopyFrom => "silently copied",
-            Self::SendAs => "sent",
+            Self::Rewrite | Self::RewriteSender => "readdressed",
+            _ => "forwarded",
         }
     }
+}
+
+fn is_route(name: &str) -> bool {
+    const OTHERS: [&str; 4] =
+        ["relayhost", "fallback_relay", "smtp_fallback_relay", "sender_dependent_relayhost_maps"];
+    name.ends_with("transport") || name.ends_with("transport_maps") || OTHERS.contains(&name)
 }
 
 /// A row or parameter.
@@ -62,18 +108,27 @@ pub(crate) struct Entry<'a> {
     pub(crate) table: Option<&'a str>,
     pub(crate) key: Option<&'a str>,
     pub(crate) line: Option<u32>,
+    /// It stands in the source text only.
+    pub(crate) pending: bool,
 }
 
 impl<'a> Entry<'a> {
     pub(crate) fn of(seen: &'a Observation) -> Option<Self> {
         match &seen.fact {
-            Fact::MapEntry { parameter, table, key, result, line } => {
+            Fact::MapEntry { parameter, table, key, result, line, pending } => {
                 let key = key.trim_end_matches(':');
-                let table = Some(table.as_str());
-                let entry =
-                    Self { table, key: Some(key), line: *line, ..Self::new(seen, parameter, result)? };
+                let (table, pending) = (Some(table.as_str()), *pending);
+                let entry = Self {
+                    table,
+                    key: Some(key),
+                    line: *line,
+                    pending,
+                    ..Self::new(seen, parameter, result)?
+                };
                 (!entry.is_marker()).then(|| Self { mailbox: entry.mailbox_of_key(), ..entry })
             }
+            // Where forwarding files stand says nothing of what is in them.
+            Fact::Parameter { name, .. } if name.ends_with("forward_path") => None,
             Fact::Parameter { name, value } => Self::new(seen, name, value),
             _ => None,
         }
@@ -96,6 +151,7 @@ impl<'a> Entry<'a> {
             table: None,
             key: None,
             line: None,
+            pending: false,
         };
         Some(entry)
     }
@@ -115,12 +171,33 @@ impl<'a> Entry<'a> {
         self.table.is_some_and(kinds)
     }
 
+    /// Whether it is a line of a list that aliases include.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.table.is_some_and(|table| table.starts_with(INCLUDE))
+    }
+
+    /// Severity, one step lower where the row acts only once its table is built again.
+    pub(super) fn severity(&self, weight: Weight) -> Severity {
+        let life = if self.pending { weight.life.min(Life::Asleep) } else { weight.life };
+        Weight { life, ..weight }.severity()
+    }
+
     /// The mail that the entry acts on, as the beginning of a sentence.
     pub(super) fn subject(&self) -> String {
-        let way = if matches!(self.purpose, Use::CopyFrom | Use::SendAs) { "from" } else { "to" };
+        let senders = [Use::CopyFrom, Use::SendAs, Use::RewriteSender];
+        let way = if senders.contains(&self.purpose) { "from" } else { "to" };
+        if self.name == "luser_relay" {
+            return "Mail to every local name that nobody has".to_owned();
+        }
         // A `static:` table answers every key.
         let Some(key) = self.key.filter(|key| *key != "*") else { return "All mail".to_owned() };
         let name = shown(key);
+        if self.is_listed() {
+            return format!("Mail to the list {}", shown(&key[INCLUDE.len().min(key.len())..]));
+        }
+        if self.purpose == Use::Content {
+            return format!("Mail that {} finds by {name}", self.name);
+        }
         if self.is_pattern() {
             return format!("Mail {way} every address that matches {name}");
         }
@@ -137,11 +214,24 @@ impl<'a> Entry<'a> {
     /// Only local(8) runs programs and writes files, and it reads `alias_maps`; elsewhere such a result is an
     /// address that looks strange.
     pub(super) fn local_confidence(&self) -> Confidence {
-        if self.name == "alias_maps" { Confidence::High } else { Confidence::Low }
+        if self.is_local() { Confidence::High } else { Confidence::Low }
     }
 
     pub(super) fn local_note(&self) -> &'static str {
-        if self.name == "alias_maps" { "" } else { "Postfix runs programs for alias_maps only" }
+        if self.is_local() { "" } else { "Postfix runs programs for alias_maps only" }
+    }
+
+    fn is_local(&self) -> bool {
+        ["alias_maps", "forward_path"].contains(&self.name)
+    }
+
+    /// By which word `allow_mail_to_commands` and `allow_mail_to_files` speak of such a row.
+    pub(super) fn kind_of_local(&self) -> &'static str {
+        match self.name {
+            "forward_path" => "forward",
+            _ if self.is_listed() => "include",
+            _ => "alias",
+        }
     }
 
     /// The table as it is named, with the line where that is known.
@@ -164,7 +254,7 @@ impl<'a> Entry<'a> {
             title: String::new(),
             severity: Severity::Info,
             confidence: Confidence::High,
-            state: State::Active,
+            state: if self.pending { State::Dormant } else { State::Active },
             mailbox: self.mailbox.clone(),
             surface: self.seen.surface.clone(),
             locator: Locator {
@@ -184,7 +274,7 @@ impl<'a> Entry<'a> {
                 person: None,
             },
             path: vec![from, step, target.to_owned()],
-            conditions: joined(&[self.conditions().to_owned(), self.only_for()]),
+            conditions: joined(&[self.conditions().to_owned(), self.only_for(), self.once_built()]),
             evidence: vec![self.seen.evidence.clone()],
             remediation: self.remediation(target),
         }
@@ -195,8 +285,19 @@ impl<'a> Entry<'a> {
         if self.is_pattern() { key.to_owned() } else { key.to_lowercase() }
     }
 
+    fn once_built(&self) -> String {
+        match self.table.filter(|_| self.pending) {
+            Some(table) => format!(
+                "not in force: only in the source text; to act it takes somebody to {}",
+                self.rebuild(table)
+            ),
+            None => String::new(),
+        }
+    }
+
     fn conditions(&self) -> &'static str {
         match self.key {
+            _ if self.purpose == Use::Content => "on every message that the rule finds",
             _ if self.purpose == Use::SendAs => "whenever the login sends",
             None => "on every message",
             Some(_) if self.is_pattern() => "on every message whose address matches the pattern",
@@ -240,7 +341,10 @@ impl<'a> Entry<'a> {
     }
 
     fn rebuild(&self, table: &str) -> String {
-        if self.is_pattern() {
+        if self.is_listed() || self.name == "forward_path" {
+            return "nothing more: Postfix reads the file for each message".to_owned();
+        }
+        if self.is_pattern() || table.starts_with("cidr:") || table.starts_with("texthash:") {
             return "run `postfix reload`".to_owned();
         }
         let program = if self.name == "alias_maps" { "postalias" } else { "postmap" };

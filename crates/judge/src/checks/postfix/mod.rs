@@ -1,49 +1,143 @@
 //! Postfix tables and parameters that send mail, or copies of it, somewhere else.
 
+mod content;
 pub(crate) mod entry;
+mod ground;
+mod queue;
 pub(crate) mod result;
+mod routes;
 pub(crate) mod sending;
+mod taps;
+
+use mailwarden_address::Domain;
 
 use crate::beneficiary::Standing;
 use crate::brief::Brief;
 use crate::draft::Draft;
-use crate::severity::{Act, Destination, Weight};
+use crate::severity::{Act, Destination, Life, Weight};
 use crate::wording::{joined, shown};
 use crate::{Beneficiary, BeneficiaryKind, Confidence, State};
 
+pub(crate) use content::address_of;
 use entry::{Entry, Use};
-use result::{Target, targets};
+use ground::Ground;
+use result::{Target, is_crowd, targets};
 
 pub(crate) fn check(brief: &Brief<'_>) -> Vec<Draft> {
-    brief.observations.iter().filter_map(Entry::of).flat_map(|entry| judge_entry(brief, &entry)).collect()
+    let ground = Ground::of(brief);
+    let entries = brief.observations.iter().filter_map(Entry::of);
+    let mut drafts: Vec<Draft> = entries.flat_map(|entry| judge_entry(&ground, &entry)).collect();
+    drafts.extend(routes::shared_mailboxes(brief));
+    drafts.extend(queue::check(brief));
+    drafts
 }
 
-fn judge_entry(brief: &Brief<'_>, entry: &Entry<'_>) -> Vec<Draft> {
-    if entry.purpose == Use::SendAs {
-        return sending::judge(brief, entry);
+fn judge_entry(ground: &Ground<'_>, entry: &Entry<'_>) -> Vec<Draft> {
+    let brief = ground.brief;
+    match entry.purpose {
+        Use::SendAs => sending::judge(brief, entry),
+        Use::Forward | Use::CopyTo | Use::CopyFrom => judge_targets(ground, entry),
+        Use::Rewrite | Use::RewriteSender => routes::rewrite(brief, entry).into_iter().collect(),
+        Use::Route => routes::judge(ground, entry).into_iter().collect(),
+        Use::Deliver => routes::program(entry).into_iter().collect(),
+        Use::Deposit => Vec::new(),
+        Use::Content => content::judge(ground, entry).into_iter().collect(),
+        Use::Tap => taps::judge(ground, entry),
+        Use::Relocated => routes::relocated(brief, entry),
+        Use::Certificate => vec![taps::certificate(entry)],
+        Use::Commands => vec![taps::commands(entry)],
     }
+}
+
+fn judge_targets(ground: &Ground<'_>, entry: &Entry<'_>) -> Vec<Draft> {
+    let brief = ground.brief;
     let targets = targets(entry.result);
-    let copy_stays =
-        entry.purpose != Use::Forward || targets.iter().any(|target| stays(brief, entry, target));
-    targets.iter().filter_map(|target| judge_target(brief, entry, target, copy_stays)).collect()
+    let copy_stays = entry.purpose != Use::Forward
+        || entry.is_listed()
+        || targets.iter().any(|target| stays(brief, entry, target));
+    let judged = targets.iter().filter_map(|target| judge_target(ground, entry, target, copy_stays));
+    judged.chain(is_crowd(entry.result).then(|| crowd(entry))).collect()
+}
+
+/// More targets than anybody reads; one of those beyond may be anyone.
+fn crowd(entry: &Entry<'_>) -> Draft {
+    let weight = Weight::new(Act::NotUnderstood, Destination::Nobody);
+    Draft {
+        check_id: "postfix.alias-crowd",
+        title: format!("{} goes to more targets than can be listed.", entry.subject()),
+        severity: entry.severity(weight),
+        ..entry.draft("redirect", "", "more targets than can be listed")
+    }
 }
 
 /// Whether a target keeps mail inside.
 fn stays(brief: &Brief<'_>, entry: &Entry<'_>, target: &Target) -> bool {
     match target {
         Target::Local(_) => true,
-        Target::Address(address) => brief.standing(&entry.mailbox, address).kind == BeneficiaryKind::Internal,
+        Target::Address(address) => {
+            brief.standing(&entry.mailbox, &spelled(address)).kind == BeneficiaryKind::Internal
+        }
         Target::Command(_) | Target::File(_) | Target::Include(_) => false,
     }
 }
 
-fn judge_target(brief: &Brief<'_>, entry: &Entry<'_>, target: &Target, copy_stays: bool) -> Option<Draft> {
+fn judge_target(ground: &Ground<'_>, entry: &Entry<'_>, target: &Target, copy_stays: bool) -> Option<Draft> {
+    let brief = ground.brief;
     match target {
         Target::Address(address) => judge_address(brief, entry, address, copy_stays),
-        Target::Local(_) => None,
-        Target::Command(command) => Some(runs(brief, entry, command)),
-        Target::File(path) => Some(writes(brief, entry, path)),
+        Target::Local(name) => (entry.name == "luser_relay").then(|| catch_all(entry, name)),
+        Target::Command(command) => Some(refusable(entry, ground.commands, runs(brief, entry, command))),
+        // Mail to the device that swallows everything is thrown away, which is not for a reader.
+        Target::File(path) if path == "/dev/null" => None,
+        Target::File(path) => Some(refusable(entry, ground.files, writes(brief, entry, path))),
+        Target::Include(path) if ground.has_read(path) => None,
         Target::Include(path) => Some(includes(brief, entry, path)),
+    }
+}
+
+/// Postfix refuses programs and files where `allow_mail_to_commands` and `allow_mail_to_files` do not name the kind
+/// of place; one changed word lets them act.
+fn refusable(entry: &Entry<'_>, allowed: Option<&str>, draft: Draft) -> Draft {
+    let kind = entry.kind_of_local();
+    let fallback = if kind == "include" { "" } else { kind };
+    let allows = allowed.unwrap_or(fallback).split([',', ' ']).any(|word| word == kind);
+    if allows || entry.table.is_none() {
+        return draft;
+    }
+    let weight = Weight { life: Life::Asleep, ..Weight::new(Act::File, Destination::Nobody) };
+    Draft {
+        state: State::Dormant,
+        severity: draft.severity.min(entry.severity(weight)),
+        conditions: joined(&[
+            draft.conditions.clone(),
+            format!(
+                "Postfix refuses it as long as allow_mail_to_commands and allow_mail_to_files do not say {kind}"
+            ),
+        ]),
+        ..draft
+    }
+}
+
+/// `@domain` as a target is every address of that domain.
+fn spelled(address: &str) -> String {
+    if address.starts_with('@') { format!("any{address}") } else { address.to_owned() }
+}
+
+/// Whatever is sent to a domain, whoever made the name up, reaches somebody. A domain that leads to another domain
+/// only renames.
+fn catches_all(entry: &Entry<'_>, address: &str) -> bool {
+    let is_domain = entry.key.is_some_and(|key| key.starts_with('@')) || entry.name == "luser_relay";
+    entry.purpose == Use::Forward && is_domain && !address.starts_with('@')
+}
+
+fn catch_all(entry: &Entry<'_>, target: &str) -> Draft {
+    let weight = Weight::new(Act::Receive, Destination::InternalPerson);
+    Draft {
+        check_id: "postfix.catch-all",
+        title: format!("{} reaches {}.", entry.subject(), shown(target)),
+        severity: entry.severity(weight),
+        beneficiary: Beneficiary { kind: BeneficiaryKind::Internal, value: shown(target), person: None },
+        ..entry.draft("redirect", &target.to_lowercase(), &shown(target))
     }
 }
 
@@ -51,7 +145,11 @@ fn judge_address(brief: &Brief<'_>, entry: &Entry<'_>, address: &str, copy_stays
     if entry.is_pattern() && address.contains('$') {
         return computed(brief, entry, address, copy_stays);
     }
-    let standing = brief.standing(&entry.mailbox, address);
+    let standing = brief.standing(&entry.mailbox, &spelled(address));
+    let is_inside = standing.kind == BeneficiaryKind::Internal && !standing.left;
+    if is_inside && catches_all(entry, address) {
+        return (!is_planned(brief, entry)).then(|| catch_all(entry, address));
+    }
     let check_id = check_of(entry, &standing)?;
     let weight = Weight {
         leaver: standing.left || brief.owner_left(&entry.mailbox),
@@ -63,10 +161,16 @@ fn judge_address(brief: &Brief<'_>, entry: &Entry<'_>, address: &str, copy_stays
     Some(Draft {
         check_id,
         title: format!("{} is {how} {direction} {named}{}.", entry.subject(), copy_clause(entry, copy_stays)),
-        severity: weight.severity(),
+        severity: entry.severity(weight),
         beneficiary: standing.beneficiary(),
         ..entry.draft("redirect", &standing.key, &standing.value)
     })
+}
+
+/// A scope takes every address of its domain, as the policy says.
+fn is_planned(brief: &Brief<'_>, entry: &Entry<'_>) -> bool {
+    let domain = entry.key.and_then(|key| key.strip_prefix('@')).and_then(|name| Domain::parse(name).ok());
+    domain.is_some_and(|domain| brief.policy.scope(&domain).is_some())
 }
 
 /// The check of an address, or none where it is ordinary routing inside.
@@ -122,7 +226,7 @@ fn filled_in(
     Draft {
         check_id,
         title: format!("{subject} is {how} to an address filled in by the pattern: {}.", shown(address)),
-        severity: weight.severity(),
+        severity: entry.severity(weight),
         confidence,
         beneficiary: Beneficiary { kind, value: shown(address), person: None },
         ..entry.draft("redirect", &address.to_lowercase(), &shown(address))
@@ -136,7 +240,7 @@ fn runs(brief: &Brief<'_>, entry: &Entry<'_>, command: &str) -> Draft {
     Draft {
         check_id: "postfix.alias-command",
         title: format!("{} is handed to the program {}.", entry.subject(), shown(command)),
-        severity: weight.severity(),
+        severity: entry.severity(weight),
         confidence: entry.local_confidence(),
         beneficiary: Beneficiary { kind: BeneficiaryKind::Command, value: shown(command), person: None },
         conditions: joined(&[draft.conditions.clone(), entry.local_note().to_owned()]),
@@ -173,9 +277,8 @@ fn file(brief: &Brief<'_>, entry: &Entry<'_>, path: &str) -> Draft {
     let weight =
         Weight { leaver: brief.owner_left(&entry.mailbox), ..Weight::new(Act::File, Destination::Nobody) };
     Draft {
-        severity: weight.severity(),
+        severity: entry.severity(weight),
         confidence: entry.local_confidence(),
-        state: State::Active,
         beneficiary: Beneficiary { kind: BeneficiaryKind::Command, value: shown(path), person: None },
         ..entry.draft("write", path, &shown(path))
     }
@@ -194,7 +297,11 @@ mod tests {
             "virtual_alias_maps" => "postfix.virtual_alias_maps",
             _ => "postfix.bcc_maps",
         };
-        observed(SYSTEM, surface, Fact::MapEntry { parameter, table, key, result, line: Some(3) })
+        observed(
+            SYSTEM,
+            surface,
+            Fact::MapEntry { parameter, table, key, result, line: Some(3), pending: false },
+        )
     }
 
     fn alias(key: &str, result: &str) -> Observation {
@@ -236,6 +343,14 @@ mod tests {
                 "postfix.alias-leaver bob@example.test medium",
             ),
             (virtual_alias("@example.test", "x@evil.example"), "postfix.alias-external x@evil.example high"),
+            (
+                virtual_alias("@example.test", "sales@example.test"),
+                "postfix.catch-all sales@example.test low",
+            ),
+            (virtual_alias("@saas.example.test", "sales@example.test"), ""),
+            (virtual_alias("@old.example", "@example.test"), ""),
+            (virtual_alias("@example.test", "@evil.example"), "postfix.alias-external any@evil.example high"),
+            (alias("nobody", "/dev/null"), ""),
             (
                 alias("sales", "\"|/usr/bin/tee /tmp/x, y\""),
                 "postfix.alias-command /usr/bin/tee /tmp/x, y high",

@@ -24,6 +24,13 @@ pub(crate) fn targets(result: &str) -> Vec<Target> {
     split(result, |c| c == ',').into_iter().flat_map(of_piece).take(MAX_TARGETS).collect()
 }
 
+/// Whether a result may name more targets than are read.
+pub(crate) fn is_crowd(result: &str) -> bool {
+    // Every target ends with one of these, and a part of them stands inside quotes.
+    result.bytes().filter(|byte| b", \t".contains(byte)).nth(MAX_TARGETS - 1).is_some()
+        && targets(result).len() >= MAX_TARGETS
+}
+
 fn of_piece(piece: &str) -> Vec<Target> {
     let piece = piece.trim();
     if let Some(inner) = quoted_whole(piece).filter(|inner| is_special(inner)) {

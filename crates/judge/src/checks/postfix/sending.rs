@@ -34,7 +34,7 @@ fn judge_login(brief: &Brief<'_>, entry: &Entry<'_>, login: &str) -> Option<Draf
     Some(Draft {
         check_id,
         title: format!("{} may be sent by {}{unknown}.", entry.subject(), standing.named()),
-        severity: weight.severity(),
+        severity: entry.severity(weight),
         beneficiary: standing.beneficiary(),
         ..entry.draft("send", &login.to_lowercase(), &shown(login))
     })
@@ -56,7 +56,7 @@ mod tests {
     fn row(key: &str, result: &str) -> Observation {
         let parameter = "smtpd_sender_login_maps".to_owned();
         let (table, key, result) = ("hash:/s".to_owned(), key.to_owned(), result.to_owned());
-        let fact = Fact::MapEntry { parameter, table, key, result, line: Some(1) };
+        let fact = Fact::MapEntry { parameter, table, key, result, line: Some(1), pending: false };
         observed(SYSTEM, "postfix.sender_login_maps", fact)
     }
 
