@@ -8,8 +8,10 @@ mod common;
 
 use std::time::Instant;
 
-use common::{Databases, fill, held, loaded};
-use mailwarden_ledger::{CheckpointKey, Problem, verify};
+use common::{Databases, Place, fill, held, loaded};
+use mailwarden_ledger::{CheckpointKey, Ledger, Problem, verify};
+use serde_json::json;
+use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 async fn append_rates(on: Databases) {
     for appenders in [1, 10, 64, 500] {
@@ -34,11 +36,88 @@ async fn append_rates(on: Databases) {
         assert_eq!(size, (appenders * each) as u64);
         println!("{appenders:>4} appenders: {:>8.0} events/s", size as f64 / begun.elapsed().as_secs_f64());
     }
-    let place = on.place();
-    let ledger = place.open().await;
+}
+
+/// A table of rows that are rows and nothing more: no tree, no commitment, no index.
+enum Bare {
+    Sqlite(sqlx::SqlitePool),
+    PostgreSql(sqlx::PgPool),
+}
+
+const BARE: &str = "CREATE TABLE bare (leaf TEXT, hash TEXT, kind TEXT, at_us BIGINT, subject TEXT)";
+
+impl Bare {
+    async fn open(place: &Place) -> Self {
+        if let Some(file) = place.file() {
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file).create_if_missing(true);
+            let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+            let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+            sqlx::query(BARE).execute(&pool).await.unwrap();
+            return Self::Sqlite(pool);
+        }
+        let pool = sqlx::PgPool::connect(&place.url).await.unwrap();
+        sqlx::query(BARE).execute(&pool).await.unwrap();
+        Self::PostgreSql(pool)
+    }
+
+    async fn insert(&self, rows: &str) {
+        const COLUMNS: &str = "INSERT INTO bare (leaf, hash, kind, at_us, subject)
+             SELECT value ->> 0, value ->> 1, value ->> 2, CAST(value ->> 3 AS BIGINT), value ->> 4 FROM";
+        match self {
+            Self::Sqlite(pool) => {
+                let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} json_each($1)"));
+                let mut transaction = pool.begin().await.unwrap();
+                sqlx::query(sql).bind(rows).execute(&mut *transaction).await.unwrap();
+                transaction.commit().await.unwrap();
+            }
+            Self::PostgreSql(pool) => {
+                let sql =
+                    sqlx::AssertSqlSafe(format!("{COLUMNS} json_array_elements($1::json) AS row(value)"));
+                let mut transaction = pool.begin().await.unwrap();
+                sqlx::query(sql).bind(rows).execute(&mut *transaction).await.unwrap();
+                transaction.commit().await.unwrap();
+            }
+        }
+    }
+}
+
+async fn bare_rows(bare: &Bare, batch: usize, calls: usize) -> f64 {
+    let row = json!(["x".repeat(250), "0".repeat(64), "gate.held", 1_700_000_000, "mailbox@acme.example"]);
+    let rows = serde_json::Value::from(vec![row; batch]).to_string();
     let begun = Instant::now();
-    fill(&ledger, 50_000).await;
-    println!("calls of 1,000: {:>8.0} events/s", 50_000.0 / begun.elapsed().as_secs_f64());
+    for _ in 0..calls {
+        bare.insert(&rows).await;
+    }
+    (batch * calls) as f64 / begun.elapsed().as_secs_f64()
+}
+
+async fn events_in_calls_of(ledger: &Ledger, batch: usize, calls: usize) -> f64 {
+    let begun = Instant::now();
+    for call in 0..calls {
+        ledger.append_all((0..batch).map(|n| held(call * batch + n)).collect()).await.unwrap();
+    }
+    (batch * calls) as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// In turns, so that both have the same machine.
+async fn events_beside_bare_rows(on: Databases) {
+    let place = on.place();
+    let (ledger, other) = (place.open().await, on.place());
+    let bare = Bare::open(&other).await;
+    for (batch, calls) in [(1, 500), (10, 200), (100, 50), (1_000, 10)] {
+        let mut ratios = Vec::new();
+        let (mut events, mut rows) = (0.0, 0.0);
+        for _ in 0..5 {
+            events = events_in_calls_of(&ledger, batch, calls).await;
+            rows = bare_rows(&bare, batch, calls).await;
+            ratios.push(events / rows);
+        }
+        ratios.sort_by(f64::total_cmp);
+        println!(
+            "calls of {batch:>4}: {events:>8.0} events/s, {rows:>8.0} bare rows/s, median ratio {:.2}",
+            ratios[2]
+        );
+    }
 }
 
 /// How large the measured ledger is; the slow tier is content with a tenth of what the documentation states.
@@ -97,4 +176,16 @@ async fn a_large_ledger_on_sqlite() {
 #[ignore = "slow: a measurement"]
 async fn a_large_ledger_on_postgresql() {
     a_large_ledger(Databases::postgresql()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow: a measurement"]
+async fn events_beside_bare_rows_on_sqlite() {
+    events_beside_bare_rows(Databases::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow: a measurement"]
+async fn events_beside_bare_rows_on_postgresql() {
+    events_beside_bare_rows(Databases::postgresql()).await;
 }

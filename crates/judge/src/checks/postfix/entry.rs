@@ -193,7 +193,7 @@ impl<'a> Entry<'a> {
         let Some(key) = self.key.filter(|key| *key != "*") else { return "All mail".to_owned() };
         let name = shown(key);
         if self.is_listed() {
-            return format!("Mail to the list {}", shown(&key[INCLUDE.len().min(key.len())..]));
+            return format!("Mail to the list {}", shown(key.get(INCLUDE.len()..).unwrap_or(key)));
         }
         if self.purpose == Use::Content {
             return format!("Mail that {} finds by {name}", self.name);
