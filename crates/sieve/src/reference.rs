@@ -151,6 +151,49 @@ const DIFFERENCES: &[(&str, &str, &str, &str, &str)] = &[
     ("D26", "no `;` at the end", "refused", "refused", "refused"),
 ];
 
+/// What ends a run of Pigeonhole with an error: the construct, the reason, and a command or test at which it
+/// happens whenever the engine gets there (`always`) or on some messages or servers only (`perhaps`).
+const FAILURES: &[(&str, &str, &str, &str)] = &[
+    ("`error`", "it says so", "always", r#"error "x";"#),
+    ("`redirect`, `report`", "not one valid address", "always", r#"redirect "${bad}";"#),
+    ("the same", "an address made from the message", "perhaps", r#"redirect "${1}@x.example";"#),
+    ("`notify`", "not a valid `mailto:` URI, `:from` or `:options` address", "always", r#"notify "${bad}";"#),
+    ("`fileinto`", "a name that is no UTF-8", "always", r#"fileinto "${byte}";"#),
+    ("`fileinto :specialuse`", "not a special-use flag", "always", r#"fileinto :specialuse "${bad}" "x";"#),
+    ("`specialuse_exists`", "the same", "always", r#"if specialuse_exists "${bad}" {}"#),
+    (
+        "the same, in a folder",
+        "the same, where the folder exists",
+        "perhaps",
+        r#"if specialuse_exists "f" "${bad}" {}"#,
+    ),
+    (
+        "`metadata`, `metadataexists`, `servermetadata`, `servermetadataexists`",
+        "the server keeps no annotations, or the folder does not exist",
+        "perhaps",
+        r#"if metadata "f" "/private/x" "y" {}"#,
+    ),
+    (
+        "`addheader`, `deleteheader`",
+        "not the name of a field, or a NUL",
+        "always",
+        r#"deleteheader "${line}";"#,
+    ),
+    ("`pipe`, `filter`, `execute`", "a line end in an argument", "always", r#"pipe :copy "p" ["${line}"];"#),
+    ("`filter`, `execute` as commands", "the program fails", "perhaps", r#"execute "p";"#),
+    ("`pipe`", "the same program twice", "always", r#"pipe :copy "p"; pipe :copy "p";"#),
+    ("`reject`", "a delivery, an answer or a refusal beside it", "always", r#"reject "x";"#),
+    ("`vacation`", "another answer, or a refusal", "always", r#"vacation "x"; vacation "y";"#),
+    (
+        "`redirect`",
+        "more than 4 addresses, unless the administrator allows more",
+        "perhaps",
+        r#"redirect "b@x.example"; redirect "c@x.example"; redirect "d@x.example"; redirect "e@x.example";"#,
+    ),
+    ("any action", "more than 32 actions, unless the administrator allows more", "perhaps", "#33#keep;"),
+    ("`require \"imapsieve\"`", "the script runs at delivery", "perhaps", "#require#"),
+];
+
 /// The page as Markdown.
 #[must_use]
 pub fn reference_page() -> String {
@@ -165,8 +208,23 @@ pub fn reference_page() -> String {
     for (number, written, pigeonhole, cyrus, stalwart) in DIFFERENCES {
         let _ = writeln!(page, "| {number} | {written} | {pigeonhole} | {cyrus} | {stalwart} |");
     }
+    page.push_str(FAILING);
+    for (construct, reason, how, _) in FAILURES {
+        let _ = writeln!(page, "| {construct} | {reason} | {how} |");
+    }
     page
 }
+
+const FAILING: &str = "
+## Where a run fails
+
+Pigeonhole ends a run with an error at these places, each measured. Then nothing that the run did before is
+carried out, but for programs that ran and lines in the log, and the message is kept. `always`: what was before
+is reported as `dead`. `perhaps`: it is `conditional`, and its conditions name the place.
+
+| at | when | |
+|---|---|---|
+";
 
 const PREFACE: &str = "# Sieve: what is understood
 
@@ -210,6 +268,34 @@ fn kind(takes: Takes) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A redirect, the row's example, and what became of the redirect.
+    fn undone(example: &str) -> &'static str {
+        const REQUIRED: &str = "require [\"variables\",\"encoded-character\",\"fileinto\",\"copy\",\"reject\",\
+            \"vacation\",\"enotify\",\"editheader\",\"mboxmetadata\",\"special-use\",\"vnd.dovecot.pipe\",\"ihave\",\
+            \"vnd.dovecot.execute\"];set \"bad\" \"24\";set \"byte\" \"${hex:e9}\";set \"line\" \"x${hex:0a}y\";\
+            if header :matches \"subject\" \"*\" {}";
+        const BEFORE: &str = "redirect :copy \"a@x.example\";";
+        let script = match example.strip_prefix("#33#") {
+            Some(action) => format!("{REQUIRED}{BEFORE}{}", action.repeat(33)),
+            None if example == "#require#" => format!("require [\"imapsieve\",\"copy\"];{BEFORE}"),
+            None => format!("{REQUIRED}{BEFORE}{example}"),
+        };
+        let analysis = crate::analyse(script.as_bytes(), Dialect::Pigeonhole, true);
+        assert!(analysis.accepted, "{script}: {:?}", analysis.diagnostics);
+        match analysis.effects[0].reach {
+            crate::Reach::Dead => "always",
+            crate::Reach::Conditional => "perhaps",
+            _ => "never",
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_failing_runs_is_so() {
+        for (construct, _, how, example) in FAILURES {
+            assert_eq!(undone(example), *how, "{construct}");
+        }
+    }
 
     #[test]
     fn every_construct_has_its_note_and_every_note_its_construct() {
