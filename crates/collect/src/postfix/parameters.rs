@@ -128,9 +128,8 @@ pub(super) enum Restriction {
 /// The tables and services that a list names (postconf(5), `check_*_access` and `check_policy_service`).
 pub(super) fn restrictions_of(value: &str) -> Vec<Restriction> {
     let mut found = Vec::new();
-    let mut words = super::tables::split_list(value).into_iter();
     let mut by: Option<String> = None;
-    while let Some(word) = words.next() {
+    for word in super::tables::split_list(value) {
         let bare = word.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
         match by.take() {
             Some(by) if by == "check_policy_service" => {

@@ -25,12 +25,13 @@ pub(super) struct LogicalLine {
     pub(super) text: String,
 }
 
+/// Physical lines with their numbers.
+type Numbered<'a> = std::iter::Zip<std::ops::RangeFrom<u32>, std::slice::Split<'a, u8, fn(&u8) -> bool>>;
+
 /// Lines that begin with a blank continue the one before; empty lines and comments are left out, also in
 /// between. Bytes that are no UTF-8 are shown as U+FFFD; a line longer than Postfix would believe is cut.
 pub(super) struct LogicalLines<'a> {
-    lines: std::iter::Peekable<
-        std::iter::Zip<std::ops::RangeFrom<u32>, std::slice::Split<'a, u8, fn(&u8) -> bool>>,
-    >,
+    lines: std::iter::Peekable<Numbered<'a>>,
 }
 
 /// Longest logical line kept, in bytes.

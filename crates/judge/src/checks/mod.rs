@@ -6,7 +6,9 @@ mod acl;
 mod dns;
 mod host;
 pub(crate) mod metadata;
+mod panel;
 pub(crate) mod postfix;
+mod pulls;
 pub(crate) mod sieve;
 mod urlauth;
 
@@ -17,12 +19,14 @@ use crate::draft::Draft;
 
 /// What all checks found, in no particular order.
 pub(crate) fn run_all(brief: &Brief<'_>) -> Vec<Draft> {
-    let families: [fn(&Brief<'_>) -> Vec<Draft>; 8] = [
+    let families: [fn(&Brief<'_>) -> Vec<Draft>; 10] = [
         sieve::check,
         acl::check,
         metadata::check,
         urlauth::check,
         postfix::check,
+        panel::check,
+        pulls::check,
         accounts::check,
         host::check,
         dns::check,

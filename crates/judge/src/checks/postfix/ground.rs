@@ -39,7 +39,7 @@ impl<'a> Ground<'a> {
             match &seen.fact {
                 Fact::Setting { name, .. } => lists.extend(name.strip_prefix(INCLUDE)),
                 Fact::Parameter { name, value } if name == "allow_mail_to_commands" => {
-                    commands = Some(&**value)
+                    commands = Some(&**value);
                 }
                 Fact::Parameter { name, value } if name == "allow_mail_to_files" => files = Some(&**value),
                 Fact::Parameter { name, value } => {
