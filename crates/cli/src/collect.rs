@@ -14,8 +14,8 @@ pub(crate) async fn run(common: &Common, collect: &Collect) -> Result<Outcome, F
     if collect.looking.surfaces {
         return surfaces::list(&common.settings()?, Format::Text);
     }
-    let wanted = Wanted::of(&collect.looking)?;
     let settings = common.settings()?;
+    let wanted = Wanted::of(&settings, &collect.looking)?;
     let (policy, _) = load_policy(&common.policy_directory(&settings))?;
     let plan = rounds::plan(&settings, &policy, &collect.looking, &wanted)?;
     let spool = Spool::file(&collect.output, rounds::head(&wanted, &plan), collect.resume)?;

@@ -8,6 +8,7 @@ mod checks;
 mod collect;
 mod control;
 mod dns;
+mod elsewhere;
 mod explain;
 mod failure;
 mod gate_show;

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mailwarden_collect::accounts::AccountsPlan;
 use mailwarden_collect::dovecot::{self, DovecotPlan};
 use mailwarden_collect::postfix::{self, PostfixPlan};
+use mailwarden_collect::pulls::{self, PullsPlan};
 use mailwarden_collect::{
     Credentials, Harvest, LoginStyle, Plan, Progress, Server, TlsMode, imap, managesieve, run_into,
 };
@@ -20,6 +21,7 @@ use mailwarden_settings::{MailServer, Settings, Tls};
 use secrecy::SecretString;
 
 use crate::arguments::Looking;
+use crate::elsewhere::Elsewhere;
 use crate::failure::Failure;
 use crate::output::{complain, shown};
 use crate::spool::Spool;
@@ -32,22 +34,34 @@ pub(crate) struct Wanted {
     profile: Option<Profile>,
     surfaces: BTreeSet<String>,
     system: bool,
+    /// What the configuration adds to the mail server.
+    elsewhere: Elsewhere,
 }
 
 impl Wanted {
     /// The surfaces of the options, after a look at their names.
-    pub(crate) fn of(looking: &Looking) -> Result<Self, Failure> {
+    pub(crate) fn of(settings: &Settings, looking: &Looking) -> Result<Self, Failure> {
         if let Some(unknown) = looking.surface.iter().find(|id| surface(id).is_none()) {
             let known: Vec<&str> = catalogue().1.iter().map(|surface| surface.id.as_str()).collect();
             let (unknown, known) = (shown(unknown), known.join(", "));
             return Err(Failure::Usage(format!("no surface is called `{unknown}`; known: {known}")));
         }
         let profile = looking.profile.map(Profile::from);
-        let surfaces = match profile {
+        let elsewhere = Elsewhere::of(settings)?;
+        let mut surfaces: BTreeSet<String> = match profile {
             Some(profile) => profile.surfaces().map(|surface| surface.id.clone()).collect(),
             None => looking.surface.iter().cloned().collect(),
         };
-        Ok(Self { profile, surfaces, system: looking.all || looking.system })
+        // Whoever names a panel or the places of jobs wants them looked at before anything is called clean.
+        if matches!(profile, Some(Profile::Host | Profile::Full)) {
+            let pulls = settings.pulls.iter().map(|_| pulls::SURFACE);
+            surfaces.extend(elsewhere.surfaces().into_iter().chain(pulls).map(str::to_owned));
+        }
+        let system = looking.all || looking.system;
+        let mut wanted = Self { profile, surfaces, system, elsewhere: Elsewhere::default() };
+        let is_asked = wanted.system && wanted.on_host();
+        wanted.elsewhere = elsewhere.only(|id| is_asked && wanted.has(id));
+        Ok(wanted)
     }
 
     /// Whether a surface is asked for; without a profile and without names all are that can be looked at.
@@ -81,12 +95,14 @@ fn is_of_mailbox(id: &str) -> bool {
 }
 
 fn is_of_system(id: &str) -> bool {
-    dovecot::SYSTEM_SURFACES.contains(&id) || postfix::SURFACES.contains(&id)
+    let is_elsewhere = surface(id).is_some_and(|row| !row.needs.is_empty());
+    is_elsewhere || dovecot::SYSTEM_SURFACES.contains(&id) || postfix::SURFACES.contains(&id)
 }
 
 /// The first line of a collection.
 pub(crate) fn head(wanted: &Wanted, plan: &Plan) -> Head {
     let looked_at = plan.mailbox_surfaces().into_iter().chain(plan.system_surfaces());
+    let looked_at = looked_at.chain(wanted.elsewhere.surfaces());
     let looked_at = looked_at.filter(|id| wanted.has(id)).map(str::to_owned);
     let surfaces: BTreeSet<String> = looked_at.chain(wanted.surfaces.iter().cloned()).collect();
     Head {
@@ -110,17 +126,23 @@ pub(crate) fn everybody(settings: &Settings) -> Result<Plan, Failure> {
         if postfix.exported { PostfixPlan::exported(directory) } else { PostfixPlan::new(directory) }
     });
     plan.accounts = accounts(settings);
+    plan.pulls = settings.pulls.as_ref().map(|pulls| {
+        let root = pulls.root.as_ref().map(|root| settings.resolve(root));
+        PullsPlan::new(root.as_deref(), pulls.files.clone())
+    });
     Ok(plan)
 }
 
 /// The surfaces that somebody is configured to look at.
-pub(crate) fn covered(settings: &Settings) -> BTreeSet<&'static str> {
+pub(crate) fn covered(settings: &Settings) -> Result<BTreeSet<&'static str>, Failure> {
     let imap = settings.imap.iter().flat_map(|_| imap::SURFACES);
     let managesieve = settings.managesieve.iter().map(|_| managesieve::SURFACE);
     let of_dovecot = || dovecot::MAILBOX_SURFACES.into_iter().chain(dovecot::SYSTEM_SURFACES);
     let dovecot = settings.dovecot.iter().flat_map(|_| of_dovecot());
     let postfix = settings.postfix.iter().flat_map(|_| postfix::SURFACES);
-    imap.chain(managesieve).chain(dovecot).chain(postfix).collect()
+    let pulls = settings.pulls.iter().map(|_| pulls::SURFACE);
+    let elsewhere = Elsewhere::of(settings)?.surfaces();
+    Ok(imap.chain(managesieve).chain(dovecot).chain(postfix).chain(pulls).chain(elsewhere).collect())
 }
 
 /// Who is asked about what.
@@ -137,10 +159,12 @@ pub(crate) fn plan(
     plan.managesieve.take_if(|_| !(remotely && wanted.has(managesieve::SURFACE)));
     plan.dovecot.take_if(|_| !(on_host && wanted.has_any(of_dovecot)));
     plan.postfix.take_if(|_| !(on_host && wanted.system && wanted.has_any(postfix::SURFACES)));
+    plan.pulls.take_if(|_| !(on_host && wanted.system && wanted.has(pulls::SURFACE)));
     plan.accounts.take_if(|_| !(looking.all && wanted.has("account")));
     plan.mailboxes = mailboxes(policy, looking);
     pace(&mut plan, settings, looking);
     let nothing = plan.imap.is_none() && plan.managesieve.is_none() && plan.postfix.is_none();
+    let nothing = nothing && plan.pulls.is_none() && wanted.elsewhere.is_empty();
     if nothing && plan.accounts.is_none() && plan.dovecot.is_none() {
         return Err(Failure::Usage(
             "there is nothing to look at\n  \
@@ -241,7 +265,14 @@ fn server(settings: &Settings, configured: &MailServer) -> Server {
 pub(crate) async fn make(plan: Plan, wanted: &Wanted, mut spool: Spool) -> Result<Collection, Failure> {
     let done = spool.done().clone();
     let progress = progress_bar(plan.mailboxes.len(), done.len());
+    let mut elsewhere = match done.contains(SYSTEM) {
+        true => Harvest::default(),
+        false => wanted.elsewhere.collect().await,
+    };
     let take = |mailbox: &str, mut harvest: Harvest| {
+        if mailbox == SYSTEM {
+            harvest.absorb(std::mem::take(&mut elsewhere));
+        }
         keep_promise(wanted, mailbox, &mut harvest);
         for note in &harvest.notes {
             progress.suspend(|| complain(&format!("note: {}", shown(note))));

@@ -51,7 +51,7 @@ pub(crate) async fn saved_or_now(
 
 /// What is to be seen now.
 pub(crate) async fn now(settings: &Settings, policy: &Policy, looking: &Looking) -> Result<Seen, Failure> {
-    let wanted = Wanted::of(looking)?;
+    let wanted = Wanted::of(settings, looking)?;
     let plan = rounds::plan(settings, policy, looking, &wanted)?;
     let spool = Spool::memory(rounds::head(&wanted, &plan));
     rounds::make(plan, &wanted, spool).await.map(Seen::from)

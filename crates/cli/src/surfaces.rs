@@ -34,7 +34,7 @@ struct Listing<'s> {
 
 pub(crate) fn list(settings: &Settings, format: Format) -> Result<Outcome, Failure> {
     let (attack_version, surfaces) = catalogue();
-    let looked_at = rounds::covered(settings);
+    let looked_at = rounds::covered(settings)?;
     let row = |surface: &'static Surface| {
         let reason = match looked_at.contains(surface.id.as_str()) || surface.tier == Tier::D {
             true => String::new(),

@@ -21,8 +21,8 @@ pub(crate) async fn run(common: &Common, sweep: &Sweep) -> Result<Outcome, Failu
     if sweep.looking.surfaces {
         return surfaces::list(&common.settings()?, sweep.judging.format);
     }
-    let wanted = Wanted::of(&sweep.looking)?;
     let settings = common.settings()?;
+    let wanted = Wanted::of(&settings, &sweep.looking)?;
     let (policy, _) = load_policy(&common.policy_directory(&settings))?;
     let previous = sweep.judging.baseline.as_deref().map(rerender::load).transpose()?;
     let plan = rounds::plan(&settings, &policy, &sweep.looking, &wanted)?;
@@ -37,8 +37,8 @@ pub(crate) async fn run(common: &Common, sweep: &Sweep) -> Result<Outcome, Failu
 
 /// A sweep for a case, on record as any other, its report not printed.
 pub(crate) async fn now(common: &Common, looking: &Looking) -> Result<Report, Failure> {
-    let wanted = Wanted::of(looking)?;
     let settings = common.settings()?;
+    let wanted = Wanted::of(&settings, looking)?;
     let (policy, _) = load_policy(&common.policy_directory(&settings))?;
     let plan = rounds::plan(&settings, &policy, looking, &wanted)?;
     let spool = Spool::memory(rounds::head(&wanted, &plan));

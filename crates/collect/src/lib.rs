@@ -17,6 +17,7 @@ pub mod harvest;
 pub mod imap;
 pub mod managesieve;
 pub mod postfix;
+pub mod pulls;
 pub mod rounds;
 pub mod server;
 

@@ -17,6 +17,7 @@ use crate::accounts::{self, AccountsPlan};
 use crate::dovecot::{self, DovecotPlan, Host};
 use crate::harvest::Place;
 use crate::postfix::{self, PostfixPlan};
+use crate::pulls::{self, PullsPlan};
 use crate::{CollectError, Credentials, Dialer, Harvest, LoginStyle, Server, imap, managesieve};
 
 /// Logins in a row that may be refused for the sweeper's own credentials before it stops trying. More would
@@ -42,6 +43,8 @@ pub struct Plan {
     pub dovecot: Option<DovecotPlan>,
     /// The Postfix instance on this host.
     pub postfix: Option<PostfixPlan>,
+    /// Where jobs that copy mail are looked for.
+    pub pulls: Option<PullsPlan>,
     /// The command that lists accounts; every account it lists is looked at as well.
     pub accounts: Option<AccountsPlan>,
     /// The mailboxes; a name given twice is looked at once.
@@ -70,6 +73,7 @@ impl Plan {
             own_passwords: Arc::default(),
             dovecot: None,
             postfix: None,
+            pulls: None,
             accounts: None,
             mailboxes: Vec::new(),
             connections: 4,
@@ -103,7 +107,8 @@ impl Plan {
         let accounts = self.accounts.iter().map(|_| "account");
         let dovecot = self.dovecot.iter().flat_map(|_| dovecot::SYSTEM_SURFACES);
         let dovecot = dovecot.filter(|id| *id != "account" || self.accounts.is_some());
-        postfix.chain(accounts).chain(dovecot).collect()
+        let pulls = self.pulls.iter().map(|_| pulls::SURFACE);
+        postfix.chain(accounts).chain(dovecot).chain(pulls).collect()
     }
 
     /// How to log in for a mailbox: with its own password where there is one.
@@ -200,6 +205,7 @@ pub async fn run_into(
         let mut system = look_at_postfix(&plan).await;
         system.absorb(accounts);
         system.absorb(host_harvest);
+        system.absorb(plan.pulls.as_ref().map(pulls::collect).unwrap_or_default());
         settle(&mut system, SYSTEM, &plan.system_surfaces());
         take(SYSTEM, system)?;
     }

@@ -15,5 +15,5 @@ pub use policy_files::{load_policy, load_policy_about, policy_sources};
 pub use secret::SecretSource;
 pub use settings::{
     Accounts, DEFAULT_CONFIG, Dovecot, Gate, Journal, Keep, Ledger, LedgerAnchor, Login, MailServer, Metrics,
-    Postfix, Settings, Sweep, Tls,
+    Panel, Postfix, Pulls, Settings, Sweep, Tls,
 };

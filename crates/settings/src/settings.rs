@@ -45,6 +45,10 @@ pub struct Settings {
     pub postfix: Option<Postfix>,
     /// How to list the accounts of the mail system.
     pub accounts: Option<Accounts>,
+    /// The databases of panels and webmails.
+    pub panel: Vec<Panel>,
+    /// Where jobs that copy mail are looked for.
+    pub pulls: Option<Pulls>,
     /// Pacing of the rounds.
     pub sweep: Sweep,
     /// How domains are looked at.
@@ -67,6 +71,8 @@ impl Default for Settings {
             dovecot: None,
             postfix: None,
             accounts: None,
+            panel: Vec::new(),
+            pulls: None,
             sweep: Sweep::default(),
             dns: Dns::default(),
         }
@@ -286,6 +292,43 @@ pub struct Postfix {
 pub struct Accounts {
     /// Program and arguments that print one login a line, e.g. `["doveadm", "user", "*"]`. No shell is involved.
     pub command: Vec<String>,
+}
+
+/// `[[panel]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Panel {
+    /// The set of queries: `postfixadmin`, `mailcow`, `modoboa`, `iredmail`, `roundcube` or `sogo`.
+    pub kind: String,
+    /// The name it goes by in reports, where there are several of a kind.
+    pub name: Option<String>,
+    /// `mysql://USER@HOST/DATABASE`, `postgres://USER@HOST/DATABASE` or `sqlite:/path`. The user needs SELECT and
+    /// nothing else.
+    pub url: String,
+    /// The user's password.
+    pub password: Option<SecretSource>,
+    /// A file with a set of queries of one's own, instead of the one that the kind names.
+    pub queries: Option<PathBuf>,
+    /// The prefix of table names, where the panel was installed with one.
+    #[serde(default)]
+    pub prefix: String,
+    /// How long one query may take.
+    #[serde(default = "half_a_minute", deserialize_with = "duration")]
+    pub timeout: Duration,
+}
+
+fn half_a_minute() -> Duration {
+    Duration::from_secs(30)
+}
+
+/// `[pulls]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pulls {
+    /// A directory that holds a copy of another machine's files; this machine when absent.
+    pub root: Option<PathBuf>,
+    /// Files and directories beside the usual places.
+    pub files: Vec<PathBuf>,
 }
 
 /// `[sweep]`.

@@ -29,6 +29,7 @@ mod error;
 pub mod imap;
 mod lab;
 pub mod managesieve;
+pub mod mariadb;
 pub mod names;
 pub mod outside;
 pub mod packages;

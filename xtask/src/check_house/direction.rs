@@ -27,7 +27,7 @@ struct Room {
 const RUNTIMES: [&str; 9] =
     ["tokio", "async-std", "smol", "async-imap", "io-managesieve", "sqlx", "reqwest", "hyper", "axum"];
 
-const HOUSE: [Room; 23] = [
+const HOUSE: [Room; 24] = [
     Room {
         name: "milter-proto",
         world: World::ByFeature,
@@ -119,6 +119,12 @@ const HOUSE: [Room; 23] = [
         because: "collectors say what is there; what it means is for the judge",
     },
     Room {
+        name: "mailwarden-panels",
+        world: World::Yes,
+        builds_on: &["mailwarden-evidence"],
+        because: "what is asked of a panel is data; what it means is for the judge",
+    },
+    Room {
         name: "mailwarden-proof",
         world: World::Never,
         builds_on: &[],
@@ -161,6 +167,7 @@ const HOUSE: [Room; 23] = [
             "mailwarden-gate",
             "mailwarden-judge",
             "mailwarden-ledger",
+            "mailwarden-panels",
             "mailwarden-policy",
             "mailwarden-postfix",
             "mailwarden-remedy",

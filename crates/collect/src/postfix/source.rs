@@ -2,10 +2,7 @@
 //! numbers.
 
 use std::collections::HashMap;
-use std::iter::{Peekable, Zip};
-use std::ops::RangeFrom;
 use std::path::Path;
-use std::slice::Split;
 
 use crate::disk::Tree;
 
@@ -28,13 +25,14 @@ pub(super) struct LogicalLine {
     pub(super) text: String,
 }
 
+/// Physical lines with their numbers.
+type Numbered<'a> = std::iter::Zip<std::ops::RangeFrom<u32>, std::slice::Split<'a, u8, fn(&u8) -> bool>>;
+
 /// Lines that begin with a blank continue the one before; empty lines and comments are left out, also in
 /// between. Bytes that are no UTF-8 are shown as U+FFFD; a line longer than Postfix would believe is cut.
 pub(super) struct LogicalLines<'a> {
-    lines: Peekable<Zip<RangeFrom<u32>, PhysicalLines<'a>>>,
+    lines: std::iter::Peekable<Numbered<'a>>,
 }
-
-type PhysicalLines<'a> = Split<'a, u8, fn(&u8) -> bool>;
 
 /// Longest logical line kept, in bytes.
 const MAX_LINE: usize = 16 * 1024 * 1024;

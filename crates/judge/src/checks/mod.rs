@@ -7,7 +7,9 @@ mod dns;
 mod host;
 mod locked;
 pub(crate) mod metadata;
+mod panel;
 pub(crate) mod postfix;
+mod pulls;
 pub(crate) mod sieve;
 mod urlauth;
 
@@ -18,12 +20,14 @@ use crate::draft::Draft;
 
 /// What all checks found, in no particular order.
 pub(crate) fn run_all(brief: &Brief<'_>) -> Vec<Draft> {
-    let families: [fn(&Brief<'_>) -> Vec<Draft>; 8] = [
+    let families: [fn(&Brief<'_>) -> Vec<Draft>; 10] = [
         sieve::check,
         acl::check,
         metadata::check,
         urlauth::check,
         postfix::check,
+        panel::check,
+        pulls::check,
         accounts::check,
         host::check,
         dns::check,

@@ -1,0 +1,253 @@
+//! Query sets: what is asked of a panel's database, and what the answers mean. Built in, or an administrator's own.
+
+use std::collections::BTreeSet;
+
+use mailwarden_evidence::{PanelMeaning, surface};
+use serde::Deserialize;
+
+use crate::Engine;
+
+/// Most queries of one set.
+const MAX_QUERIES: usize = 100;
+/// Longest query, in bytes.
+const MAX_SQL: usize = 8 * 1024;
+
+/// Everything that is asked of one kind of panel.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuerySet {
+    /// Its name, e.g. `postfixadmin`.
+    pub name: String,
+    /// The version of this set; another number asks other things.
+    pub version: u32,
+    /// The versions of the panel that it was written for.
+    pub panel_versions: String,
+    /// The queries.
+    #[serde(rename = "query")]
+    pub queries: Vec<Query>,
+}
+
+/// One query.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    /// Its name within the set, usually that of the table.
+    pub id: String,
+    /// The surface its rows lie on.
+    pub surface: String,
+    /// What a row gives; what is picked out of JSON says so itself.
+    pub means: PanelMeaning,
+    /// A SELECT of columns named `owner`, `target`, `label`, `active` and `row_key`; those that are not there are
+    /// empty, and `active` true. `{prefix}` stands for the prefix of table names.
+    pub sql: String,
+    /// The same for MariaDB and MySQL, where it has to be written otherwise.
+    pub mysql: Option<String>,
+    /// The same for PostgreSQL.
+    pub postgresql: Option<String>,
+    /// The table came with a later version, or belongs to a part that need not be installed.
+    #[serde(default)]
+    pub optional: bool,
+    /// Several targets in one column.
+    #[serde(default)]
+    pub list: bool,
+    /// What to take out of `target` where that is a JSON document.
+    #[serde(default)]
+    pub pick: Vec<Pick>,
+}
+
+/// A place in a JSON document (RFC 6901).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pick {
+    /// What stands there gives.
+    pub means: PanelMeaning,
+    /// Where the targets stand: a text, a list of texts, or a list of objects with `field`.
+    pub at: String,
+    /// The field of each object.
+    pub field: Option<String>,
+    /// Where it stands whether that is in force; in force where there is no such place.
+    pub active: Option<String>,
+}
+
+/// What is wrong with a set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadSet {
+    /// It is no set at all.
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
+    /// A query is not what it should be.
+    #[error("query `{0}`: {1}")]
+    Query(String, String),
+}
+
+/// The sets of the program, by name.
+pub fn built_in(name: &str) -> Option<QuerySet> {
+    let (_, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
+    QuerySet::parse(text).ok()
+}
+
+/// Every built-in set.
+const BUILT_IN: [(&str, &str); 6] = [
+    ("postfixadmin", include_str!("sets/postfixadmin.toml")),
+    ("mailcow", include_str!("sets/mailcow.toml")),
+    ("modoboa", include_str!("sets/modoboa.toml")),
+    ("iredmail", include_str!("sets/iredmail.toml")),
+    ("roundcube", include_str!("sets/roundcube.toml")),
+    ("sogo", include_str!("sets/sogo.toml")),
+];
+
+impl QuerySet {
+    /// Reads a set and checks every query of it.
+    ///
+    /// # Errors
+    /// It is no set, or a query of it is none.
+    pub fn parse(text: &str) -> Result<Self, BadSet> {
+        let set: Self = toml::from_str(text).map_err(|error| BadSet::Unreadable(error.to_string()))?;
+        if set.queries.len() > MAX_QUERIES {
+            return Err(BadSet::Unreadable(format!("more than {MAX_QUERIES} queries")));
+        }
+        let mut known = BTreeSet::new();
+        for query in &set.queries {
+            let bad = |why: String| BadSet::Query(query.id.clone(), why);
+            if !known.insert(&query.id) {
+                return Err(bad("the name stands twice".to_owned()));
+            }
+            query.check().map_err(bad)?;
+        }
+        Ok(set)
+    }
+
+    /// The surfaces that the set covers.
+    pub fn surfaces(&self) -> BTreeSet<&'static str> {
+        self.queries.iter().filter_map(|query| surface(&query.surface)).map(|row| row.id.as_str()).collect()
+    }
+}
+
+impl Query {
+    /// The text for an engine.
+    pub(crate) fn text(&self, engine: Engine, prefix: &str) -> String {
+        let special = match engine {
+            Engine::Sqlite => None,
+            Engine::MySql => self.mysql.as_ref(),
+            Engine::PostgreSql => self.postgresql.as_ref(),
+        };
+        special.unwrap_or(&self.sql).replace("{prefix}", prefix)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if surface(&self.surface).is_none() {
+            return Err(format!("no surface is called `{}`", self.surface));
+        }
+        let all = [Some(&self.sql), self.mysql.as_ref(), self.postgresql.as_ref()];
+        all.into_iter().flatten().try_for_each(|sql| only_selects(sql))
+    }
+}
+
+/// The database is told to allow nothing but reading; a query that would need more is refused before it is sent.
+fn only_selects(sql: &str) -> Result<(), String> {
+    // INTO writes files and variables, the rest changes data, rights, or what a session may do.
+    const FORBIDDEN: [&str; 24] = [
+        "into",
+        "insert",
+        "update",
+        "delete",
+        "replace",
+        "merge",
+        "drop",
+        "alter",
+        "create",
+        "truncate",
+        "grant",
+        "revoke",
+        "attach",
+        "detach",
+        "pragma",
+        "copy",
+        "call",
+        "do",
+        "execute",
+        "set",
+        "load_file",
+        "pg_read_file",
+        "lo_export",
+        "load_extension",
+    ];
+    if sql.len() > MAX_SQL {
+        return Err(format!("it is longer than {MAX_SQL} bytes"));
+    }
+    let bare = without_strings(sql);
+    if bare.contains(';') {
+        return Err("it holds a semicolon; one query is one SELECT".to_owned());
+    }
+    let lower = bare.to_ascii_lowercase();
+    let mut words = lower.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
+    if !words.clone().next().is_some_and(|word| word == "select" || word == "with") {
+        return Err("it does not begin with SELECT".to_owned());
+    }
+    match words.find(|word| FORBIDDEN.contains(word)) {
+        Some(word) => Err(format!("it holds {}, and only reading is allowed", word.to_uppercase())),
+        None => Ok(()),
+    }
+}
+
+/// A text without what stands in quotes.
+fn without_strings(sql: &str) -> String {
+    let (mut text, mut quote) = (String::new(), None);
+    for c in sql.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if ['\'', '"', '`'].contains(&c) => quote = Some(c),
+            None => text.push(c),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_set_is_valid_and_named_as_it_is_called() {
+        for (name, text) in BUILT_IN {
+            let set = QuerySet::parse(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(set.name, name);
+            assert!(!set.surfaces().is_empty() && !set.panel_versions.is_empty());
+            assert!(built_in(name).is_some());
+        }
+        assert!(built_in("unknown").is_none());
+    }
+
+    /// A password, a hash, a token or a key is never an answer.
+    #[test]
+    fn no_built_in_query_selects_a_secret() {
+        for (name, text) in BUILT_IN {
+            for query in QuerySet::parse(text).unwrap().queries {
+                for sql in [Some(query.sql), query.mysql, query.postgresql].into_iter().flatten() {
+                    let lower = sql.to_ascii_lowercase();
+                    let columns = lower.split(" from ").next().unwrap_or_default();
+                    for secret in ["password", "api_key", "hash", "secret", "access_token", "sess_id", "vars"]
+                    {
+                        assert!(!columns.contains(secret), "{name}.{}: {secret} in {columns}", query.id);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_query_that_could_write_is_refused() {
+        for (sql, word) in [
+            ("DELETE FROM alias", "SELECT"),
+            ("SELECT 1; DROP TABLE alias", "semicolon"),
+            ("SELECT a INTO OUTFILE '/tmp/x' FROM b", "INTO"),
+            ("WITH x AS (DELETE FROM a RETURNING *) SELECT * FROM x", "DELETE"),
+            ("SELECT load_file('/etc/passwd')", "LOAD_FILE"),
+            ("", "SELECT"),
+        ] {
+            assert!(only_selects(sql).unwrap_err().contains(word), "{sql}");
+        }
+        assert_eq!(only_selects("SELECT 'a; delete', \"update\" FROM t WHERE b = ';'"), Ok(()));
+    }
+}

@@ -1,0 +1,12 @@
+CREATE TABLE core_user (id SERIAL PRIMARY KEY, username VARCHAR(254) NOT NULL, password VARCHAR(128) NOT NULL, is_active BOOLEAN NOT NULL, is_superuser BOOLEAN NOT NULL, secondary_email VARCHAR(254) NOT NULL);
+CREATE TABLE admin_mailbox (id SERIAL PRIMARY KEY, address VARCHAR(252) NOT NULL, user_id INTEGER NOT NULL);
+CREATE TABLE admin_alias (id SERIAL PRIMARY KEY, address VARCHAR(254) NOT NULL, enabled BOOLEAN NOT NULL);
+CREATE TABLE admin_aliasrecipient (id SERIAL PRIMARY KEY, address VARCHAR(254) NOT NULL, alias_id INTEGER NOT NULL);
+CREATE TABLE admin_senderaddress (id SERIAL PRIMARY KEY, address VARCHAR(254) NOT NULL, mailbox_id INTEGER NOT NULL);
+CREATE TABLE authtoken_token (key VARCHAR(40) PRIMARY KEY, user_id INTEGER NOT NULL);
+INSERT INTO core_user (username, password, is_active, is_superuser, secondary_email) VALUES ('jane@a.test', 'topsecret', TRUE, FALSE, 'jane@private.test'), ('admin', 'topsecret', TRUE, TRUE, '');
+INSERT INTO admin_mailbox (address, user_id) VALUES ('jane', 1);
+INSERT INTO admin_alias (address, enabled) VALUES ('sales@a.test', TRUE), ('off@a.test', FALSE);
+INSERT INTO admin_aliasrecipient (address, alias_id) VALUES ('bob@b.test', 1), ('eve@b.test', 2);
+INSERT INTO admin_senderaddress (address, mailbox_id) VALUES ('ceo@a.test', 1);
+INSERT INTO authtoken_token VALUES ('topsecret', 2);

@@ -1,0 +1,16 @@
+CREATE TABLE mailbox (username VARCHAR(255) PRIMARY KEY, password VARCHAR(255) NOT NULL, active SMALLINT NOT NULL, email_other VARCHAR(255) NOT NULL);
+CREATE TABLE alias (address VARCHAR(255) PRIMARY KEY, goto TEXT NOT NULL, active SMALLINT NOT NULL);
+CREATE TABLE alias_domain (alias_domain VARCHAR(255) PRIMARY KEY, target_domain VARCHAR(255) NOT NULL, active SMALLINT NOT NULL);
+CREATE TABLE mailbox_app_password (id INTEGER PRIMARY KEY, username VARCHAR(255) NOT NULL, description VARCHAR(255), password_hash VARCHAR(255));
+CREATE TABLE totp_exception_address (id INTEGER PRIMARY KEY, ip VARCHAR(46) NOT NULL, username VARCHAR(255), description VARCHAR(255));
+CREATE TABLE admin (username VARCHAR(255) PRIMARY KEY, password VARCHAR(255) NOT NULL, active SMALLINT NOT NULL, email_other VARCHAR(255) NOT NULL);
+CREATE TABLE fetchmail (id INTEGER PRIMARY KEY, mailbox VARCHAR(255) NOT NULL, src_server VARCHAR(255) NOT NULL, src_user VARCHAR(255) NOT NULL, src_password VARCHAR(255) NOT NULL, active SMALLINT NOT NULL);
+CREATE TABLE domain_admins (username VARCHAR(255) NOT NULL, domain VARCHAR(255) NOT NULL, active SMALLINT NOT NULL);
+INSERT INTO mailbox VALUES ('jane@a.test', 'topsecret', 1, 'jane@private.test'), ('old@a.test', 'topsecret', 0, '');
+INSERT INTO alias VALUES ('sales@a.test', 'jane@a.test,gone@a.test', 1), ('jane@a.test', 'jane@a.test', 1), ('off@a.test', 'x@b.test', 0);
+INSERT INTO alias_domain VALUES ('c.test', 'a.test', 1);
+INSERT INTO mailbox_app_password VALUES (7, 'gone@a.test', 'old phone', 'topsecret');
+INSERT INTO totp_exception_address VALUES (3, '198.51.100.7', 'jane@a.test', 'home');
+INSERT INTO admin VALUES ('root@a.test', 'topsecret', 1, 'root@private.test');
+INSERT INTO fetchmail VALUES (1, 'jane@a.test', 'pop.b.test', 'jane', 'topsecret', 1);
+INSERT INTO domain_admins VALUES ('gone@a.test', 'a.test', 1);
