@@ -163,7 +163,11 @@ pub(crate) fn form_of_text(value: &Value) -> Form {
 }
 
 fn value_form(value: &Value, role: Role) -> Form {
-    let Value::Alternatives(templates) = value else { return Form::Unbounded };
+    let templates = match value {
+        Value::Constant(_) => return Form::Exact,
+        Value::Alternatives(templates) => templates,
+        Value::Unbounded { .. } => return Form::Unbounded,
+    };
     let several = if templates.len() > 1 { Form::Set } else { Form::Exact };
     templates.iter().map(|template| template_form(template, role)).max().unwrap_or(Form::Exact).max(several)
 }
@@ -215,27 +219,40 @@ fn unmarked(text: &str) -> String {
 
 /// The targets a value names.
 pub(crate) fn targets_of(value: &Value, role: Role, dialect: Dialect) -> Vec<Target> {
-    let Value::Alternatives(templates) = value else { return Vec::new() };
-    templates.iter().flat_map(|template| template_targets(template, role, dialect)).collect()
+    match value {
+        Value::Constant(text) => {
+            let raw = String::from_utf8_lossy(text);
+            named_targets(&raw, &raw, true, role, dialect)
+        }
+        Value::Alternatives(templates) => {
+            templates.iter().flat_map(|template| template_targets(template, role, dialect)).collect()
+        }
+        Value::Unbounded { .. } => Vec::new(),
+    }
 }
 
 fn template_targets(template: &Template, role: Role, dialect: Dialect) -> Vec<Target> {
+    let marked = if role == Role::Method { marked(template) } else { String::new() };
+    named_targets(&template.display(), &marked, template.as_constant().is_some(), role, dialect)
+}
+
+/// The targets in a text; `marked` is the same text with its holes marked, `whole` says that it has none.
+fn named_targets(raw: &str, marked: &str, whole: bool, role: Role, dialect: Dialect) -> Vec<Target> {
     if role == Role::Method
-        && let Some(recipients) = mailto_recipients(&marked(template))
+        && let Some(recipients) = mailto_recipients(marked)
     {
         return recipients
             .into_iter()
             .map(|(text, role)| address_target(&unmarked(&text), role, dialect, !text.contains(HOLE_OPENS)))
             .collect();
     }
-    let raw = template.display();
     match role {
-        Role::Recipient | Role::AnswersFor | Role::From if template.as_constant().is_some() => {
-            vec![address_target(&raw, role, dialect, true)]
+        Role::Recipient | Role::AnswersFor | Role::From if whole => {
+            vec![address_target(raw, role, dialect, true)]
         }
         // Blanks around the name of a folder belong to it.
         Role::Mailbox => {
-            let seen = raw.split('\0').next().filter(|_| dialect.nul_ends_targets()).unwrap_or(&raw);
+            let seen = raw.split('\0').next().filter(|_| dialect.nul_ends_targets()).unwrap_or(raw);
             vec![Target { raw: seen.to_owned(), address: None, role }]
         }
         _ => vec![Target { raw: raw.trim().to_owned(), address: None, role }],

@@ -45,7 +45,7 @@ fn content_of(values: &[Value]) -> Content {
 }
 
 fn literals(value: &Value) -> Vec<String> {
-    let Value::Alternatives(templates) = value else { return Vec::new() };
+    let Some(templates) = value.templates() else { return Vec::new() };
     let parts = templates.iter().flat_map(|template| &template.0);
     let texts = parts.filter_map(|part| match part {
         Part::Literal(text) => Some(&text[..text.len().min(MAX_TEXT)]),

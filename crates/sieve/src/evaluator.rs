@@ -165,6 +165,16 @@ pub(crate) struct State {
     pub(crate) maybe: Done,
 }
 
+/// How a message went to an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Sent {
+    /// Without `:copy`.
+    #[default]
+    Moved,
+    PerhapsCopied,
+    Copied,
+}
+
 /// A script being run.
 #[derive(Debug)]
 pub(crate) struct Frame {
@@ -218,12 +228,12 @@ pub(crate) struct Run<'w, 'a> {
     /// The scripts that surely ran, and those that may have.
     included: HashSet<usize>,
     perhaps_included: HashSet<usize>,
-    /// Where `redirect :copy` has sent the message, and whether it surely has.
-    copied_to: HashMap<String, bool>,
-    /// Some such address was not a constant, or not one that is surely compared as it is written.
-    copied_anywhere: bool,
     /// Every address that some redirect goes to.
-    pub(crate) sent_to: HashSet<String>,
+    pub(crate) sent_to: HashMap<String, Sent>,
+    /// `redirect :copy` goes to one of them.
+    copied_somewhere: bool,
+    /// It goes to an address that is no constant, or not one that is surely compared as it is written.
+    copied_anywhere: bool,
     /// How many redirects go to addresses not known.
     pub(crate) sent_anywhere: usize,
     /// Whether a diagnostic has named the limits on actions.
@@ -270,9 +280,9 @@ impl<'w, 'a> Run<'w, 'a> {
             trace: Vec::new(),
             included: HashSet::new(),
             perhaps_included: HashSet::new(),
-            copied_to: HashMap::new(),
             copied_anywhere: false,
-            sent_to: HashSet::new(),
+            sent_to: HashMap::new(),
+            copied_somewhere: false,
             sent_anywhere: 0,
             told_of_limit: false,
             doubts: 0,
@@ -581,21 +591,23 @@ impl<'w, 'a> Run<'w, 'a> {
             return plain;
         }
         let sure = self.conditional == 0 && !self.state.may_have_left;
-        match (address.as_constant().and_then(plain_address), copy) {
-            (Some(address), true) => {
-                let known = self.copied_to.entry(address).or_insert(sure);
-                *known |= sure;
-            }
-            (None, true) => self.copied_anywhere = true,
-            (Some(address), false) => match self.copied_to.get(&address) {
-                Some(true) => return Transfer::default(),
-                Some(false) => return Transfer { uncertain: true, ..plain },
-                None => {}
-            },
-            (None, false) if !self.copied_to.is_empty() => return Transfer { uncertain: true, ..plain },
-            (None, false) => {}
+        let text = address.as_constant();
+        let Some(address) = text.and_then(plain_address) else {
+            self.sent_anywhere += usize::from(text.is_some_and(<[u8]>::is_ascii) && self.rehearsing == 0);
+            let uncertain = plain.uncertain || (!copy && (self.copied_somewhere || self.copied_anywhere));
+            self.copied_anywhere |= copy;
+            return Transfer { uncertain, ..plain };
+        };
+        let sent = self.sent_to.entry(address).or_default();
+        if copy {
+            self.copied_somewhere = true;
+            *sent = (*sent).max(if sure { Sent::Copied } else { Sent::PerhapsCopied });
         }
-        Transfer { uncertain: plain.uncertain || (self.copied_anywhere && !copy), ..plain }
+        match *sent {
+            Sent::Copied if !copy => Transfer::default(),
+            Sent::PerhapsCopied if !copy => Transfer { uncertain: true, ..plain },
+            _ => Transfer { uncertain: plain.uncertain || (self.copied_anywhere && !copy), ..plain },
+        }
     }
 
     /// Notes an effect at its place on the run.

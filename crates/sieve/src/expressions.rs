@@ -21,7 +21,7 @@ impl Run<'_, '_> {
     pub(crate) fn string(&self, token: u32) -> Value {
         let expansion = self.frame().expansion;
         let text = text_of(self.reading().text(token), self.dialect, expansion.encoded_character);
-        if expansion.variables { self.expand(&text) } else { Value::constant(&text) }
+        if expansion.variables && text.contains(&b'$') { self.expand(&text) } else { Value::constant(&text) }
     }
 
     /// The value of an argument that is one string; of a list, all of its members.
@@ -135,7 +135,10 @@ impl Run<'_, '_> {
     pub(crate) fn assign_key(&mut self, key: Key, value: &Value) {
         if self.can_assign() {
             let limit = self.dialect.value_limit();
-            let value = value.map(|template| cut(template, limit));
+            let value = match value {
+                Value::Constant(text) if text.len() <= limit => value.clone(),
+                _ => value.map(|template| cut(template, limit)),
+            };
             let kept = (key.0 == GLOBAL && self.has_returned_ways()).then(|| self.stored(&key));
             self.store.set(key, kept.map_or(value.clone(), |before| before.or(&value)));
         }
@@ -148,11 +151,12 @@ impl Run<'_, '_> {
         let mut modifiers = modifiers(bound);
         let mut value = apply_all(&mut modifiers, &value);
         if let Some(name) = self.first_name(name) {
-            if modifiers.is_empty() && self.is_nothing_but(given, &self.key(&name)) {
+            let key = self.key(&name);
+            if modifiers.is_empty() && self.is_nothing_but(given, &key) {
                 value = value.or(&Value::constant(b""));
             }
-            self.note_origin(self.key(&name), Some(given), place, "a variable set here");
-            self.assign(&name, value);
+            self.note_origin(key.clone(), Some(given), place, "a variable set here");
+            self.assign_key(key, &value);
         }
     }
 
@@ -161,7 +165,8 @@ impl Run<'_, '_> {
     fn is_nothing_but(&self, argument: &Argument, key: &Key) -> bool {
         let expansion = self.frame().expansion;
         let [token] = self.reading().tree.strings_of(argument) else { return false };
-        if self.dialect != Dialect::Pigeonhole || !expansion.variables {
+        let plain = !self.reading().text(*token).contains(&b'$');
+        if plain || self.dialect != Dialect::Pigeonhole || !expansion.variables {
             return false;
         }
         let text = text_of(self.reading().text(*token), self.dialect, expansion.encoded_character);
@@ -247,10 +252,7 @@ fn least_length(pieces: &[Piece<'_>], names: &[&[u8]], values: &[Value]) -> usiz
 /// Every combination of the alternatives, as long as there are few.
 fn combine(pieces: &[Piece<'_>], names: &[&[u8]], values: &[Value]) -> Value {
     let unbounded = Value::Unbounded { sender_controlled: values.iter().any(Value::sender_controlled) };
-    let alternatives: Option<Vec<&Rc<[Template]>>> = values
-        .iter()
-        .map(|value| if let Value::Alternatives(templates) = value { Some(templates) } else { None })
-        .collect();
+    let alternatives: Option<Vec<Rc<[Template]>>> = values.iter().map(Value::templates).collect();
     let Some(alternatives) = alternatives else { return unbounded };
     let combinations = alternatives.iter().fold(1_usize, |all, one| all.saturating_mul(one.len()));
     if combinations > MAX_ALTERNATIVES {
@@ -265,7 +267,7 @@ fn combine(pieces: &[Piece<'_>], names: &[&[u8]], values: &[Value]) -> Value {
 fn build(
     pieces: &[Piece<'_>],
     names: &[&[u8]],
-    alternatives: &[&Rc<[Template]>],
+    alternatives: &[Rc<[Template]>],
     number: usize,
 ) -> Option<Template> {
     let mut rest = number;

@@ -5,7 +5,7 @@ use crate::Dialect;
 use crate::arguments::Bound;
 use crate::conditions::Place;
 use crate::effects::{EffectKind, Role, Severity};
-use crate::evaluator::{Done, Gone, Run, plain_address};
+use crate::evaluator::{Done, Gone, Run};
 use crate::flags::is_keyword;
 use crate::keep::Trace;
 use crate::pigeonhole_address::is_pigeonhole_address;
@@ -179,14 +179,14 @@ impl Run<'_, '_> {
 
     /// The engine counts addresses, each once; what is made from a message may be another one in each round.
     fn count_redirect(&mut self, address: Option<&Value>) {
-        let Some(address) = address.and_then(Value::as_constant).and_then(plain_address) else {
+        // What is surely compared as it is written was counted as one when it was noted.
+        if !address.and_then(Value::as_constant).is_some_and(<[u8]>::is_ascii) {
             let most = if self.is_in_loop() { MAX_REDIRECTS + 1 } else { 1 };
             self.state.redirects += most;
             self.sent_anywhere += most;
             return;
-        };
+        }
         self.state.redirects += 1;
-        self.sent_to.insert(address);
     }
 
     /// The run fails at a test, where the engine runs the test at all.

@@ -53,7 +53,7 @@ impl Run<'_, '_> {
         if let Some(known) = self.known_before(id) {
             return known;
         }
-        if let Some(answer) = self.known_answer(id, &bound) {
+        if let Some(answer) = self.known_answer(id, signature.name, &bound) {
             return answer;
         }
         match signature.name {

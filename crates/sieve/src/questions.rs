@@ -14,8 +14,8 @@ use crate::vocabulary;
 
 /// How many answers are kept in mind.
 const MAX_ANSWERS: usize = 32;
-/// How many questions inside one another are looked at.
-const MAX_DEPTH: usize = 8;
+/// How many tests are looked through for one answer.
+const MAX_LOOKED_AT: usize = 64;
 
 /// A question by its place, and its answer.
 #[derive(Debug, Clone, Copy)]
@@ -32,47 +32,24 @@ enum Sizes {
     Under(u64),
 }
 
-impl Run<'_, '_> {
-    /// Notes what follows from a test of this script that holds, or does not.
+impl<'w> Run<'w, '_> {
+    /// Notes that a test of a script holds, or does not. What follows from that is looked at when it is asked.
     pub(crate) fn learn(&mut self, script: usize, test: TestId, holds: bool) {
-        if !self.message_changed {
-            self.learn_within(script, test, holds, 0);
-        }
-    }
-
-    fn learn_within(&mut self, script: usize, id: TestId, holds: bool, depth: usize) {
-        if self.answers.len() >= MAX_ANSWERS || depth > MAX_DEPTH {
-            return;
-        }
-        let reading = self.reading_of(script);
-        let test = &reading.tree.tests[id as usize];
-        let Some(signature) = test.name.and_then(|name| vocabulary::test(reading.text(name), true)) else {
-            return;
-        };
-        match signature.name {
-            "not" | "allof" | "anyof" if (signature.name == "allof") == holds || signature.name == "not" => {
-                let holds = if signature.name == "not" { !holds } else { holds };
-                let inner = reading.tree.test_list(test.first);
-                inner.take(MAX_ANSWERS).for_each(|inner| self.learn_within(script, inner, holds, depth + 1));
-            }
-            _ if is_lasting(reading, test) => self.answers.push(Answer { script, test: id, holds }),
-            _ => {}
+        if !self.message_changed && self.answers.len() < MAX_ANSWERS {
+            self.answers.push(Answer { script, test, holds });
         }
     }
 
     /// The answer to a test that was asked before.
-    pub(crate) fn known_answer(&self, id: TestId, bound: &Bound<'_>) -> Option<Outcome> {
-        if self.answers.is_empty() || self.message_changed {
+    pub(crate) fn known_answer(&self, id: TestId, name: &str, bound: &Bound<'_>) -> Option<Outcome> {
+        let asks_message = matches!(name, "header" | "address" | "envelope" | "exists" | "size" | "body");
+        if !asks_message || self.answers.is_empty() || self.message_changed {
             return None;
         }
         let reading = self.reading();
-        let test = &reading.tree.tests[id as usize];
-        if !is_lasting(reading, test) {
-            return None;
-        }
-        let holds = match sizes(reading, bound) {
+        let holds = match sizes(reading, bound).filter(|_| name == "size") {
             Some(sizes) => self.known_size(sizes),
-            None => self.asked_before(reading, test),
+            None => self.asked_before(reading, &reading.tree.tests[id as usize]),
         };
         match holds? {
             // A match would leave its variables once more.
@@ -82,30 +59,34 @@ impl Run<'_, '_> {
         }
     }
 
-    fn asked_before(&self, reading: Reading<'_>, test: &Test) -> Option<bool> {
-        let same = |answer: &&Answer| {
-            let other = self.reading_of(answer.script);
-            is_same(other, &other.tree.tests[answer.test as usize], reading, test)
-        };
-        self.answers.iter().rev().find(same).map(|answer| answer.holds)
+    fn asked_before(&self, asked: Reading<'_>, test: &Test) -> Option<bool> {
+        let mut found = None;
+        self.each_answer(&mut |reading, known, holds| {
+            if found.is_none() && is_same(reading, known, asked, test) && is_lasting(reading, known) {
+                found = Some(holds);
+            }
+        });
+        found
+    }
+
+    /// Every test whose answer follows from what was noted, and the answer.
+    fn each_answer(&self, visit: &mut dyn FnMut(Reading<'w>, &'w Test, bool)) {
+        let mut left = MAX_LOOKED_AT;
+        for answer in self.answers.iter().rev() {
+            within(self.reading_of(answer.script), answer.test, answer.holds, &mut left, visit);
+        }
     }
 
     /// RFC 5228 §5.9: over and under are strict, so a message can be neither.
     fn known_size(&self, asked: Sizes) -> Option<bool> {
         let (mut least, mut most) = (0, u64::MAX);
-        for answer in &self.answers {
-            let reading = self.reading_of(answer.script);
-            let test = &reading.tree.tests[answer.test as usize];
-            let signature = test.name.and_then(|name| vocabulary::test(reading.text(name), true));
-            let bound = signature.map(|signature| reading.bind(signature, &test.arguments));
-            match (bound.and_then(|bound| sizes(reading, &bound)), answer.holds) {
-                (Some(Sizes::Over(size)), true) => least = least.max(size.saturating_add(1)),
-                (Some(Sizes::Over(size)), false) => most = most.min(size),
-                (Some(Sizes::Under(size)), true) => most = most.min(size.saturating_sub(1)),
-                (Some(Sizes::Under(size)), false) => least = least.max(size),
-                (None, _) => {}
-            }
-        }
+        self.each_answer(&mut |reading, test, holds| match (size_test(reading, test), holds) {
+            (Some(Sizes::Over(size)), true) => least = least.max(size.saturating_add(1)),
+            (Some(Sizes::Over(size)), false) => most = most.min(size),
+            (Some(Sizes::Under(size)), true) => most = most.min(size.saturating_sub(1)),
+            (Some(Sizes::Under(size)), false) => least = least.max(size),
+            (None, _) => {}
+        });
         match asked {
             Sizes::Over(size) if least > size => Some(true),
             Sizes::Over(size) if most <= size => Some(false),
@@ -140,13 +121,31 @@ impl Run<'_, '_> {
     }
 }
 
+/// `not`, and lists of which every test is known to hold or to fail.
+fn within<'t>(
+    reading: Reading<'t>,
+    id: TestId,
+    holds: bool,
+    left: &mut usize,
+    visit: &mut dyn FnMut(Reading<'t>, &'t Test, bool),
+) {
+    if *left == 0 {
+        return;
+    }
+    *left -= 1;
+    let test = &reading.tree.tests[id as usize];
+    let Some(name) = test.name.map(|name| reading.text(name)) else { return };
+    let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+    if test.first.is_none() {
+        visit(reading, test, holds);
+    } else if is("not") || is(if holds { "allof" } else { "anyof" }) {
+        let holds = holds != is("not");
+        reading.tree.test_list(test.first).for_each(|inner| within(reading, inner, holds, left, visit));
+    }
+}
+
 /// Whether a test gets the same answer whenever it is asked about the same message.
 fn is_lasting(reading: Reading<'_>, test: &Test) -> bool {
-    let Some(signature) = test.name.and_then(|name| vocabulary::test(reading.text(name), true)) else {
-        return false;
-    };
-    let asks_message =
-        matches!(signature.name, "header" | "address" | "envelope" | "exists" | "size" | "body");
     let lasting = |argument: &Argument| match argument {
         Argument::Tag(token) => {
             const PARTS: [&[u8]; 2] = [b":mime", b":list"];
@@ -158,7 +157,7 @@ fn is_lasting(reading: Reading<'_>, test: &Test) -> bool {
             reading.tree.strings_of(argument).iter().all(plain)
         }
     };
-    asks_message && reading.tree.arguments_of(&test.arguments).iter().all(lasting)
+    reading.tree.arguments_of(&test.arguments).iter().all(lasting)
 }
 
 /// Whether two tests are the same words.
@@ -208,6 +207,14 @@ impl Words<'_> {
             }
         }
     }
+}
+
+fn size_test(reading: Reading<'_>, test: &Test) -> Option<Sizes> {
+    let signature = vocabulary::test(reading.text(test.name?), true)?;
+    if signature.name != "size" {
+        return None;
+    }
+    sizes(reading, &reading.bind(signature, &test.arguments))
 }
 
 fn sizes(reading: Reading<'_>, bound: &Bound<'_>) -> Option<Sizes> {

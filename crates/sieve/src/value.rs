@@ -32,9 +32,11 @@ pub(crate) struct Source {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Template(pub(crate) Vec<Part>);
 
-/// All values a string can have at its place in the script.
+/// All values a string can have at its place in the script. What is one constant is never kept otherwise, so
+/// equal values are equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
+    Constant(Rc<[u8]>),
     Alternatives(Rc<[Template]>),
     Unbounded { sender_controlled: bool },
 }
@@ -130,14 +132,20 @@ impl Builder {
 
 impl Value {
     pub(crate) fn constant(text: &[u8]) -> Self {
-        Self::one(Template::constant(text))
+        if text.len() > MAX_VALUE_BYTES {
+            return Self::Unbounded { sender_controlled: false };
+        }
+        Self::Constant(text.into())
     }
 
     pub(crate) fn one(template: Template) -> Self {
         if template.is_oversized() {
             return Self::Unbounded { sender_controlled: template.sender_controlled() };
         }
-        Self::Alternatives(Rc::new([template]))
+        match template.as_constant() {
+            Some(text) => Self::Constant(text.into()),
+            None => Self::Alternatives(Rc::new([template])),
+        }
     }
 
     pub(crate) fn source(name: &str, sender_controlled: bool) -> Self {
@@ -164,11 +172,24 @@ impl Value {
                 return Self::Unbounded { sender_controlled };
             }
         }
-        Self::Alternatives(distinct.into())
+        match distinct.as_slice() {
+            [one] if one.as_constant().is_some() => Self::constant(one.as_constant().unwrap_or_default()),
+            _ => Self::Alternatives(distinct.into()),
+        }
+    }
+
+    /// Every alternative; none when they are not known.
+    pub(crate) fn templates(&self) -> Option<Rc<[Template]>> {
+        match self {
+            Self::Constant(text) => Some(Rc::new([Template::constant(text)])),
+            Self::Alternatives(templates) => Some(Rc::clone(templates)),
+            Self::Unbounded { .. } => None,
+        }
     }
 
     pub(crate) fn sender_controlled(&self) -> bool {
         match self {
+            Self::Constant(_) => false,
             Self::Alternatives(templates) => templates.iter().any(Template::sender_controlled),
             Self::Unbounded { sender_controlled } => *sender_controlled,
         }
@@ -176,7 +197,11 @@ impl Value {
 
     /// What `holds` says of every constant it can be; none when they differ, or when some are not known.
     pub(crate) fn verdict(&self, holds: impl Fn(&[u8]) -> bool) -> Option<bool> {
-        let Self::Alternatives(templates) = self else { return None };
+        let templates = match self {
+            Self::Constant(text) => return Some(holds(text)),
+            Self::Alternatives(templates) => templates,
+            Self::Unbounded { .. } => return None,
+        };
         let mut verdicts = templates.iter().map(|template| template.as_constant().map(&holds));
         let first = verdicts.next()??;
         verdicts.all(|verdict| verdict == Some(first)).then_some(first)
@@ -189,6 +214,7 @@ impl Value {
             Part::Source(source) => source.whole,
         };
         match self {
+            Self::Constant(text) => std::str::from_utf8(text).is_ok(),
             Self::Alternatives(templates) => templates.iter().all(|template| template.0.iter().all(whole)),
             Self::Unbounded { .. } => false,
         }
@@ -197,6 +223,7 @@ impl Value {
     /// How many bytes of text it holds.
     pub(crate) fn len(&self) -> usize {
         match self {
+            Self::Constant(text) => text.len(),
             Self::Alternatives(templates) => templates.iter().map(Template::len).sum(),
             Self::Unbounded { .. } => 0,
         }
@@ -204,9 +231,11 @@ impl Value {
 
     /// Either value.
     pub(crate) fn or(&self, other: &Self) -> Self {
-        match (self, other) {
-            (Self::Alternatives(a), Self::Alternatives(b)) if a == b => self.clone(),
-            (Self::Alternatives(a), Self::Alternatives(b)) => Self::of(a.iter().chain(b.iter()).cloned()),
+        if self == other {
+            return self.clone();
+        }
+        match (self.templates(), other.templates()) {
+            (Some(a), Some(b)) => Self::of(a.iter().chain(b.iter()).cloned()),
             _ => Self::Unbounded { sender_controlled: self.sender_controlled() || other.sender_controlled() },
         }
     }
@@ -215,6 +244,7 @@ impl Value {
     #[cfg(test)]
     pub(crate) fn constants(&self) -> Option<Vec<&[u8]>> {
         match self {
+            Self::Constant(text) => Some(vec![text]),
             Self::Alternatives(templates) => templates.iter().map(Template::as_constant).collect(),
             Self::Unbounded { .. } => None,
         }
@@ -223,14 +253,15 @@ impl Value {
     /// The one constant it is.
     pub(crate) fn as_constant(&self) -> Option<&[u8]> {
         match self {
-            Self::Alternatives(templates) if templates.len() == 1 => templates[0].as_constant(),
-            _ => None,
+            Self::Constant(text) => Some(text),
+            Self::Alternatives(_) | Self::Unbounded { .. } => None,
         }
     }
 
     /// Applies `change` to every alternative.
     pub(crate) fn map(&self, change: impl Fn(&Template) -> Template) -> Self {
         match self {
+            Self::Constant(text) => Self::one(change(&Template::constant(text))),
             Self::Alternatives(templates) => Self::of(templates.iter().map(change)),
             Self::Unbounded { .. } => self.clone(),
         }
