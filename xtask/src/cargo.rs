@@ -66,6 +66,11 @@ impl Programs {
 
     /// Builds both; cargo shows its own progress.
     pub(crate) fn build(profile: Profile) -> anyhow::Result<Programs> {
+        Programs::build_for(profile, None)
+    }
+
+    /// The same for another target than this machine's own.
+    pub(crate) fn build_for(profile: Profile, target: Option<&str>) -> anyhow::Result<Programs> {
         let mut command = cargo();
         command.args([
             "build",
@@ -79,7 +84,9 @@ impl Programs {
         ]);
         if profile == Profile::Release {
             command.arg("--release");
+            without_our_places(&mut command);
         }
+        command.args(target.iter().flat_map(|target| ["--target", target]));
         let built = built(&mut command)?;
         let find =
             |name: &str| built.get(name).cloned().with_context(|| format!("cargo build made no {name}"));
@@ -103,6 +110,20 @@ fn built(command: &mut Command) -> anyhow::Result<BTreeMap<String, PathBuf>> {
         bail!("cargo build ended with {}", output.status);
     }
     Ok(executables(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// What is handed on names neither the checkout's place nor anybody's home: builds elsewhere are alike.
+fn without_our_places(command: &mut Command) {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let crates = std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{home}/.cargo"));
+    let places = [(workspace().display().to_string(), "/usr/src/mailwarden"), (crates, "/usr/src/cargo")];
+    let own = std::env::var("RUSTFLAGS").unwrap_or_default();
+    let flags = places.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}"));
+    let flags = own.split_ascii_whitespace().map(str::to_owned).chain(flags).collect::<Vec<_>>();
+    // Separated by this character, paths may hold blanks.
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+    let c = places.map(|(from, to)| format!("-ffile-prefix-map={from}={to}"));
+    command.env("CFLAGS", c.join(" "));
 }
 
 /// Where everything goes that is made and may be thrown away.

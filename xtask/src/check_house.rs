@@ -2,7 +2,7 @@
 
 mod direction;
 mod licences;
-mod metadata;
+pub(crate) mod metadata;
 mod sources;
 
 use std::fmt;

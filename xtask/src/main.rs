@@ -1,10 +1,14 @@
-//! The project's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask check-house`, `cargo xtask counts`.
+//! The project's own commands: `cargo xtask demo`, `test`, `check-house`, `counts`, `package`, `tarball` and
+//! `bill`.
 
+mod bill;
 mod cargo;
 mod check_house;
 mod counts;
 mod demo;
+mod package;
 mod talk;
+mod tarball;
 mod test;
 
 use std::process::ExitCode;
@@ -29,6 +33,12 @@ enum Task {
     CheckHouse,
     /// How many machine instructions the hot paths take, compared with what is expected
     Counts(counts::Options),
+    /// Debian packages of the command and of the gate
+    Package(package::Options),
+    /// The programs with what they need to be installed anywhere
+    Tarball(tarball::Options),
+    /// Every crate in the programs, with version and licence, as CycloneDX
+    Bill(bill::Options),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +49,9 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::CheckHouse => check_house::run(),
         Task::Counts(options) => counts::run(&options),
+        Task::Package(options) => package::run(&options),
+        Task::Tarball(options) => tarball::run(&options),
+        Task::Bill(options) => bill::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use mailwarden_evidence::Profile;
 use mailwarden_judge::Severity;
 use mailwarden_settings::Settings;
@@ -17,7 +17,9 @@ use crate::control::policy::PolicyCommand;
 use crate::control::record::RecordArguments;
 use crate::control::reset::ResetCommand;
 use crate::control::review::ReviewArguments;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Failure;
+use crate::manual::Manual;
+use crate::notify::NotifyArguments;
 
 /// Who can this mail reach, who owns it, who can reset it, and who let it be so?
 #[derive(Debug, Parser)]
@@ -116,6 +118,9 @@ pub(crate) enum Command {
     /// Render a saved report in another format
     #[command(after_help = "Example:\n  mailwarden report out/report.json --format html > report.html")]
     Report(Rerender),
+    /// Tell whom the configuration names what is new in a saved report
+    #[command(after_help = "Example:\n  mailwarden notify out/report.json --dry-run")]
+    Notify(NotifyArguments),
     /// Policy files: import, new, schema
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -142,9 +147,9 @@ pub(crate) enum Command {
         /// For which shell
         shell: clap_complete::Shell,
     },
-    /// The manual page on standard output
-    #[command(after_help = "Example:\n  mailwarden man > /usr/local/share/man/man1/mailwarden.1")]
-    Man,
+    /// The manual page on standard output, or a page for every command into a directory
+    #[command(after_help = "Example:\n  mailwarden man --output /usr/local/share/man/man1")]
+    Man(Manual),
 }
 
 const EXPLAIN_EXAMPLES: &str = "Examples:
@@ -816,22 +821,10 @@ pub(crate) struct Rerender {
     pub(crate) format: mailwarden_report::Format,
 }
 
-pub(crate) fn completions(shell: clap_complete::Shell) -> Result<Outcome, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "mailwarden", &mut script);
-    crate::output::print(&String::from_utf8_lossy(&script))?;
-    Ok(Outcome::Clean)
-}
-
-pub(crate) fn man_page() -> Result<Outcome, Failure> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
-    crate::output::print(&String::from_utf8_lossy(&page))?;
-    Ok(Outcome::Clean)
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     #[test]

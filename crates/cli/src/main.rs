@@ -14,7 +14,9 @@ mod failure;
 mod gate_show;
 mod judge;
 mod ledger;
+mod manual;
 mod memory;
+mod notify;
 mod output;
 mod policy_edit;
 mod postfix_check;
@@ -105,8 +107,9 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
             on_runtime(vendors::change(&common, &change, VendorState::Burned))
         }
         Command::Report(report) => rerender::run(&report),
-        Command::Completions { shell } => arguments::completions(shell),
-        Command::Man => arguments::man_page(),
+        Command::Notify(notify) => on_runtime(notify::run(&common, &notify)),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man(page) => manual::run(&page),
     }
 }
 

@@ -17,6 +17,9 @@ use crate::seen::Seen;
 use crate::spool::Spool;
 use crate::{rerender, spool, surfaces};
 
+/// A run in full, beside which the next one finds it.
+const REPORT: &str = "report.json";
+
 pub(crate) async fn run(common: &Common, sweep: &Sweep) -> Result<Outcome, Failure> {
     if sweep.looking.surfaces {
         return surfaces::list(&common.settings()?, sweep.judging.format);
@@ -24,7 +27,7 @@ pub(crate) async fn run(common: &Common, sweep: &Sweep) -> Result<Outcome, Failu
     let settings = common.settings()?;
     let wanted = Wanted::of(&settings, &sweep.looking)?;
     let (policy, _) = load_policy(&common.policy_directory(&settings))?;
-    let previous = sweep.judging.baseline.as_deref().map(rerender::load).transpose()?;
+    let previous = previous(&sweep.judging)?;
     let plan = rounds::plan(&settings, &policy, &sweep.looking, &wanted)?;
     let head = rounds::head(&wanted, &plan);
     let spool = match &sweep.judging.output {
@@ -33,6 +36,25 @@ pub(crate) async fn run(common: &Common, sweep: &Sweep) -> Result<Outcome, Failu
     };
     let collection = rounds::make(plan, &wanted, spool).await?;
     conclude(&settings, &policy, collection, previous.as_ref(), &sweep.judging).await
+}
+
+/// The report that is named, else the one that the run before left in the same directory: what is new is news
+/// only against that. One that cannot be read is said, and nothing is compared.
+fn previous(judging: &Judging) -> Result<Option<Report>, Failure> {
+    if let Some(baseline) = &judging.baseline {
+        return rerender::load(baseline).map(Some);
+    }
+    let Some(before) = judging.output.as_ref().map(|directory| directory.join(REPORT)) else {
+        return Ok(None);
+    };
+    if !before.exists() {
+        return Ok(None);
+    }
+    let read = rerender::load(&before);
+    if let Err(failure) = &read {
+        complain(&format!("warning: nothing is compared: {}", failure.render(false)));
+    }
+    Ok(read.ok())
 }
 
 /// A sweep for a case, on record as any other, its report not printed.
@@ -63,6 +85,7 @@ pub(crate) async fn conclude(
 ) -> Result<Outcome, Failure> {
     let report = remember(settings, policy, judged(policy, collection), previous).await;
     write(&report, judging)?;
+    crate::notify::after_sweep(settings, &report).await;
     Ok(outcome(&report, judging))
 }
 
@@ -89,7 +112,7 @@ fn save(report: &Report, directory: &Path) -> Result<(), Failure> {
     let failed =
         |error| Failure::Ours(format!("cannot write the report into {}: {error}", directory.display()));
     std::fs::create_dir_all(directory).map_err(failed)?;
-    for (name, format) in [("report.json", Format::Json), ("report.html", Format::Html)] {
+    for (name, format) in [(REPORT, Format::Json), ("report.html", Format::Html)] {
         let mut bytes = Vec::new();
         mailwarden_report::write(report, format, &mut bytes, &TextStyle::default()).map_err(failed)?;
         let (temporary, path) = (directory.join(format!(".{name}.new")), directory.join(name));

@@ -236,8 +236,11 @@ fn connector(label: &str, server: &Server) -> Result<TlsConnector, CollectError>
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// The authorities of a file, or those of the system.
-pub(crate) fn roots(label: &str, ca_file: Option<&std::path::Path>) -> Result<RootCertStore, CollectError> {
+/// The authorities of a file, or those of the system; `label` names the server in errors.
+///
+/// # Errors
+/// When the file cannot be read, or there is no authority at all.
+pub fn roots(label: &str, ca_file: Option<&std::path::Path>) -> Result<RootCertStore, CollectError> {
     ca_file.map_or_else(|| roots_of_system(label), |path| roots_of_file(label, path))
 }
 

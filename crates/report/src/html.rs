@@ -18,9 +18,10 @@ use mailwarden_judge::{Finding, Report, Status, Verdict};
 use sha2::{Digest, Sha256};
 
 use crate::gaps::{Gap, by_cause};
+use crate::graph::Graph;
 use crate::phrases::{self, count, utc};
 use crate::sanitise::{Piece, clipped, pieces, visible};
-use crate::tally::{Tally, coverage_line, verdict_reason, verdict_word};
+use crate::tally::{Tally, coverage_line, since_last_time, verdict_reason, verdict_word};
 
 const STYLE: &str = include_str!("../templates/report.css");
 const SCRIPT: &str = include_str!("../templates/report.js");
@@ -29,6 +30,8 @@ const SCRIPT: &str = include_str!("../templates/report.js");
 const MAX_FIRST: usize = 5;
 /// Findings that are unfolded from the start; a reader sees at once what an entry holds.
 const MAX_UNFOLDED: usize = 3;
+/// Mailboxes whose paths are drawn; the worst come first.
+const MAX_DRAWN: usize = 200;
 /// Mailboxes that are named for one cause of a gap.
 const MAX_NAMED: usize = 1_000;
 
@@ -101,6 +104,7 @@ struct Page<'a> {
     verdict_word: &'static str,
     verdict_reason: String,
     coverage_line: String,
+    since: String,
     tally: Tally,
     meanings: Vec<(&'static str, &'static str)>,
     first: Vec<Entry<'a>>,
@@ -119,6 +123,8 @@ struct Group<'a> {
     owner: Option<OwnerLine<'a>>,
     is_system: bool,
     total: String,
+    /// Where its mail goes, where that is more than one step.
+    graph: Option<Graph>,
     entries: Vec<Entry<'a>>,
 }
 
@@ -233,6 +239,7 @@ impl<'a> Page<'a> {
             verdict_word: verdict_word(verdict),
             verdict_reason: verdict_reason(report),
             coverage_line: coverage_line(&tally),
+            since: since_last_time(&tally),
             meanings: phrases::SEVERITIES
                 .map(|s| (phrases::severity_word(s), phrases::severity_meaning(s)))
                 .into(),
@@ -307,8 +314,15 @@ fn group<'a>(report: &'a Report, number: usize, members: &[(usize, &'a Finding)]
         owner,
         is_system: worst.mailbox == SYSTEM,
         total: count(members.len(), "finding"),
+        graph: drawn(number, members),
         entries: entries(report, members),
     })
+}
+
+fn drawn(number: usize, members: &[(usize, &Finding)]) -> Option<Graph> {
+    let (_, worst) = members.first().filter(|_| number <= MAX_DRAWN)?;
+    let paths = members.iter().map(|(_, finding)| finding.path.as_slice());
+    Graph::of(&phrases::mailbox(&worst.mailbox), paths)
 }
 
 fn mailbox(mailbox: &str) -> Shown<'_> {

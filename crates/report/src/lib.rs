@@ -12,9 +12,11 @@ mod csv;
 mod defectdojo;
 mod format;
 mod gaps;
+mod graph;
 mod html;
 mod json;
 mod jsonl;
+mod notice;
 mod ocsf;
 mod page;
 mod phrases;
@@ -25,6 +27,7 @@ mod text;
 mod wrap;
 
 pub use format::{Format, UnknownFormat};
+pub use notice::{NOTICE_SCHEMA, Notice, Told};
 pub use page::TextStyle;
 pub use tally::summary_line;
 

@@ -136,6 +136,21 @@ pub fn summary_line(report: &Report) -> String {
     format!("{}: {}", verdict_word(verdict), verdict_reason(report))
 }
 
+/// What changed since the run before.
+pub(crate) fn since_last_time(tally: &Tally) -> String {
+    let before = tally.changed + tally.unchanged + tally.resolved;
+    match (tally.open + tally.resolved, before) {
+        (0, _) => "Nothing is open, and nothing is known to have gone.".to_owned(),
+        (_, 0) => {
+            "Everything is new: there is no run before this one, or nothing was found in it.".to_owned()
+        }
+        _ => format!(
+            "{} new, {} changed, {} gone; {} as before.",
+            tally.new, tally.changed, tally.resolved, tally.unchanged
+        ),
+    }
+}
+
 /// "9 of 12 checks are complete."
 pub(crate) fn coverage_line(tally: &Tally) -> String {
     if tally.checks == 0 {

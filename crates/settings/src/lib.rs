@@ -4,6 +4,7 @@
 
 mod error;
 mod network;
+mod notify;
 mod policy_files;
 mod secret;
 mod sender_logins;
@@ -11,6 +12,7 @@ mod settings;
 
 pub use error::SettingsError;
 pub use network::{Network, NotANetwork};
+pub use notify::Notify;
 pub use policy_files::{load_policy, load_policy_about, policy_sources};
 pub use secret::SecretSource;
 pub use settings::{

@@ -9,7 +9,7 @@ use mailwarden_gate::Modes;
 use mailwarden_policy::{Source, toml_error};
 use serde::Deserialize;
 
-use crate::{Network, SecretSource, SettingsError};
+use crate::{Network, Notify, SecretSource, SettingsError};
 
 /// Read when no other file is named.
 pub const DEFAULT_CONFIG: &str = "/etc/mailwarden/mailwarden.toml";
@@ -53,6 +53,8 @@ pub struct Settings {
     pub sweep: Sweep,
     /// How domains are looked at.
     pub dns: Dns,
+    /// Who hears of what a sweep found.
+    pub notify: Notify,
 }
 
 impl Default for Settings {
@@ -75,6 +77,7 @@ impl Default for Settings {
             pulls: None,
             sweep: Sweep::default(),
             dns: Dns::default(),
+            notify: Notify::default(),
         }
     }
 }
@@ -423,7 +426,7 @@ fn resolvers<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<So
     texts.iter().map(read).collect()
 }
 
-fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(crate) fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     humantime::parse_duration(&text).map_err(|error| {
         serde::de::Error::custom(format!("`{text}` is not a duration such as \"30s\" or \"2h\": {error}"))

@@ -40,6 +40,13 @@ pub fn cyrus(progress: &mut dyn FnMut(&str)) -> Result<PathBuf> {
     debian("debian-12-cyrus", "bookworm", &packages, progress)
 }
 
+/// A small Debian of a release, by its name, on which packages can be tried: with Postfix, and with what makes
+/// users and directories where no systemd runs.
+pub fn installable(release: &str, progress: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+    let packages = ["postfix", "systemd-standalone-sysusers", "systemd-standalone-tmpfiles"];
+    debian(&format!("installable-{release}"), release, &packages, progress)
+}
+
 /// A Debian with packages in it. A tree of fewer packages is completed where it stands.
 fn debian(name: &str, suite: &str, packages: &[&str], progress: &mut dyn FnMut(&str)) -> Result<PathBuf> {
     let packages = packages.join(" ");
@@ -195,4 +202,21 @@ impl Programs {
         let words: Vec<String> = words.into_iter().map(quoted).collect();
         format!("#!/bin/sh\nexec {} \"$@\"\n", words.join(" "))
     }
+}
+
+/// A shell script in a copy of such a tree that nobody else sees and that is gone when the script ends; `shared`
+/// is at the same place inside, to be read.
+#[must_use]
+pub fn throwaway(root: &Path, shared: &Path, script: &str) -> Command {
+    const SCRIPT: &str = r#"
+tree=$1 shared=$2 root=/mnt/root
+mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work "$root" || exit 1
+mount -t overlay overlay -o "lowerdir=$tree,upperdir=/mnt/upper,workdir=/mnt/work" "$root" || exit 1
+mkdir -p "$root$shared" && mount --bind -o ro "$shared" "$root$shared" || exit 1
+mount --rbind /dev "$root/dev" && mount -t proc proc "$root/proc" && exec chroot "$root" /bin/sh -c "$3"
+"#;
+    let mut command = Command::new("/usr/bin/unshare");
+    command.args(["--mount", "--propagation", "private", "/bin/sh", "-c", SCRIPT, "throwaway"]);
+    command.arg(root).arg(shared).arg(script);
+    command
 }

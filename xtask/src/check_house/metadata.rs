@@ -11,30 +11,30 @@ use crate::cargo::cargo;
 
 /// The crates of the workspace, and every package they are built from.
 #[derive(Debug)]
-pub(super) struct House {
-    pub(super) crates: Vec<HouseCrate>,
-    pub(super) packages: Vec<Package>,
+pub(crate) struct House {
+    pub(crate) crates: Vec<HouseCrate>,
+    pub(crate) packages: Vec<Package>,
 }
 
 /// One crate of the workspace. Dependencies of tests do not count.
 #[derive(Debug)]
-pub(super) struct HouseCrate {
-    pub(super) name: String,
+pub(crate) struct HouseCrate {
+    pub(crate) name: String,
     pub(super) manifest: PathBuf,
     /// Crates of the workspace it names.
     pub(super) builds_on: BTreeSet<String>,
     /// Every package it is built from, with all features on.
-    pub(super) reaches: BTreeSet<String>,
+    pub(crate) reaches: BTreeSet<String>,
     /// Packages it names and needs whatever its features.
     pub(super) always: BTreeSet<String>,
 }
 
 /// One package.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Package {
-    pub(super) name: String,
-    pub(super) version: String,
-    pub(super) license: Option<String>,
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) license: Option<String>,
     id: String,
     manifest_path: PathBuf,
     dependencies: Vec<Dependency>,
@@ -82,7 +82,7 @@ fn is_normal(kind: Option<&String>) -> bool {
     kind.is_none()
 }
 
-pub(super) fn read() -> anyhow::Result<House> {
+pub(crate) fn read() -> anyhow::Result<House> {
     let mut command = cargo();
     command.args(["metadata", "--format-version", "1", "--locked", "--all-features"]);
     // Only what this machine builds: nothing has to be fetched for others.

@@ -239,7 +239,7 @@ fn hostile_finding(text: &str, status: Status) -> Finding {
         },
         effects: vec![text.into(), text.into()],
         beneficiary: Beneficiary { kind: BeneficiaryKind::Command, value: text.into(), person: named() },
-        path: vec![text.into(); 3],
+        path: vec![text.into(), format!("{text}2"), format!("3{text}"), text.into()],
         conditions: text.into(),
         evidence: vec![Evidence {
             sha256: text.into(),

@@ -94,8 +94,10 @@ fn assert_page_is_harmless(html: &str) {
         !page
             .elements
             .iter()
-            .any(|name| matches!(name.as_str(), "img" | "svg" | "iframe" | "link" | "object"))
+            .any(|name| matches!(name.as_str(), "img" | "iframe" | "link" | "object" | "image" | "use"))
     );
+    // The paths of the one mailbox with an open finding: a picture of ours.
+    assert!(page.elements.iter().filter(|name| *name == "svg").count() <= 1);
     for (name, value) in &page.attributes {
         assert!(!name.starts_with("on") && name != "style" && name != "src", "{name}={value}");
         assert!(name != "href" || value.starts_with('#'), "{value}");

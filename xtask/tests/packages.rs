@@ -1,0 +1,255 @@
+//! The Debian packages: what is in them, and what they do to a Debian 12 and a Debian 13.
+//!
+//! Run through `cargo xtask test`, which names the two programs; without it the packages build them first.
+
+#![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use mailwarden_lab::{elsewhere, packages};
+
+/// What `systemd-analyze security` may say at most, in tenths; docs/operating/install.md names it.
+const WORST_EXPOSURE: u32 = 20;
+
+fn text_of(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{command:?}: {text}");
+    text
+}
+
+/// Both packages, of a revision.
+fn build(directory: &Path, revision: &str) -> [PathBuf; 2] {
+    let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    xtask.args(["package", "--quick", "--revision", revision, "--output"]).arg(directory);
+    let said = text_of(&mut xtask);
+    let made: Vec<PathBuf> = said.lines().filter(|line| line.ends_with(".deb")).map(PathBuf::from).collect();
+    made.try_into().unwrap()
+}
+
+fn dpkg_deb(option: &str, package: &Path) -> String {
+    text_of(Command::new("dpkg-deb").arg(option).arg(package))
+}
+
+#[test]
+fn the_packages_hold_what_they_have_to_at_the_right_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let [command, gate] = build(directory.path(), "1");
+    let (contents, control) = (dpkg_deb("-c", &command), dpkg_deb("-f", &command));
+    for path in [
+        "-rwxr-xr-x root/root",
+        "./usr/bin/mailwarden\n",
+        "./usr/bin/mailwarden-verify\n",
+        "./etc/mailwarden/mailwarden.toml\n",
+        "./etc/mailwarden/policy/\n",
+        "./usr/lib/sysusers.d/mailwarden.conf\n",
+        "./usr/lib/systemd/system/mailwarden-sweep.timer\n",
+        "./usr/lib/systemd/system/mailwarden-review.timer\n",
+        "./usr/lib/systemd/system/mailwarden-anchor.timer\n",
+        "./usr/share/man/man1/mailwarden.1.gz\n",
+        "./usr/share/man/man1/mailwarden-sweep.1.gz\n",
+        "./usr/share/man/man1/mailwarden-ledger-anchor.1.gz\n",
+        "./usr/share/man/man5/mailwarden.toml.5.gz\n",
+        "./usr/share/bash-completion/completions/mailwarden\n",
+        "./usr/share/zsh/vendor-completions/_mailwarden\n",
+        "./usr/share/fish/vendor_completions.d/mailwarden.fish\n",
+    ] {
+        assert!(contents.contains(path), "no {path:?} in\n{contents}");
+    }
+    let written_by_others = |line: &&str| {
+        line.get(8..9) == Some("w") || !line.contains(" root/root ") && !line.contains("root/root")
+    };
+    assert_eq!(contents.lines().find(written_by_others), None);
+    assert!(control.contains("\nVersion: 0.1.0-1\n") && control.contains("libc6 (>= 2."), "{control}");
+    let control = dpkg_deb("-f", &gate);
+    assert!(control.contains("mailwarden (= 0.1.0-1)"), "{control}");
+    assert!(dpkg_deb("-c", &gate).contains("./usr/sbin/mailwarden-milter\n"));
+    let unpacked = directory.path().join("unpacked");
+    text_of(Command::new("dpkg-deb").arg("-R").arg(&command).arg(&unpacked));
+    let conffiles = std::fs::read_to_string(unpacked.join("DEBIAN/conffiles")).unwrap();
+    assert_eq!(conffiles, "/etc/mailwarden/mailwarden.toml\n");
+    text_of(Command::new("md5sum").args(["--quiet", "-c", "DEBIAN/md5sums"]).current_dir(&unpacked));
+}
+
+#[test]
+fn two_packages_of_the_same_programs_are_the_same() {
+    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [first, second] = directories.each_ref().map(|directory| build(directory.path(), "1"));
+    for (one, other) in first.iter().zip(&second) {
+        let same = std::fs::read(one).unwrap() == std::fs::read(other).unwrap();
+        assert!(same, "{} differs", one.display());
+    }
+}
+
+#[test]
+fn maintainer_scripts_are_read_by_a_shell_and_never_touch_a_mail_server() {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/debian");
+    let mut read = 0;
+    for entry in std::fs::read_dir(scripts).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.extension().is_some_and(|kind| kind.to_string_lossy().starts_with('p')) {
+            continue;
+        }
+        text_of(Command::new("/bin/dash").arg("-n").arg(&path));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let acts = |line: &&str| !line.trim_start().starts_with('#') && !line.contains("echo ");
+        for line in text.lines().filter(acts) {
+            let touches = ["postfix ", "postconf -e", "dovecot", "main.cf", "ledger.db", "rm -r"];
+            assert!(!touches.iter().any(|word| line.contains(word)), "{}: {line}", path.display());
+        }
+        read += 1;
+    }
+    assert_eq!(read, 6);
+}
+
+#[test]
+fn every_unit_is_as_closed_as_documented() {
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+    let documented = std::fs::read_to_string(deploy.join("../docs/operating/install.md")).unwrap();
+    let bound = format!("{}.{}", WORST_EXPOSURE / 10, WORST_EXPOSURE % 10);
+    assert!(documented.contains(&format!("at most {bound}")), "the page names another bound than {bound}");
+    let mut units = 0;
+    for entry in std::fs::read_dir(deploy).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|kind| kind != "service") {
+            continue;
+        }
+        let mut analyze = Command::new("systemd-analyze");
+        analyze.args(["security", "--offline=true", "--no-pager"]);
+        // A threshold that is exceeded is a failure of the command.
+        text_of(analyze.arg(format!("--threshold={WORST_EXPOSURE}")).arg(&path));
+        units += 1;
+    }
+    assert_eq!(units, 4);
+}
+
+// --- on a Debian ----------------------------------------------------------------------------------------------------
+
+/// One life of the packages; each step prints its name and what is there then.
+const LIFE: &str = r#"
+set -e
+everything() { find / -xdev \( -path /proc -o -path /dev -o -path /tmp -o -path /mnt -o -path /var/lib/dpkg -o -path /var/log \
+    -o -path /var/cache -o -path "$SHARED" \) -prune -o -print | sort; }
+postfix_is() { find /etc/postfix /var/spool/postfix -type f | sort | xargs md5sum; }
+milter_conf=/etc/postfix/main.cf
+# An instance that runs is one with a main.cf.
+printf 'compatibility_level = 3.6\nmyhostname = mx.example.test\n' >$milter_conf
+everything >/tmp/before; postfix_is >/tmp/postfix-before
+echo "== install"
+dpkg -i $SHARED/*-1_*.deb
+stat -c '%a %U:%G %n' /var/lib/mailwarden /var/lib/mailwarden/reports
+postfix_is | cmp - /tmp/postfix-before && echo "postfix untouched"
+dpkg --verify mailwarden mailwarden-milter && echo "verified"
+cp /usr/share/doc/mailwarden/examples/policy.toml /etc/mailwarden/policy/client.toml
+as() { setpriv --reuid=mailwarden --regid=mailwarden --clear-groups "$@"; }
+as mailwarden check >/dev/null 2>&1 || echo "check said $?"
+as mailwarden-milter --config /etc/mailwarden/mailwarden.toml --check
+# Not by the function: its process would be the shell's, not the gate's.
+setpriv --reuid=mailwarden --regid=mailwarden --clear-groups mailwarden-milter \
+    --config /etc/mailwarden/mailwarden.toml --listen unix:/tmp/gate.sock >/dev/null 2>/tmp/gate.log & gate=$!
+timeout 60 sh -c 'until grep -q "the gate is open" /tmp/gate.log; do sleep 0.1; done'
+kill $gate; wait $gate
+stat -c '%U %n' /var/lib/mailwarden/ledger.db
+echo "== upgrade"
+echo '# edited by an admin' >>/etc/mailwarden/mailwarden.toml
+dpkg -i $SHARED/*-2_*.deb
+tail -1 /etc/mailwarden/mailwarden.toml
+dpkg-query -W -f '${Package} ${Version}\n' mailwarden mailwarden-milter
+as mailwarden ledger show | grep -c policy.loaded
+postfix_is | cmp - /tmp/postfix-before && echo "postfix untouched"
+echo "== remove"
+mkdir -p /etc/systemd/system/sockets.target.wants /etc/systemd/system/timers.target.wants
+ln -s /usr/lib/systemd/system/mailwarden-milter.socket /etc/systemd/system/sockets.target.wants/
+ln -s /usr/lib/systemd/system/mailwarden-sweep.timer /etc/systemd/system/timers.target.wants/
+echo 'smtpd_milters = unix:/run/mailwarden/gate.sock' >>$milter_conf
+dpkg -r mailwarden-milter mailwarden 2>&1
+ls /etc/mailwarden/mailwarden.toml /var/lib/mailwarden/ledger.db
+echo "== purge"
+dpkg -P mailwarden-milter mailwarden 2>&1
+everything >/tmp/after; diff /tmp/before /tmp/after | grep '^[<>]' || true
+tail -1 $milter_conf
+echo "== empty"
+rm -r /var/lib/mailwarden /etc/mailwarden
+dpkg -i $SHARED/*-2_*.deb >/dev/null; dpkg -P mailwarden-milter mailwarden 2>&1 | grep kept || true
+everything >/tmp/after; diff /tmp/before /tmp/after | grep '^[<>]' || true
+"#;
+
+fn life(release: &str) -> Vec<(String, String)> {
+    packages::ensure_slow_installed(&mut |_| {}).unwrap();
+    let root = elsewhere::installable(release, &mut |_| {}).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    build(directory.path(), "1");
+    build(directory.path(), "2");
+    let script = LIFE.replace("$SHARED", &directory.path().display().to_string());
+    let output = elsewhere::throwaway(&root, directory.path(), &script).output().unwrap();
+    let (said, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{release}: {said}\n{complained}");
+    let steps = said.split("== ").skip(1).filter_map(|step| step.split_once('\n'));
+    steps.map(|(name, said)| (name.to_owned(), said.to_owned())).collect()
+}
+
+fn lives_as_debian_wants(release: &str) {
+    let steps = life(release);
+    let step = |name: &str| &steps.iter().find(|(own, _)| own == name).unwrap().1;
+    let installed = step("install");
+    for line in [
+        "750 mailwarden:mailwarden /var/lib/mailwarden\n",
+        "750 mailwarden:mailwarden /var/lib/mailwarden/reports\n",
+        "postfix untouched\n",
+        "verified\n",
+        "\nmailwarden /var/lib/mailwarden/ledger.db\n",
+    ] {
+        assert!(installed.contains(line), "{release}: no {line:?} in {installed}");
+    }
+    assert!(!installed.contains("check said 2"), "{release}: {installed}");
+    let upgraded = step("upgrade");
+    for line in ["# edited by an admin\n", "mailwarden 0.1.0-2\n", "\n1\n", "postfix untouched\n"] {
+        assert!(upgraded.contains(line), "{release}: no {line:?} in {upgraded}");
+    }
+    let removed = step("remove");
+    assert!(removed.contains("Postfix still asks the gate"), "{release}: {removed}");
+    assert!(
+        removed.contains("/etc/mailwarden/mailwarden.toml\n/var/lib/mailwarden/ledger.db\n"),
+        "{removed}"
+    );
+    let purged = step("purge");
+    assert!(purged.contains("kept the ledger and the reports in /var/lib/mailwarden"), "{release}: {purged}");
+    assert!(purged.contains("smtpd_milters = unix:/run/mailwarden/gate.sock"), "{release}: {purged}");
+    let kept: Vec<_> = purged.lines().filter_map(|line| line.strip_prefix("> ")).collect();
+    let ours =
+        |path: &&&str| !path.starts_with("/var/lib/mailwarden") && !path.starts_with("/etc/systemd/system");
+    let besides: Vec<_> = kept.iter().filter(ours).collect();
+    assert_eq!(
+        besides,
+        [&"/etc/mailwarden", &"/etc/mailwarden/policy", &"/etc/mailwarden/policy/client.toml"]
+    );
+    assert!(!kept.iter().any(|path| path.contains("wants/mailwarden")), "{release}: {purged}");
+    // The account stays, as Debian's accounts do; of files nothing does.
+    let empty = step("empty");
+    let left: Vec<_> = empty.lines().filter(|line| !line.contains("/etc/systemd/system")).collect();
+    assert!(left.is_empty(), "{release}: {left:?}");
+}
+
+#[test]
+#[ignore = "slow: a Debian 12 of its own"]
+fn the_packages_live_on_debian_12() {
+    lives_as_debian_wants("bookworm");
+}
+
+#[test]
+#[ignore = "slow: a Debian 13 of its own"]
+fn the_packages_live_on_debian_13() {
+    lives_as_debian_wants("trixie");
+}
+
+#[test]
+#[ignore = "slow: lintian unpacks everything"]
+fn lintian_has_no_errors() {
+    packages::ensure_slow_installed(&mut |_| {}).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let made = build(directory.path(), "1");
+    let said = text_of(Command::new("lintian").args(["--allow-root", "--fail-on=error"]).args(made));
+    assert!(!said.lines().any(|line| line.starts_with("E:")), "{said}");
+}
