@@ -29,9 +29,9 @@ pub fn parse(script: &[u8], dialect: Dialect) -> Tree {
     let tree = Tree {
         tokens,
         commands: Vec::with_capacity(significant.len() / 4),
-        tests: Vec::new(),
+        tests: Vec::with_capacity(significant.len() / 16),
         arguments: Vec::with_capacity(significant.len() / 2),
-        strings: Vec::new(),
+        strings: Vec::with_capacity(significant.len() / 16),
         first: None,
         errors: Vec::new(),
         unparsed: Vec::new(),
@@ -44,7 +44,9 @@ pub fn parse(script: &[u8], dialect: Dialect) -> Tree {
 
 fn significant_tokens(tokens: &[Token]) -> Vec<u32> {
     let counts = |kind: TokenKind| !kind.is_trivia() && kind != TokenKind::Beyond;
-    (0_u32..).zip(tokens).filter(|(_, token)| counts(token.kind)).map(|(number, _)| number).collect()
+    let mut significant = Vec::with_capacity(tokens.len());
+    significant.extend((0..).zip(tokens).filter(|(_, token)| counts(token.kind)).map(|(number, _)| number));
+    significant
 }
 
 struct Parser {

@@ -13,9 +13,11 @@ use crate::tree::{Argument, Test, TestId};
 use crate::vocabulary;
 
 /// How many answers are kept in mind.
-const MAX_ANSWERS: usize = 32;
-/// How many tests are looked through for one answer.
-const MAX_LOOKED_AT: usize = 64;
+const MAX_ANSWERS: usize = 256;
+/// How many of the latest are looked at for one question.
+const MAX_LOOKED_AT: usize = 8;
+/// How many tests inside them.
+const MAX_TESTS_LOOKED_AT: usize = 16;
 
 /// A question by its place, and its answer.
 #[derive(Debug, Clone, Copy)]
@@ -71,8 +73,8 @@ impl<'w> Run<'w, '_> {
 
     /// Every test whose answer follows from what was noted, and the answer.
     fn each_answer(&self, visit: &mut dyn FnMut(Reading<'w>, &'w Test, bool)) {
-        let mut left = MAX_LOOKED_AT;
-        for answer in self.answers.iter().rev() {
+        let mut left = MAX_TESTS_LOOKED_AT;
+        for answer in self.answers.iter().rev().take(MAX_LOOKED_AT) {
             within(self.reading_of(answer.script), answer.test, answer.holds, &mut left, visit);
         }
     }

@@ -23,9 +23,11 @@ impl LineIndex {
     /// Notes where the lines of `script` begin. Only LF ends a line; CR is a byte like others.
     #[must_use]
     pub fn new(script: &[u8]) -> Self {
-        let after_newlines =
-            script.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
-        Self { starts: std::iter::once(0).chain(after_newlines).collect() }
+        let newlines = script.iter().filter(|byte| **byte == b'\n').count();
+        let mut starts = Vec::with_capacity(newlines + 1);
+        starts.push(0);
+        starts.extend(script.iter().zip(1..).filter(|(byte, _)| **byte == b'\n').map(|(_, after)| after));
+        Self { starts }
     }
 
     /// Line and column of `offset`, both from 1; the column counts bytes.
