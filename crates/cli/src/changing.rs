@@ -8,6 +8,7 @@ use chrono::Utc;
 use mailwarden_collect::dovecot::SessionStore;
 use mailwarden_collect::imap::FolderStore;
 use mailwarden_collect::managesieve::ScriptStore;
+use mailwarden_collect::postfix::TextStore;
 use mailwarden_collect::{CollectError, Dialer, Plan, Server};
 use mailwarden_ledger::{Event, EventKind, Ledger, LedgerError};
 use mailwarden_remedy::{AclRow, Object, State, Step, steps};
@@ -31,6 +32,7 @@ pub(crate) enum Store {
     Scripts(Box<ScriptStore>),
     Folders(Box<FolderStore>),
     Sessions(SessionStore),
+    Tables(TextStore),
 }
 
 /// One transition of one object, with everything the ledger is to know.
@@ -76,6 +78,10 @@ impl Servers {
                 let store = ScriptStore::open(dialer, &credentials()?, mailbox).await;
                 store.map(|store| Store::Scripts(Box::new(store))).map_err(unreachable)
             }
+            Object::TableText { .. } => {
+                let postfix = self.plan.postfix.as_ref().ok_or_else(|| missing("postfix"))?;
+                TextStore::new(postfix).map(Store::Tables).map_err(unreachable)
+            }
             Object::Sessions { mailbox } => {
                 let dovecot = self.plan.dovecot.as_ref().ok_or_else(|| missing("dovecot"))?;
                 SessionStore::new(dovecot, mailbox).map(Store::Sessions).map_err(unreachable)
@@ -113,6 +119,9 @@ impl Store {
             }
             (Self::Folders(store), Object::UrlKey { folder, entry, .. }) => {
                 Ok(State::Alive { alive: store.annotation(folder, entry).await?.is_some() })
+            }
+            (Self::Tables(store), Object::TableText { path, .. }) => {
+                Ok(store.read(path)?.map_or(State::Absent, |source| State::TableText { source }))
             }
             (Self::Sessions(store), _) => Ok(State::Alive { alive: store.is_open().await? }),
             _ => Ok(State::Absent),
@@ -168,6 +177,9 @@ impl Store {
                 store.set_annotation(folder, entry, value.as_deref()).await
             }
             (Self::Folders(store), Object::UrlKey { folder, .. }, Step::End) => store.reset_key(folder).await,
+            (Self::Tables(store), Object::TableText { path, table, .. }, Step::PutTable(source)) => {
+                store.put(path, table, source).await
+            }
             (Self::Sessions(store), _, Step::End) => store.kick().await,
             _ => Ok(()),
         }
@@ -185,7 +197,7 @@ impl Store {
         match self {
             Self::Scripts(store) => store.close().await,
             Self::Folders(store) => store.close().await,
-            Self::Sessions(_) => {}
+            Self::Sessions(_) | Self::Tables(_) => {}
         }
     }
 }

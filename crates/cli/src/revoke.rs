@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use mailwarden_evidence::{Coverage, Observation, SYSTEM};
+use mailwarden_collect::postfix::TextStore;
+use mailwarden_evidence::{Coverage, Evidence, Fact, Observation, SYSTEM};
 use mailwarden_judge::{Finding, Report, Run, State as Life, judge};
 use mailwarden_ledger::{ChangeOutcome, EventFilter, Ledger, RecordedChange};
 use mailwarden_policy::Policy;
-use mailwarden_remedy::{ByHand, Change, Planned, Way, assume, plan};
+use mailwarden_remedy::{ByHand, Change, Planned, Way, assume, plan, table_text};
 use mailwarden_settings::{Settings, load_policy};
 use serde::Serialize;
 use serde_json::json;
@@ -18,8 +19,8 @@ use crate::arguments::{Common, Looking, ProfileChoice, Revoke, TextOrJson};
 use crate::changing::{Done, Obstacles, Servers, Transition, leave, make};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, complain, shown};
-use crate::rerender;
 use crate::seen::{self, Seen};
+use crate::{rerender, rounds};
 
 /// Shortest beginning of a fingerprint that names a finding.
 const MIN_PREFIX: usize = 8;
@@ -182,7 +183,7 @@ async fn planned(
     revoke: &Revoke,
 ) -> Result<Vec<Item>, Failure> {
     let way = if revoke.deactivate { Way::Deactivate } else { Way::Effect };
-    let is_by_hand = |wanted: &&Wanted| looked_at(&wanted.surface).is_none();
+    let is_by_hand = |wanted: &&Wanted| looked_at(&wanted.surface).is_none() && !is_of_table(wanted);
     let mut items: Vec<Item> = wanted.iter().filter(is_by_hand).map(|wanted| by_hand(wanted, way)).collect();
     for profile in [ProfileChoice::Remote, ProfileChoice::Host] {
         let mine: Vec<&Wanted> =
@@ -198,7 +199,38 @@ async fn planned(
         let mut seen = seen::now(settings, policy, &looking).await?;
         items.extend(mine.into_iter().map(|wanted| of_finding(policy, &mut seen, wanted, way)));
     }
+    items.extend(tables(settings, policy, wanted).await?);
     Ok(items)
+}
+
+/// Entries of tables can be changed where they belong to a mailbox, for which somebody answers.
+fn is_of_table(wanted: &Wanted) -> bool {
+    wanted.surface.starts_with("postfix.") && wanted.mailbox != SYSTEM
+}
+
+/// Findings on Postfix's tables: the instance is looked at again, and the texts of the tables as well.
+async fn tables(settings: &Settings, policy: &Policy, wanted: &[Wanted]) -> Result<Vec<Item>, Failure> {
+    let mine: Vec<&Wanted> = wanted.iter().filter(|wanted| is_of_table(wanted)).collect();
+    if mine.is_empty() {
+        return Ok(Vec::new());
+    }
+    let surface = mailwarden_collect::postfix::SURFACES.map(str::to_owned).to_vec();
+    let looking = Looking { system: true, surface, ..Looking::default() };
+    let mut seen = seen::now(settings, policy, &looking).await?;
+    let report = judged(policy, &seen.run, &seen, &seen.observations);
+    let paths: BTreeSet<String> =
+        report.findings.iter().filter_map(table_text).map(|(path, _)| path).collect();
+    if let Some(plan) = rounds::everybody(settings)?.postfix {
+        let store = TextStore::new(&plan).map_err(|error| Failure::Usage(error.to_string()))?;
+        for path in paths {
+            let Ok(Some(source)) = store.read(&path) else { continue };
+            let evidence = Evidence::of(&source, &path, "mailwarden revoke", seen.run.now);
+            let fact = Fact::TableText { path, source };
+            let (mailbox, surface) = (SYSTEM.to_owned(), "postfix.alias_maps".to_owned());
+            seen.observations.push(Observation { mailbox, surface, fact, evidence });
+        }
+    }
+    Ok(mine.into_iter().map(|wanted| of_finding(policy, &mut seen, wanted, Way::Effect)).collect())
 }
 
 fn by_hand(wanted: &Wanted, way: Way) -> Item {

@@ -77,6 +77,14 @@ pub enum Fact {
         /// Expanded value.
         value: String,
     },
+    /// The text that a table is made from, looked at because it shall be changed.
+    TableText {
+        /// Where it is.
+        path: String,
+        /// The exact bytes.
+        #[serde(with = "crate::text_or_base64")]
+        source: Vec<u8>,
+    },
     /// Messages in a queue, by recipient. Nothing of a message is looked at.
     Queued {
         /// The queue, e.g. `deferred`.

@@ -4,6 +4,8 @@ use mailwarden_evidence::{Fact, Observation};
 
 use crate::Change;
 use crate::object::{Object, State};
+use crate::plan::{dialect_of, is_table};
+use crate::table::value_of;
 
 /// Puts a change's outcome into the observations it was planned from, so that a second change of the same object is
 /// planned on top of it and that the judgement can be asked again before anything is touched.
@@ -12,6 +14,10 @@ pub fn assume(observations: &mut Vec<Observation>, change: &Change) {
     observations.retain_mut(|seen| match (&seen.fact, &change.object) {
         // Sessions are a fact of the mail system, whoever they belong to.
         (Fact::Session { login, .. }, Object::Sessions { .. }) => login.to_lowercase() != mine,
+        // So are tables.
+        (Fact::MapEntry { .. } | Fact::TableText { .. }, Object::TableText { .. }) => {
+            keeps(&mut seen.fact, &change.object, &change.after)
+        }
         _ => seen.mailbox.to_lowercase() != mine || keeps(&mut seen.fact, &change.object, &change.after),
     });
 }
@@ -19,6 +25,25 @@ pub fn assume(observations: &mut Vec<Observation>, change: &Change) {
 /// Changes one fact; false where it is no longer one.
 fn keeps(fact: &mut Fact, object: &Object, after: &State) -> bool {
     match (fact, object, after) {
+        (
+            Fact::MapEntry { table, key, result, .. },
+            Object::TableText { table: changed, path, .. },
+            State::TableText { source },
+        ) if is_table(table, changed, path) => {
+            let now = value_of(source, dialect_of(changed), key);
+            now.is_some_and(|now| {
+                *result = now;
+                true
+            })
+        }
+        (
+            Fact::TableText { path, source },
+            Object::TableText { path: changed, .. },
+            State::TableText { source: new },
+        ) if path == changed => {
+            source.clone_from(new);
+            true
+        }
         (
             Fact::SieveScript { name, source, .. },
             Object::Script { name: changed, .. },

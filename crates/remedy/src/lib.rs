@@ -11,8 +11,9 @@ mod diff;
 mod object;
 mod plan;
 mod script;
+mod table;
 
 pub use assume::assume;
 pub use authority::{ACTION, Approval, Authorised, Mandate, Unauthorised, authorise};
 pub use object::{AclRow, Object, State, Step, steps};
-pub use plan::{ByHand, Change, FindingRef, Planned, Way, plan};
+pub use plan::{ByHand, Change, FindingRef, Planned, Way, plan, table_text};

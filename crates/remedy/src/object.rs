@@ -45,6 +45,15 @@ pub enum Object {
         /// The annotation that shows the key.
         entry: String,
     },
+    /// The text of a Postfix table, and with it the table.
+    TableText {
+        /// Whose mail the entry is about.
+        mailbox: String,
+        /// Where the text is.
+        path: String,
+        /// The table as Postfix names it; `aliases ` before it where it is one of aliases(5).
+        table: String,
+    },
     /// The open sessions of a login.
     Sessions {
         /// The login.
@@ -61,6 +70,7 @@ impl Object {
             | Self::Acl { mailbox, .. }
             | Self::Annotation { mailbox, .. }
             | Self::UrlKey { mailbox, .. }
+            | Self::TableText { mailbox, .. }
             | Self::Sessions { mailbox } => mailbox,
         }
     }
@@ -81,6 +91,7 @@ impl std::fmt::Display for Object {
             Self::UrlKey { mailbox, folder, .. } => {
                 write!(f, "the key of signed URLs of folder \"{folder}\" of {mailbox}")
             }
+            Self::TableText { path, .. } => write!(f, "the table text {path}"),
             Self::Sessions { mailbox } => write!(f, "the open sessions of {mailbox}"),
         }
     }
@@ -101,6 +112,12 @@ pub struct AclRow {
 pub enum State {
     /// A script, byte for byte. Whether it is active is not changed by changing it.
     Script {
+        /// The bytes.
+        #[serde(with = "text_or_base64")]
+        source: Vec<u8>,
+    },
+    /// A table's text, byte for byte.
+    TableText {
         /// The bytes.
         #[serde(with = "text_or_base64")]
         source: Vec<u8>,
@@ -138,7 +155,7 @@ impl State {
 
     /// SHA-256 of the state, hexadecimal; of a script that of its bytes.
     pub fn sha256(&self) -> String {
-        if let Self::Script { source } = self {
+        if let Self::Script { source } | Self::TableText { source } = self {
             return hex(&Sha256::digest(source));
         }
         let mut hasher = Sha256::new();
@@ -151,7 +168,7 @@ impl State {
 
     fn parts(&self) -> Vec<&str> {
         match self {
-            Self::Script { .. } | Self::Absent => Vec::new(),
+            Self::Script { .. } | Self::TableText { .. } | Self::Absent => Vec::new(),
             Self::Alive { alive } => vec![if *alive { "alive" } else { "ended" }],
             Self::Active { name } => std::iter::once("active").chain(name.as_deref()).collect(),
             Self::Annotation { value } => std::iter::once("value").chain(value.as_deref()).collect(),
@@ -171,6 +188,8 @@ fn hex(bytes: &[u8]) -> String {
 pub enum Step {
     /// Store a script under its name; an active one stays active.
     PutScript(Vec<u8>),
+    /// Put a table's text in place and build the table.
+    PutTable(Vec<u8>),
     /// Make a script the active one; `None` activates nothing.
     Activate(Option<String>),
     /// Take an identifier out of a list.
@@ -191,6 +210,7 @@ pub fn steps(from: &State, to: &State) -> Option<Vec<Step>> {
     }
     Some(match (from, to) {
         (_, State::Script { source }) => vec![Step::PutScript(source.clone())],
+        (State::TableText { .. }, State::TableText { source }) => vec![Step::PutTable(source.clone())],
         (_, State::Active { name }) => vec![Step::Activate(name.clone())],
         (_, State::Annotation { value }) => vec![Step::SetAnnotation(value.clone())],
         (State::Alive { alive: true }, State::Alive { alive: false }) => vec![Step::End],

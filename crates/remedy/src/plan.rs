@@ -1,6 +1,6 @@
 //! From a finding to what would be done about it.
 
-use mailwarden_evidence::{Fact, Observation};
+use mailwarden_evidence::{Fact, Observation, SYSTEM};
 use mailwarden_judge::Finding;
 use serde::Serialize;
 use sieve_analysis::Dialect;
@@ -8,6 +8,7 @@ use sieve_analysis::Dialect;
 use crate::diff::unified;
 use crate::object::{AclRow, Object, State};
 use crate::script::{Outcome, switch_off};
+use crate::table::{Dialect as Text, without};
 
 /// How a Sieve finding is dealt with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,6 +99,7 @@ pub fn plan(finding: &Finding, observations: &[Observation], way: Way) -> Planne
         "imap.metadata" => annotation(finding, &mine),
         "imap.urlauth" => url_key(finding, &mine),
         "dovecot.sessions" => sessions(finding, observations),
+        id if id.starts_with("postfix.") => table(finding, observations),
         _ => by_hand(finding, "no edit of this surface is safe from here"),
     }
 }
@@ -262,6 +264,65 @@ fn annotation(finding: &Finding, seen: &[&Observation]) -> Planned {
     };
     let diff = format!("-{entry} {value}\n");
     let states = (State::Annotation { value: Some(value) }, State::Annotation { value: None });
+    Planned::Change(Box::new(change(finding, object, states, effect, diff)))
+}
+
+// --- tables ---------------------------------------------------------------------------------------------------------
+
+/// The text and the table of a finding about an entry of an indexed table, as it would be built again.
+pub fn table_text(finding: &Finding) -> Option<(String, String)> {
+    let file = finding.locator.file.as_deref()?;
+    let spec = file.strip_prefix("proxy:").unwrap_or(file);
+    let (kind, path) = spec.split_once(':')?;
+    let is_plain =
+        ["hash", "btree", "lmdb", "cdb", "texthash", "dbm", "sdbm"].contains(&kind) && path.starts_with('/');
+    let prefix = if finding.surface.id == "postfix.alias_maps" { "aliases " } else { "" };
+    (is_plain && finding.locator.line.is_some()).then(|| (path.to_owned(), format!("{prefix}{spec}")))
+}
+
+pub(crate) fn dialect_of(table: &str) -> Text {
+    if table.starts_with("aliases ") { Text::Aliases } else { Text::Table }
+}
+
+/// Whether a row's table is the one that a text is built into.
+pub(crate) fn is_table(row: &str, table: &str, path: &str) -> bool {
+    let spec = row.strip_prefix("proxy:").unwrap_or(row);
+    spec == table.strip_prefix("aliases ").unwrap_or(table) && spec.ends_with(path)
+}
+
+fn table(finding: &Finding, seen: &[Observation]) -> Planned {
+    let Some((path, table)) = table_text(finding) else {
+        return by_hand(finding, "only entries of indexed tables with a text are changed from here");
+    };
+    let text = seen.iter().find_map(|seen| match &seen.fact {
+        Fact::TableText { path: at, source } if *at == path => Some(source),
+        _ => None,
+    });
+    let (Some(text), Some(key)) = (text, &finding.locator.key) else {
+        return by_hand(finding, "the text of the table was not read in this run");
+    };
+    if finding.mailbox == SYSTEM {
+        return by_hand(finding, "the entry belongs to no mailbox, so nobody answers for the change");
+    }
+    let waits = |seen: &Observation| match &seen.fact {
+        Fact::MapEntry { table: row, pending: true, .. } => is_table(row, &table, &path),
+        _ => false,
+    };
+    if seen.iter().any(waits) {
+        return by_hand(
+            finding,
+            "the text holds other changes that are not built yet and would come into force",
+        );
+    }
+    let target = &finding.beneficiary.value;
+    let edited = match without(text, dialect_of(&table), key, target) {
+        Ok(edited) => edited,
+        Err(refusal) => return by_hand(finding, refusal.why()),
+    };
+    let diff = unified(text, &edited);
+    let effect = format!("{target} is taken out of the entry {key} of {path}, and the table is built again");
+    let object = Object::TableText { mailbox: finding.mailbox.clone(), path, table };
+    let states = (State::TableText { source: text.clone() }, State::TableText { source: edited });
     Planned::Change(Box::new(change(finding, object, states, effect, diff)))
 }
 

@@ -14,7 +14,7 @@ use crate::disk;
 use crate::harvest::{Place, named};
 
 /// Settings that decide what a user, or a thief with a user's password, could do.
-const TELLING: [&str; 20] = [
+const TELLING: [&str; 22] = [
     "acl",
     "acl_anyone",
     "acl_defaults_from_inbox",
@@ -25,12 +25,14 @@ const TELLING: [&str; 20] = [
     "auth_cache_size",
     "auth_cache_ttl",
     "auth_master_user_separator",
+    "auth_ssl_username_from_cert",
     "auth_username_translation",
     "imap_acl_allow_anyone",
     "imap_metadata",
     "imap_urlauth_host",
     "imapsieve_url",
     "mail_attribute_dict",
+    "mail_replica",
     "sieve_extensions",
     "sieve_global_extensions",
     "sieve_max_redirects",
@@ -101,6 +103,8 @@ struct Passdb {
     is_master: bool,
     is_deny: bool,
     file: Option<String>,
+    /// Whoever names a login is let in.
+    asks_nothing: bool,
 }
 
 impl Passdb {
@@ -115,6 +119,7 @@ impl Passdb {
         Self {
             is_master: get("master") == Some("yes"),
             is_deny: get("deny") == Some("yes"),
+            asks_nothing: driver == "static" && get("args").is_some_and(|args| args.contains("nopassword")),
             file: file.map(str::to_owned).filter(|_| driver == "passwd-file"),
             driver,
         }
@@ -125,6 +130,8 @@ impl Passdb {
             " (master users)"
         } else if self.is_deny {
             " (deny)"
+        } else if self.asks_nothing {
+            " (nopassword)"
         } else {
             ""
         };

@@ -12,6 +12,7 @@ mod queue;
 mod reader;
 mod source;
 mod tables;
+mod text;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -26,6 +27,7 @@ use self::parameters::{Kind, PARAMETERS, Parameter, Restriction, restrictions_of
 use self::reader::TableReader;
 use self::source::Dialect;
 use self::tables::split_list;
+pub use self::text::TextStore;
 use crate::disk::Tree;
 use crate::{CollectError, Harvest, command};
 

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod acl;
+mod credentials;
 mod dns;
 mod host;
 mod locked;
@@ -20,7 +21,7 @@ use crate::draft::Draft;
 
 /// What all checks found, in no particular order.
 pub(crate) fn run_all(brief: &Brief<'_>) -> Vec<Draft> {
-    let families: [fn(&Brief<'_>) -> Vec<Draft>; 10] = [
+    let families: [fn(&Brief<'_>) -> Vec<Draft>; 11] = [
         sieve::check,
         acl::check,
         metadata::check,
@@ -30,6 +31,7 @@ pub(crate) fn run_all(brief: &Brief<'_>) -> Vec<Draft> {
         pulls::check,
         accounts::check,
         host::check,
+        credentials::check,
         dns::check,
     ];
     let mut drafts: Vec<Draft> = families.iter().flat_map(|check| check(brief)).collect();
