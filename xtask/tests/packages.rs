@@ -106,7 +106,7 @@ fn maintainer_scripts_are_read_by_a_shell_and_never_touch_a_mail_server() {
 #[test]
 #[ignore = "slow: needs Debian's systemd for its analysis"]
 fn every_unit_is_as_closed_as_documented() {
-    ensure_slow_installed(&mut |_step| {}).unwrap();
+    packages::ensure_slow_installed(&mut |_step| {}).unwrap();
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
     let documented = std::fs::read_to_string(deploy.join("../docs/operating/install.md")).unwrap();
     let bound = format!("{}.{}", WORST_EXPOSURE / 10, WORST_EXPOSURE % 10);
