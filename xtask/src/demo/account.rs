@@ -157,7 +157,7 @@ impl Account {
 }
 
 fn gaps(rounds: &Rounds) -> Vec<String> {
-    let incomplete = rounds.report.coverage.iter().filter(|row| row.state != "collected");
+    let incomplete = rounds.report.coverage.iter().filter(|row| row.is_gap());
     incomplete.map(|row| format!("{} {}: {}, {}", row.mailbox, row.surface, row.state, row.reason)).collect()
 }
 

@@ -30,6 +30,13 @@ pub(super) struct Coverage {
     pub(super) reason: String,
 }
 
+impl Coverage {
+    /// Whether something stays unknown. What a server does not have needs no look.
+    pub(super) fn is_gap(&self) -> bool {
+        !["collected", "unsupported"].contains(&self.state.as_str())
+    }
+}
+
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Finding {
     pub(super) title: String,
@@ -94,7 +101,7 @@ pub(super) fn sweep(stage: &Stage, reports: Option<&Path>) -> anyhow::Result<Rou
 /// What could not be looked at, for the error about it.
 fn unlooked(json: &str) -> Option<String> {
     let report: Report = serde_json::from_str(json).ok()?;
-    let gaps = report.coverage.iter().filter(|row| row.state != "collected");
+    let gaps = report.coverage.iter().filter(|row| row.is_gap());
     Some(
         gaps.map(|row| format!("\n{} {}: {}, {}", row.mailbox, row.surface, row.state, row.reason)).collect(),
     )
