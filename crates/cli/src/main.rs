@@ -28,6 +28,7 @@ mod restore;
 mod revoke;
 mod rounds;
 mod seen;
+mod sieve_arguments;
 mod sieve_audit;
 mod sieve_disable;
 mod sieve_text;
@@ -42,10 +43,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use mailwarden_policy::VendorState;
 
-use crate::arguments::{
-    Arguments, Command, GateCommand, LedgerCommand, PostfixCommand, SieveCommand, VendorsCommand,
-};
+use crate::arguments::{Arguments, Command, GateCommand, LedgerCommand, PostfixCommand, VendorsCommand};
 use crate::failure::{Failure, Outcome};
+use crate::sieve_arguments::SieveCommand;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use sieve_analysis::{Audit, Dialect, Mailbox, Script, audit, audit_in};
+use sieve_analysis::{Audit, Dialect, Mailbox, Script, audit, audit_at_event, audit_in};
 
-use crate::arguments::{DialectChoice, SieveAudit, SieveExplain, TextOrJson};
+use crate::arguments::TextOrJson;
 use crate::failure::{Failure, Outcome};
+use crate::sieve_arguments::{DialectChoice, SieveAudit, SieveExplain};
 use crate::{output, sieve_text};
 
 /// Larger files are no scripts: Pigeonhole stops at 1 MiB.
@@ -24,10 +25,11 @@ pub(crate) struct Audited {
 pub(crate) fn run(arguments: &SieveAudit) -> Result<Outcome, Failure> {
     let dialects = dialects(arguments.dialect);
     let folders = Folders::read(arguments.personal.as_deref(), arguments.global.as_deref())?;
+    let event = arguments.imap_folder.as_deref();
     let audited = arguments
         .files
         .iter()
-        .map(|file| audited(file, dialects, &folders))
+        .map(|file| audited(file, dialects, &folders, event))
         .collect::<Result<Vec<_>, Failure>>()?;
     match arguments.format {
         TextOrJson::Json => output::print(&visible_json(&json_of(&audited)))?,
@@ -37,7 +39,7 @@ pub(crate) fn run(arguments: &SieveAudit) -> Result<Outcome, Failure> {
 }
 
 pub(crate) fn explain(arguments: &SieveExplain) -> Result<Outcome, Failure> {
-    let one = audited(&arguments.file, dialects(arguments.dialect), &Folders::default())?;
+    let one = audited(&arguments.file, dialects(arguments.dialect), &Folders::default(), None)?;
     let text = sieve_text::explanation(&one, arguments.effect.as_deref());
     let Some(text) = text else {
         let effect = arguments.effect.as_deref().unwrap_or_default();
@@ -113,22 +115,33 @@ fn stem(file: &Path) -> String {
     name.strip_suffix(".sieve").unwrap_or(&name).to_owned()
 }
 
-fn audited(file: &Path, dialects: &[Dialect], folders: &Folders) -> Result<Audited, Failure> {
+fn audited(
+    file: &Path,
+    dialects: &[Dialect],
+    folders: &Folders,
+    event: Option<&str>,
+) -> Result<Audited, Failure> {
     let script = script_of(file)?;
-    let audit =
-        if folders.known { among(file, &script, dialects, folders) } else { audit(&script, dialects, true) };
+    let audit = match folders.known || event.is_some() {
+        true => among(file, &script, dialects, folders, event),
+        false => audit(&script, dialects, true),
+    };
     Ok(Audited { file: file.display().to_string(), script, audit })
 }
 
-/// The script as the active one of a mailbox that holds the others too.
-fn among(file: &Path, script: &[u8], dialects: &[Dialect], folders: &Folders) -> Audit {
+/// The script as the one that runs in a mailbox that holds the others too.
+fn among(file: &Path, script: &[u8], dialects: &[Dialect], folders: &Folders, event: Option<&str>) -> Audit {
     let name = stem(file);
     let others = folders.personal.iter().filter(|(other, _)| *other != name);
     let mut scripts = vec![Script { name: &name, bytes: script, active: true }];
     scripts.extend(others.map(|(name, bytes)| Script { name, bytes, active: false }));
     let globals: Vec<Script<'_>> =
         folders.global.iter().map(|(name, bytes)| Script { name, bytes, active: false }).collect();
-    audit_in(&Mailbox { scripts: &scripts, globals: &globals }, 0, dialects)
+    let mailbox = Mailbox { scripts: &scripts, globals: &globals };
+    match event {
+        Some(folder) => audit_at_event(&mailbox, 0, folder, dialects),
+        None => audit_in(&mailbox, 0, dialects),
+    }
 }
 
 fn json_of(audited: &[Audited]) -> Value {

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use sieve_analysis::edit::{Disabled, Edit, Method, Refusal, apply, disable_by, inverse};
 use sieve_analysis::{Dialect, Effect, Severity, analyse};
 
-use crate::arguments::{DisableMethod, OneDialect, SieveDisable, SieveUndo};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, shown};
+use crate::sieve_arguments::{DisableMethod, OneDialect, SieveDisable, SieveUndo};
 use crate::sieve_audit::{script_of, sha256_of};
 use crate::sieve_text::sentence;
 

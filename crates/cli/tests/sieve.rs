@@ -221,3 +221,19 @@ fn effects_of_included_scripts_are_named_with_the_script_that_holds_them() {
     let after = effects(&serde_json::from_str(&out).unwrap());
     assert!(after.iter().all(|effect| effect["kind"] != "redirect" || effect["reach"] == "dead"), "{out}");
 }
+
+#[test]
+fn a_script_of_imap_events_is_read_with_its_folder() {
+    let folder = Folder::new();
+    let script: &[u8] = b"require [\"environment\", \"imapsieve\"];\n\
+        if environment :is \"imap.mailbox\" \"Sent\" { redirect \"a@z.example\"; }\n";
+    let main = folder.put("main.sieve", script);
+    let (main, personal) = (main.to_str().unwrap(), folder.folder.path().to_str().unwrap());
+    let reach = |more: &[&str]| {
+        let out = succeeds(&[&["audit", main, "--format", "json", "--personal", personal], more].concat());
+        effects(&serde_json::from_str(&out).unwrap())[0]["reach"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(reach(&["--imap-folder", "Sent"]), "always");
+    assert_eq!(reach(&["--imap-folder", "Drafts"]), "dead");
+    assert_eq!(reach(&[]), "conditional");
+}

@@ -131,7 +131,7 @@ pub(crate) fn contradictions(analysis: &Analysis, actions: &Actions) -> Vec<Stri
 fn surely_happened(analysis: &Analysis, effect: &Effect, actions: &Actions) -> bool {
     use EffectKind::{Discard, Notify, Pipe, Redirect, Reject, Report, Vacation};
     let told_apart = matches!(effect.kind, Redirect | Pipe | Report | Notify);
-    let is_like = |other: &&Effect| !told_apart || same_targets(other, effect);
+    let is_like = |other: &&Effect| !told_apart || share_a_target(other, effect);
     let alike = || live(analysis, effect.kind).filter(is_like).count();
     match effect.reach {
         Reach::Always => true,
@@ -237,6 +237,7 @@ pub(crate) fn undecided(analysis: &Analysis) -> Vec<String> {
     read.filter(open).map(tell).collect()
 }
 
-fn same_targets(one: &Effect, other: &Effect) -> bool {
-    one.targets.iter().map(Target::text).eq(other.targets.iter().map(Target::text))
+fn share_a_target(one: &Effect, other: &Effect) -> bool {
+    let same = |target: &Target| other.targets.iter().any(|known| known.text() == target.text());
+    one.targets.iter().any(same)
 }
