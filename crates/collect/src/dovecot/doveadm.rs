@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::api::Api;
 use crate::command::{self, Ran};
 use crate::{CollectError, Harvest};
 
@@ -25,22 +24,17 @@ pub struct DovecotPlan {
     pub timeout: Duration,
     /// The master user of these rounds, which is no finding.
     pub sweeper: String,
-    /// The API that is asked instead of the programs.
-    pub(super) api: Option<Box<Api>>,
 }
 
 impl DovecotPlan {
     /// The instance of a configuration file, or the system's, its programs from the PATH.
     pub fn new(config: Option<PathBuf>, sweeper: &str) -> Self {
         let timeout = Duration::from_secs(60);
-        Self { config, program_dir: None, timeout, sweeper: sweeper.to_owned(), api: None }
+        Self { config, program_dir: None, timeout, sweeper: sweeper.to_owned() }
     }
 
     /// How messages and coverage call it.
     pub(crate) fn source(&self) -> String {
-        if let Some(api) = &self.api {
-            return api.label().to_owned();
-        }
         match &self.config {
             Some(path) => format!("dovecot {}", path.display()),
             None => "dovecot".to_owned(),
@@ -198,14 +192,11 @@ fn split_lookups(output: &str) -> Vec<(String, Fields)> {
 }
 
 /// One login on one service.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Session {
     pub(super) username: String,
-    #[serde(alias = "#")]
     pub(super) connections: String,
-    #[serde(alias = "proto")]
     pub(super) service: String,
-    #[serde(default, alias = "(ips)")]
     pub(super) ips: String,
 }
 
