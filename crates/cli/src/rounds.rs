@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::Utc;
 use indicatif::{ProgressBar, ProgressStyle};
 use mailwarden_collect::accounts::AccountsPlan;
-use mailwarden_collect::dovecot::{self, DovecotPlan};
+use mailwarden_collect::dovecot::{self, Api, ApiSecret, DovecotPlan};
 use mailwarden_collect::postfix::{self, PostfixPlan};
 use mailwarden_collect::pulls::{self, PullsPlan};
 use mailwarden_collect::{
@@ -17,7 +17,7 @@ use mailwarden_evidence::{
     COLLECTION_SCHEMA, Collection, Coverage, CoverageState, Head, Profile, SYSTEM, catalogue, surface,
 };
 use mailwarden_policy::Policy;
-use mailwarden_settings::{MailServer, Settings, Tls};
+use mailwarden_settings::{Dovecot, MailServer, Settings, Tls};
 use secrecy::SecretString;
 
 use crate::arguments::Looking;
@@ -120,12 +120,12 @@ pub(crate) fn everybody(settings: &Settings) -> Result<Plan, Failure> {
     plan.own_passwords = own_passwords(settings)?;
     plan.imap = settings.imap.as_ref().map(|imap| server(settings, imap));
     plan.managesieve = settings.managesieve.as_ref().map(|sieve| server(settings, sieve));
-    plan.dovecot = dovecot_plan(settings);
+    plan.dovecot = dovecot_plan(settings)?;
     plan.postfix = settings.postfix.as_ref().map(|postfix| {
         let directory = settings.resolve(&postfix.config_directory);
         if postfix.exported { PostfixPlan::exported(directory) } else { PostfixPlan::new(directory) }
     });
-    plan.accounts = accounts(settings);
+    plan.accounts = accounts(settings)?;
     plan.pulls = settings.pulls.as_ref().map(|pulls| {
         let root = pulls.root.as_ref().map(|root| settings.resolve(root));
         PullsPlan::new(root.as_deref(), pulls.files.clone())
@@ -185,27 +185,62 @@ fn pace(plan: &mut Plan, settings: &Settings, looking: &Looking) {
     plan.pace = (rate.is_finite() && rate > 0.0).then(|| Duration::from_secs_f64((1.0 / rate).min(3600.0)));
 }
 
-fn dovecot_plan(settings: &Settings) -> Option<DovecotPlan> {
-    let configured = settings.dovecot.as_ref()?;
+fn dovecot_plan(settings: &Settings) -> Result<Option<DovecotPlan>, Failure> {
+    let Some(configured) = settings.dovecot.as_ref() else { return Ok(None) };
     let sweeper = settings.login.as_ref().map_or("", |login| &login.user);
     let config = configured.config.as_ref().map(|path| settings.resolve(path));
     let mut plan = DovecotPlan::new(config, sweeper);
     plan.program_dir = configured.program_directory.as_ref().map(|path| settings.resolve(path));
-    Some(plan)
+    Ok(Some(match api(settings, configured)? {
+        Some(api) => plan.through(api),
+        None => plan,
+    }))
 }
 
-/// The command of the configuration, or doveadm where Dovecot is on this host.
-fn accounts(settings: &Settings) -> Option<AccountsPlan> {
-    if let Some(accounts) = &settings.accounts {
-        return Some(AccountsPlan { argv: accounts.command.clone(), timeout: ACCOUNTS_TIMEOUT });
+/// doveadm's HTTP API, where it is asked instead of the programs of this host.
+fn api(settings: &Settings, dovecot: &Dovecot) -> Result<Option<Api>, Failure> {
+    let Some(configured) = &dovecot.api else { return Ok(None) };
+    if dovecot.config.is_some() || dovecot.program_directory.is_some() {
+        return Err(Failure::Usage(
+            "[dovecot] names both this host's programs and an API\n  \
+             on the mail host leave `api` out: its programs show more; elsewhere leave the others out"
+                .to_owned(),
+        ));
     }
-    let dovecot = settings.dovecot.as_ref()?;
+    let secret = match (&configured.key, &configured.password) {
+        (Some(key), None) => ApiSecret::Key(key.read(&settings.directory)?),
+        (None, Some(password)) => ApiSecret::Password(password.read(&settings.directory)?),
+        _ => {
+            return Err(Failure::Usage(
+                "[dovecot.api] needs one secret\n  give either `key` (doveadm_api_key) or `password` \
+                 (doveadm_password), as `{ file = \"...\" }` or `{ credential = \"...\" }`"
+                    .to_owned(),
+            ));
+        }
+    };
+    let ca_file = configured.ca_file.as_ref().map(|file| settings.resolve(file));
+    let api = Api::new(&configured.url, secret, configured.tls_name.clone(), ca_file);
+    api.map(Some).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// The command of the configuration, or doveadm where there is a Dovecot.
+fn accounts(settings: &Settings) -> Result<Option<AccountsPlan>, Failure> {
+    if let Some(accounts) = &settings.accounts {
+        let argv = accounts.command.clone();
+        return Ok(Some(AccountsPlan::Command { argv, timeout: ACCOUNTS_TIMEOUT }));
+    }
+    let Some(dovecot) = settings.dovecot.as_ref() else { return Ok(None) };
+    if let Some(api) = api(settings, dovecot)? {
+        return Ok(Some(AccountsPlan::Api(Box::new(api))));
+    }
     let config = dovecot.config.as_ref().map(|path| settings.resolve(path));
     let mut plan = AccountsPlan::doveadm(config.as_deref());
-    if let (Some(directory), Some(program)) = (&dovecot.program_directory, plan.argv.first_mut()) {
+    if let (Some(directory), AccountsPlan::Command { argv, .. }) = (&dovecot.program_directory, &mut plan)
+        && let Some(program) = argv.first_mut()
+    {
         *program = settings.resolve(directory).join(&program).display().to_string();
     }
-    Some(plan)
+    Ok(Some(plan))
 }
 
 fn own_passwords(

@@ -1,10 +1,11 @@
-//! The accounts the mail server knows, listed by a command on the mail host.
+//! The accounts the mail server knows, listed by a command on the mail host or by doveadm's HTTP API.
 
 use std::path::Path;
 use std::time::Duration;
 
 use mailwarden_evidence::{CoverageState, Fact, SYSTEM};
 
+use crate::dovecot::Api;
 use crate::harvest::Place;
 use crate::{CollectError, Harvest, command};
 
@@ -18,11 +19,16 @@ const SURFACE: &str = "account";
 
 /// How accounts are listed.
 #[derive(Debug, Clone)]
-pub struct AccountsPlan {
-    /// Program and arguments; it prints one login name a line.
-    pub argv: Vec<String>,
-    /// How long it may take.
-    pub timeout: Duration,
+pub enum AccountsPlan {
+    /// By a program.
+    Command {
+        /// Program and arguments; it prints one login name a line.
+        argv: Vec<String>,
+        /// How long it may take.
+        timeout: Duration,
+    },
+    /// By doveadm's HTTP API.
+    Api(Box<Api>),
 }
 
 impl AccountsPlan {
@@ -33,11 +39,14 @@ impl AccountsPlan {
             argv.extend(["-c".to_owned(), path.to_string_lossy().into_owned()]);
         }
         argv.extend(["user".to_owned(), "*".to_owned()]);
-        Self { argv, timeout: Duration::from_secs(60) }
+        Self::Command { argv, timeout: Duration::from_secs(60) }
     }
 
     fn source(&self) -> String {
-        format!("command {}", self.argv.join(" "))
+        match self {
+            Self::Command { argv, .. } => format!("command {}", argv.join(" ")),
+            Self::Api(api) => api.label().to_owned(),
+        }
     }
 }
 
@@ -45,14 +54,18 @@ impl AccountsPlan {
 pub async fn list(plan: &AccountsPlan) -> Result<Vec<String>, CollectError> {
     const DOING: &str = "listing accounts";
     let source = plan.source();
-    let ran = command::run(&plan.argv, plan.timeout, MAX_OUTPUT).await?;
-    if !ran.success {
-        return Err(CollectError::unreachable(&source, DOING, ran.complaint()));
-    }
+    let stdout = match plan {
+        AccountsPlan::Api(api) => api.logins().await?.join("\n").into_bytes(),
+        AccountsPlan::Command { argv, timeout } => {
+            let ran = command::run(argv, *timeout, MAX_OUTPUT).await?;
+            if !ran.success {
+                return Err(CollectError::unreachable(&source, DOING, ran.complaint()));
+            }
+            ran.stdout
+        }
+    };
     let mut logins = Vec::new();
-    for line in
-        ran.stdout.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
-    {
+    for line in stdout.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
         let login = login(line).ok_or_else(|| {
             CollectError::misbehaved(&source, DOING, format!("no login name: {}", crate::error::shown(line)))
         })?;
@@ -101,7 +114,7 @@ mod tests {
 
     fn plan(script: &str) -> AccountsPlan {
         let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
-        AccountsPlan { argv, timeout: Duration::from_secs(20) }
+        AccountsPlan::Command { argv, timeout: Duration::from_secs(20) }
     }
 
     #[tokio::test]
@@ -123,8 +136,8 @@ mod tests {
 
     #[test]
     fn the_default_command_takes_the_configuration_of_an_instance() {
-        let argv = AccountsPlan::doveadm(Some(Path::new("/srv/d.conf"))).argv;
-        assert_eq!(argv, ["doveadm", "-c", "/srv/d.conf", "user", "*"]);
-        assert_eq!(AccountsPlan::doveadm(None).argv, ["doveadm", "user", "*"]);
+        let source = |path: Option<&str>| AccountsPlan::doveadm(path.map(Path::new)).source();
+        assert_eq!(source(Some("/srv/d.conf")), "command doveadm -c /srv/d.conf user *");
+        assert_eq!(source(None), "command doveadm user *");
     }
 }

@@ -275,6 +275,24 @@ pub struct Dovecot {
     pub config: Option<PathBuf>,
     /// Directory of `doveadm`, `doveconf`, `sievec` and `sieve-dump`; the PATH when absent.
     pub program_directory: Option<PathBuf>,
+    /// doveadm's HTTP API, asked instead of the programs where this is not the mail host.
+    pub api: Option<DoveadmApi>,
+}
+
+/// `[dovecot.api]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DoveadmApi {
+    /// `https://HOST:PORT/doveadm/v1`; `http` for a loopback address only.
+    pub url: String,
+    /// Dovecot's `doveadm_api_key`.
+    pub key: Option<SecretSource>,
+    /// Dovecot's `doveadm_password`, where there is no key.
+    pub password: Option<SecretSource>,
+    /// The name the certificate must carry; the URL's host when absent.
+    pub tls_name: Option<String>,
+    /// A private certification authority, PEM; the system's when absent.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `[postfix]`.

@@ -84,6 +84,7 @@ fn the_commented_defaults_are_the_defaults_and_name_every_table() {
     let tables = (all.imap.is_some(), all.managesieve.is_some(), all.login.is_some());
     assert_eq!(tables, (true, true, true));
     assert!(all.postfix.is_some() && all.accounts.is_some());
+    assert!(all.dovecot.is_some_and(|dovecot| dovecot.api.is_some()));
 }
 
 #[test]

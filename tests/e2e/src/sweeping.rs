@@ -29,7 +29,7 @@ pub struct SweepConfig {
     /// What stands between mailbox and master user; the SASL authorisation identity names the mailbox when
     /// absent.
     pub separator: Option<char>,
-    /// The command that lists the accounts.
+    /// The command that lists the accounts; none when empty.
     pub accounts: Vec<String>,
     /// More of `[imap]`.
     pub imap: String,
@@ -112,16 +112,19 @@ impl SweepConfig {
             false => String::new(),
         };
         let more = &self.more;
+        let accounts = match self.accounts.is_empty() {
+            true => String::new(),
+            false => format!("[accounts]\ncommand = {:?}\n", self.accounts),
+        };
         let separator = self.separator.map(|mark| format!("separator = \"{mark}\"\n")).unwrap_or_default();
         format!(
             "[policy]\ndirectory = \"policy\"\n\n[ledger]\nurl = \"sqlite:{directory}ledger.db\"\nkey = \"ledger-key.pem\"\n\n\
              [imap]\n{imap}{more_imap}\n[managesieve]\n{sieve}\n\
              [login]\nuser = \"{master}\"\npassword = {{ file = \"{name}.password\" }}\n{separator}\n\
              [postfix]\nconfig_directory = {postfix:?}\n\n\
-             [accounts]\ncommand = {accounts:?}\n{host}{more}",
+             {accounts}{host}{more}",
             master = self.master,
             postfix = self.postfix,
-            accounts = self.accounts,
             more_imap = self.imap,
         )
     }

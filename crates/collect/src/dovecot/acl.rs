@@ -100,6 +100,44 @@ pub(super) fn observe_entries(folder: &str, entries: Vec<Entry>, harvest: &mut H
     }
 }
 
+/// One row of `doveadm acl get`.
+#[derive(serde::Deserialize)]
+pub(super) struct Granted {
+    id: String,
+    rights: String,
+    /// Not empty where the row comes from the list of the whole server.
+    #[serde(default)]
+    global: String,
+}
+
+/// Writes down what `doveadm acl get` says of a folder, and names the rows that cannot be read.
+pub(super) fn observe_rows(
+    folder: &str,
+    rows: Vec<Granted>,
+    harvest: &mut Harvest,
+    place: &Place<'_>,
+) -> Vec<String> {
+    let mut gaps = Vec::new();
+    for Granted { id, rights, global } in rows {
+        match of_words(&id, &rights) {
+            Some(entries) if !global.is_empty() => {
+                let marked = entries.into_iter().map(server_wide).collect();
+                observe_entries(folder, marked, harvest, place);
+            }
+            Some(entries) => observe_entries(folder, entries, harvest, place),
+            None => gaps.push(format!("{folder} (unreadable: {})", shown(id.as_bytes()))),
+        }
+    }
+    gaps
+}
+
+/// An entry of the list of the whole server, as GETACL marks it.
+fn server_wide(entry: Entry) -> Entry {
+    let sign = if entry.identifier.negative { "-" } else { "" };
+    let identifier = AclIdentifier::new(format!("#{sign}{}", entry.identifier.name), false);
+    Entry { identifier, ..entry }
+}
+
 /// What `doveadm acl get` prints: the identifier as in the files, the rights as words, those taken away with a
 /// minus.
 pub(super) fn of_words(identifier: &str, words: &str) -> Option<Vec<Entry>> {
@@ -192,13 +230,11 @@ pub(super) fn read_global(bytes: &[u8], harvest: &mut Harvest, place: &Place<'_>
         }
         let split = line.iter().position(|byte| *byte == b' ');
         let parts = split.map(|at| (String::from_utf8_lossy(&line[..at]), entry(line[at..].trim_ascii())));
-        let Some((pattern, Some(Entry { identifier, rights }))) = parts else {
+        let Some((pattern, Some(entry))) = parts else {
             gaps.push(format!("a line that is no grant: {}", shown(line)));
             continue;
         };
-        // GETACL marks what comes from such a list.
-        let sign = if identifier.negative { "-" } else { "" };
-        let identifier = AclIdentifier::new(format!("#{sign}{}", identifier.name), false);
+        let Entry { identifier, rights } = server_wide(entry);
         let excerpt = format!("{pattern}: {} {rights}", identifier.name);
         let fact = Fact::AclEntry { folder: pattern.into_owned(), identifier, rights };
         harvest.observe(place, fact, line, &excerpt);

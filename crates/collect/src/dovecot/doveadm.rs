@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::api::Api;
 use crate::command::{self, Ran};
 use crate::{CollectError, Harvest};
 
@@ -24,17 +25,22 @@ pub struct DovecotPlan {
     pub timeout: Duration,
     /// The master user of these rounds, which is no finding.
     pub sweeper: String,
+    /// The API that is asked instead of the programs.
+    pub(super) api: Option<Box<Api>>,
 }
 
 impl DovecotPlan {
     /// The instance of a configuration file, or the system's, its programs from the PATH.
     pub fn new(config: Option<PathBuf>, sweeper: &str) -> Self {
         let timeout = Duration::from_secs(60);
-        Self { config, program_dir: None, timeout, sweeper: sweeper.to_owned() }
+        Self { config, program_dir: None, timeout, sweeper: sweeper.to_owned(), api: None }
     }
 
     /// How messages and coverage call it.
     pub(crate) fn source(&self) -> String {
+        if let Some(api) = &self.api {
+            return api.label().to_owned();
+        }
         match &self.config {
             Some(path) => format!("dovecot {}", path.display()),
             None => "dovecot".to_owned(),
@@ -192,11 +198,14 @@ fn split_lookups(output: &str) -> Vec<(String, Fields)> {
 }
 
 /// One login on one service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 pub(super) struct Session {
     pub(super) username: String,
+    #[serde(alias = "#")]
     pub(super) connections: String,
+    #[serde(alias = "proto")]
     pub(super) service: String,
+    #[serde(default, alias = "(ips)")]
     pub(super) ips: String,
 }
 

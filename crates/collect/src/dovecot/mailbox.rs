@@ -16,11 +16,11 @@ use crate::{CollectError, Harvest};
 /// Most compiled scripts of one mailbox that are compared with their source; each costs two processes.
 const MAX_BINARIES: usize = 64;
 /// Most folders asked about one by one, where the mail format has no files to read.
-const MAX_FOLDERS: usize = 2000;
+pub(super) const MAX_FOLDERS: usize = 2000;
 
 /// What is known of the whole host before the mailboxes are looked at one by one.
 #[derive(Debug)]
-pub struct Host {
+pub struct Local {
     plan: DovecotPlan,
     conf: Conf,
     users: BTreeMap<String, Fields>,
@@ -38,7 +38,7 @@ enum Locks {
     Unknown(String),
 }
 
-impl Host {
+impl Local {
     /// Looks at the mail system as a whole. `listed` are the accounts that the server iterates, `mailboxes`
     /// all that will be visited.
     pub async fn prepare(
@@ -285,11 +285,6 @@ impl Host {
         struct Listed {
             mailbox: String,
         }
-        #[derive(serde::Deserialize)]
-        struct Granted {
-            id: String,
-            rights: String,
-        }
         let listed = match self.plan.ask("doveadm", ["-f", "json", "mailbox", "list", "-u", mailbox]).await {
             Ok(output) => output,
             Err(error) => return vec![error.to_string()],
@@ -310,15 +305,9 @@ impl Host {
                     continue;
                 }
             };
-            let Ok(granted) = serde_json::from_str::<Vec<Granted>>(granted.trim()) else {
-                gaps.push(format!("{folder} (no JSON)"));
-                continue;
-            };
-            for Granted { id, rights } in granted {
-                match acl::of_words(&id, &rights) {
-                    Some(entries) => acl::observe_entries(&folder, entries, harvest, place),
-                    None => gaps.push(format!("{folder} (unreadable: {id})")),
-                }
+            match serde_json::from_str::<Vec<acl::Granted>>(granted.trim()) {
+                Ok(rows) => gaps.extend(acl::observe_rows(&folder, rows, harvest, place)),
+                Err(_) => gaps.push(format!("{folder} (no JSON)")),
             }
         }
         gaps
@@ -326,7 +315,7 @@ impl Host {
 }
 
 /// That a login is in no group is worth knowing too.
-fn membership(mailbox: &str, fields: &Fields, place: &Place<'_>, harvest: &mut Harvest) {
+pub(super) fn membership(mailbox: &str, fields: &Fields, place: &Place<'_>, harvest: &mut Harvest) {
     let listed = fields.get("acl_groups").map_or("", String::as_str);
     let groups: Vec<String> =
         listed.split(',').map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect();
@@ -341,7 +330,7 @@ fn add(walk: &mut Walk, more: Walk) {
     walk.binaries.extend(more.binaries);
 }
 
-fn cover(harvest: &mut Harvest, place: &Place<'_>, gaps: &[String]) {
+pub(super) fn cover(harvest: &mut Harvest, place: &Place<'_>, gaps: &[String]) {
     if gaps.is_empty() {
         return harvest.cover(place, CoverageState::Collected, "");
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::doveadm::{self, DovecotPlan};
+use super::remote;
 use crate::CollectError;
 
 /// How long a server may take to end sessions it was told to end.
@@ -37,6 +38,10 @@ impl SessionStore {
     /// # Errors
     /// When doveadm does not answer.
     pub async fn is_open(&self) -> Result<bool, CollectError> {
+        if let Some(api) = &self.plan.api {
+            let sessions = remote::sessions(api, Some(&self.login)).await?;
+            return Ok(sessions.iter().any(|session| session.username.eq_ignore_ascii_case(&self.login)));
+        }
         let output = self.plan.ask("doveadm", ["-f", "tab", "who", &self.login]).await?;
         let sessions = doveadm::sessions(&output).ok_or_else(|| {
             CollectError::misbehaved(&self.plan.source(), "asking who is connected", "no table")
@@ -49,9 +54,10 @@ impl SessionStore {
     /// # Errors
     /// When doveadm refuses, or sessions stay open.
     pub async fn kick(&self) -> Result<(), CollectError> {
-        // A server without the cache refuses this, and has nothing to forget.
-        let _without_cache = self.plan.run("doveadm", ["auth", "cache", "flush", &self.login]).await?;
-        self.plan.ask("doveadm", ["kick", &self.login]).await?;
+        match &self.plan.api {
+            Some(api) => remote::kick(api, &self.login).await?,
+            None => self.kick_here().await?,
+        }
         let deadline = Instant::now() + PATIENCE;
         while self.is_open().await? {
             if Instant::now() > deadline {
@@ -61,6 +67,12 @@ impl SessionStore {
             sleep(PAUSE).await;
         }
         Ok(())
+    }
+
+    async fn kick_here(&self) -> Result<(), CollectError> {
+        // A server without the cache refuses this, and has nothing to forget.
+        let _without_cache = self.plan.run("doveadm", ["auth", "cache", "flush", &self.login]).await?;
+        self.plan.ask("doveadm", ["kick", &self.login]).await.map(drop)
     }
 }
 

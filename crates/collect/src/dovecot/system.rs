@@ -237,15 +237,19 @@ pub(super) async fn sessions(plan: &DovecotPlan, source: &str, harvest: &mut Har
     let Some(sessions) = doveadm::sessions(&output) else {
         return harvest.cover(&surface.place, CoverageState::Error, "`doveadm -f tab who` gave no table");
     };
+    observe_sessions(sessions, &surface.place, harvest);
+}
+
+pub(super) fn observe_sessions(sessions: Vec<doveadm::Session>, place: &Place<'_>, harvest: &mut Harvest) {
     for session in sessions.into_iter().take(MAX_SESSIONS) {
         let addresses = session.ips.trim_matches(['(', ')']).split_whitespace().map(str::to_owned).collect();
         let excerpt = format!("{} on {} from {}", session.username, session.service, session.ips);
         let connections = session.connections.parse().unwrap_or(1);
         let fact =
             Fact::Session { login: session.username, service: session.service, addresses, connections };
-        harvest.observe(&surface.place, fact, excerpt.as_bytes(), &excerpt);
+        harvest.observe(place, fact, excerpt.as_bytes(), &excerpt);
     }
-    surface.cover(harvest);
+    harvest.cover(place, CoverageState::Collected, "");
 }
 
 /// Logins that open the same home.

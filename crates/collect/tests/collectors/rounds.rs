@@ -45,7 +45,8 @@ async fn every_mailbox_and_surface_has_one_row_even_if_nothing_answers() {
     let mut plan = plan(closed_port(), closed_port(), 5);
     plan.mailboxes.push("box0@example.test".to_owned());
     plan.postfix = Some(PostfixPlan::new("/nonexistent"));
-    plan.accounts = Some(AccountsPlan { argv: vec!["false".to_owned()], timeout: Duration::from_secs(20) });
+    plan.accounts =
+        Some(AccountsPlan::Command { argv: vec!["false".to_owned()], timeout: Duration::from_secs(20) });
     let requested = plan.requested();
     let retries = AtomicUsize::new(0);
     let harvest = run(plan, |progress| {
