@@ -366,6 +366,42 @@ fn the_sweepers_password_may_come_from_systemd() {
 }
 
 #[test]
+fn a_personal_script_in_a_dictionary_is_read_and_judged() {
+    let world = world("", |lab| {
+        lab.dovecot_conf = "plugin {\n  sieve = dict:file:%h/personal.dict;name=active\n}\n".to_owned();
+    });
+    let dovecot = &world.lab.dovecot;
+    world.lab.imap(ALICE).unwrap().create("Plans").unwrap();
+    let uri = format!("file:{}/personal.dict", dovecot.home(ALICE).display());
+    for (key, value) in [("name/active", "3"), ("data/3", &format!("redirect \"{THIEF}\";\n"))] {
+        let key = format!("priv/sieve/{key}");
+        let set = dovecot.doveadm(&["dict", "set", "-u", ALICE, &uri, &key, value]).unwrap();
+        assert_eq!(set.code, Some(0), "{set:?}");
+    }
+    let report = sweep(&on_host(&world), "full").json();
+    let redirect = of_check(&report, "sieve.redirect-external");
+    assert_eq!(redirect.len(), 1, "{:#}", report["findings"]);
+    assert_eq!((&redirect[0]["mailbox"], &redirect[0]["state"]), (&ALICE.into(), &"active".into()));
+    assert_eq!(redirect[0]["locator"]["script"], format!("dict:{uri};name=active"));
+}
+
+/// A store that nobody here can read is a gap of every mailbox, and the verdict says so.
+#[test]
+fn a_personal_store_that_cannot_be_read_is_named_and_never_clean() {
+    for (store, said) in [
+        ("dict:proxy:/nonexistent/socket:sieve;name=active", "proxy:/nonexistent/socket:sieve"),
+        ("ldap:/etc/dovecot/sieve-ldap.conf", "this kind of store is not read"),
+    ] {
+        let world = world("", |lab| lab.dovecot_conf = format!("plugin {{\n  sieve = {store}\n}}\n"));
+        let report = sweep(&on_host(&world), "host").json();
+        assert_ne!(report["verdict"], "clean", "{store}");
+        let row = coverage(&report, ALICE, "sieve.files");
+        assert_eq!(row["state"], "partial", "{store}: {row:#}");
+        assert!(row["reason"].as_str().unwrap().contains(said), "{store}: {row:#}");
+    }
+}
+
+#[test]
 fn scripts_in_a_dictionary_are_read_for_each_mailbox() {
     let world = world("", |lab| {
         lab.dovecot_conf = "plugin {\n  sieve_before = dict:file:%h/before.dict;name=active\n}\n".to_owned();
