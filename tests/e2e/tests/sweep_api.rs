@@ -36,6 +36,9 @@ const SHOWN: [&str; 5] =
 const HIDDEN: [&str; 5] =
     ["account.state", "sieve.files", "dovecot.posture", "dovecot.credentials", "sieve.global"];
 
+/// A doveadm of one process, which serves one connection after the other and closes those that come meanwhile.
+const ONE_PROCESS: &str = "service_count = 0\n  process_limit = 1\n  ";
+
 struct Place {
     world: World,
     port: Port,
@@ -43,14 +46,14 @@ struct Place {
 
 /// A server whose API is protected by TLS, or not. Dovecot knows an API by the name of its listener, so there is
 /// one at a time.
-fn place(population: &Population, more_policy: &str, tls: bool) -> Place {
+fn place(population: &Population, more_policy: &str, tls: bool, service: &str) -> Place {
     let port = Port::claim().unwrap();
     let policy = format!("{more_policy}\n{}", records(population));
     let mut wanted = WorldOptions { gate: false, policy, ..WorldOptions::default() };
     wanted.lab.outside = OutsideWorld::Discarded;
     wanted.lab.users.extend(population.users.clone());
     wanted.lab.dovecot_conf = format!(
-        "doveadm_api_key = {KEY}\ndoveadm_password = {PASSWORD}\nservice doveadm {{\n  inet_listener http {{\n    \
+        "doveadm_api_key = {KEY}\ndoveadm_password = {PASSWORD}\nservice doveadm {{\n  {service}inet_listener http {{\n    \
          port = {}\n    ssl = {}\n  }}\n}}\n",
         port.number(),
         if tls { "yes" } else { "no" }
@@ -105,8 +108,17 @@ fn essences(report: &Value) -> BTreeSet<String> {
 
 #[test]
 fn the_api_gives_the_findings_of_the_command_and_names_what_it_does_not_show() {
+    the_api_gives_the_findings_of_the_command("");
+}
+
+#[test]
+fn one_process_that_serves_everybody_gives_the_same_findings() {
+    the_api_gives_the_findings_of_the_command(ONE_PROCESS);
+}
+
+fn the_api_gives_the_findings_of_the_command(service: &str) {
     let population = Population::of(31, 12, &KINDS);
-    let place = place(&population, "", true);
+    let place = place(&population, "", true, service);
     population.plant(&place.world.lab).unwrap();
     let mut scripts = place.world.lab.managesieve(JANE).unwrap();
     scripts.putscript("away", &format!("redirect \"{THIEF}\";\r\n")).unwrap();
@@ -137,7 +149,7 @@ fn the_api_gives_the_findings_of_the_command_and_names_what_it_does_not_show() {
 
 #[test]
 fn an_api_that_refuses_or_is_gone_is_never_clean() {
-    let place = place(&Population::of(1, 0, &[]), "", false);
+    let place = place(&Population::of(1, 0, &[]), "", false, "");
     let clean = sweep(&place.plain());
     let report = clean.json();
     assert_eq!((clean.code, &report["verdict"]), (3, &Value::from("incomplete")), "{report:#}");
@@ -163,7 +175,7 @@ fn an_api_that_refuses_or_is_gone_is_never_clean() {
 #[test]
 fn a_session_of_a_leaver_is_ended_through_the_api() {
     let raci = format!("[raci]\nact_as = [\"{}\"]\n", login().unwrap());
-    let place = place(&Population::of(1, 0, &[]), &raci, true);
+    let place = place(&Population::of(1, 0, &[]), &raci, true, ONE_PROCESS);
     let mut bob = place.world.lab.imap(BOB).unwrap();
     let config = place.secured();
     let report = sweep(&config).json();
@@ -185,7 +197,7 @@ fn a_session_of_a_leaver_is_ended_through_the_api() {
 
 #[test]
 fn an_api_without_one_secret_or_beside_the_programs_is_wrong() {
-    let place = place(&Population::of(1, 0, &[]), "", false);
+    let place = place(&Population::of(1, 0, &[]), "", false, "");
     let refused = |config: &SweepConfig, said: &str| {
         let config = config.save().unwrap();
         let output = mailwarden(&["sweep", "--all", "--profile", "host", "--config", &config]).unwrap();

@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::error::shown;
 use crate::{CollectError, Dialer, Server, TlsMode};
@@ -27,6 +27,8 @@ use crate::{CollectError, Dialer, Server, TlsMode};
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// How long one command may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Pauses before a command is tried again: a doveadm that has as many connections as it takes closes new ones.
+const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
 /// No such user (EX_NOUSER of sysexits).
 pub(super) const NO_USER: i64 = 67;
 /// Nothing there (EX_NOHOST of sysexits, as doveadm uses it).
@@ -209,6 +211,16 @@ impl Conversation<'_> {
                 settled => return settled,
             }
         }
+        for pause in PAUSES {
+            match self.send_anew(command, parameters).await {
+                Err(error) if error.is_transient() => sleep(pause).await,
+                settled => return settled,
+            }
+        }
+        self.send_anew(command, parameters).await
+    }
+
+    async fn send_anew(&mut self, command: &str, parameters: &Value) -> Result<Vec<u8>, CollectError> {
         let fresh = self.api.connect().await?;
         self.send(fresh, command, parameters).await
     }
