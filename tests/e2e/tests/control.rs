@@ -446,7 +446,7 @@ fn a_new_policy_passes_check_and_an_imported_record_says_what_is_left() {
 }
 
 #[test]
-#[ignore = "slow: a release build answers in a tenth of the time this build takes, and only that is measured"]
+#[ignore = "slow: a release build answers in a tenth of the time of this one, which is given ten times the goal"]
 fn who_answers_at_once_among_a_thousand_clients() {
     let directory = tempfile::tempdir().unwrap();
     for client in 0..1000 {
@@ -476,5 +476,6 @@ fn who_answers_at_once_among_a_thousand_clients() {
         begun.elapsed()
     };
     let taken = (0..10).map(|_| ask()).min().unwrap();
-    assert!(taken < Duration::from_millis(100), "{taken:?}");
+    let goal = if cfg!(debug_assertions) { 1000 } else { 100 };
+    assert!(taken < Duration::from_millis(goal), "{taken:?}");
 }

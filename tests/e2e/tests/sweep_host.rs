@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
 use std::fs;
+use std::process::Command;
 
 use mailwarden_e2e::{
     Output, SOON, SweepConfig, World, WorldOptions, found_and_nothing_else, mailwarden, mailwarden_program,
@@ -350,7 +351,7 @@ fn the_sweepers_password_may_come_from_systemd() {
     fs::write(&secret, "sweeppw\n").unwrap();
     fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o400)).unwrap();
     let run = |directory: Option<&std::path::Path>| {
-        let mut command = std::process::Command::new(mailwarden_program().unwrap());
+        let mut command = Command::new(mailwarden_program().unwrap());
         command.args(["sweep", "--all", "--profile", "remote", "--config", &config]);
         match directory {
             Some(directory) => command.env("CREDENTIALS_DIRECTORY", directory),
@@ -383,6 +384,41 @@ fn a_personal_script_in_a_dictionary_is_read_and_judged() {
     assert_eq!(redirect.len(), 1, "{:#}", report["findings"]);
     assert_eq!((&redirect[0]["mailbox"], &redirect[0]["state"]), (&ALICE.into(), &"active".into()));
     assert_eq!(redirect[0]["locator"]["script"], format!("dict:{uri};name=active"));
+}
+
+/// Pigeonhole's own layout of tables for scripts (`dict { sieve = sqlite:... }`), behind Dovecot's dictionary server.
+#[test]
+fn a_personal_script_in_an_sql_database_is_read_and_judged() {
+    let directory = tempfile::tempdir().unwrap();
+    let (database, maps) = (directory.path().join("scripts.db"), directory.path().join("maps.conf"));
+    let statements = format!(
+        "CREATE TABLE scripts (id INTEGER PRIMARY KEY, owner TEXT, name TEXT, source TEXT); \
+         INSERT INTO scripts VALUES (1, '{ALICE}', 'active', 'redirect \"{THIEF}\";'), \
+                                    (2, '{ALICE}', 'other', 'redirect \"{THIEF}\"; keep;'), \
+                                    (3, '{JANE}', 'active', 'keep;');"
+    );
+    let made = Command::new("sqlite3").arg(&database).arg(statements).status().unwrap();
+    assert!(made.success());
+    let map = |key: &str, value: &str, field: &str, variable: &str| {
+        format!(
+            "map {{\n  pattern = priv/sieve/{key}/${variable}\n  table = scripts\n  username_field = owner\n  \
+             value_field = {value}\n  fields {{\n    {field} = ${variable}\n  }}\n}}\n"
+        )
+    };
+    let tables = map("name", "id", "name", "name") + &map("data", "source", "id", "id");
+    fs::write(&maps, format!("connect = {}\n{tables}", database.display())).unwrap();
+    let world = world("", |lab| {
+        lab.dovecot_conf = format!(
+            "dict {{\n  scripts = sqlite:{}\n}}\nplugin {{\n  sieve = dict:proxy::scripts;name=active\n}}\n",
+            maps.display()
+        );
+    });
+    let report = sweep(&on_host(&world), "full").json();
+    let redirect = of_check(&report, "sieve.redirect-external");
+    assert_eq!(redirect.len(), 1, "{:#}\n{:#?}", report["findings"], gaps(&report));
+    assert_eq!((&redirect[0]["mailbox"], &redirect[0]["state"]), (&ALICE.into(), &"active".into()));
+    assert_eq!(redirect[0]["locator"]["script"], "dict:proxy::scripts;name=active");
+    assert_eq!(coverage(&report, JANE, "sieve.files")["state"], "collected");
 }
 
 /// A store that nobody here can read is a gap of every mailbox, and the verdict says so.
