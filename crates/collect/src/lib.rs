@@ -20,6 +20,8 @@ pub mod postfix;
 pub mod pulls;
 pub mod rounds;
 pub mod server;
+mod standing;
+mod turns;
 
 pub use error::CollectError;
 pub use harvest::Harvest;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
@@ -18,15 +18,16 @@ use crate::dovecot::{self, DovecotPlan, Host};
 use crate::harvest::Place;
 use crate::postfix::{self, PostfixPlan};
 use crate::pulls::{self, PullsPlan};
+use crate::standing::Standing;
+use crate::turns::Turns;
 use crate::{CollectError, Credentials, Dialer, Harvest, LoginStyle, Server, imap, managesieve};
 
-/// Logins in a row that may be refused for the sweeper's own credentials before it stops trying. More would
-/// only raise the server's penalty for this address and fill its log.
-pub const MAX_REFUSED_LOGINS: u32 = 3;
 /// Longest pause between two attempts.
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// Most connections to one server, whatever the plan says.
 const MAX_CONNECTIONS: usize = 256;
+/// Mailboxes looked at side by side on the mail host itself: each starts programs, and the host has mail to deliver.
+const ON_HOST_AT_ONCE: usize = 4;
 
 /// What is to be looked at.
 #[derive(Debug, Clone)]
@@ -49,9 +50,9 @@ pub struct Plan {
     pub accounts: Option<AccountsPlan>,
     /// The mailboxes; a name given twice is looked at once.
     pub mailboxes: Vec<String>,
-    /// Mailboxes looked at side by side, each with at most one connection to each server.
+    /// Most mailboxes looked at side by side, each with at most one connection to each server.
     pub connections: usize,
-    /// Most connections to one server at a time.
+    /// Most connections to one server at a time; fewer where it does not take them.
     pub server_connections: usize,
     /// Shortest time between two logins at one server.
     pub pace: Option<Duration>,
@@ -76,7 +77,7 @@ impl Plan {
             pulls: None,
             accounts: None,
             mailboxes: Vec::new(),
-            connections: 4,
+            connections: 32,
             server_connections: MAX_CONNECTIONS,
             pace: None,
             mailbox_deadline: Duration::from_secs(60),
@@ -196,6 +197,7 @@ pub async fn run_into(
         managesieve: plan.managesieve.clone().map(|server| Round::new("managesieve", server, &plan)),
         host: host.as_ref().map(Result::as_ref),
         host_label: dovecot_label.unwrap_or_default(),
+        host_turns: Semaphore::new(ON_HOST_AT_ONCE),
         surfaces: plan.mailbox_surfaces(),
         listed: &listed,
         plan: &plan,
@@ -267,6 +269,7 @@ struct Rounds<'a> {
     managesieve: Option<Round>,
     host: Option<Result<&'a Host, &'a CollectError>>,
     host_label: String,
+    host_turns: Semaphore,
     surfaces: BTreeSet<&'static str>,
     listed: &'a BTreeSet<String>,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
@@ -306,6 +309,7 @@ impl Rounds<'_> {
                 return Some(Harvest::failed(mailbox, &surfaces, &self.host_label, error));
             }
         };
+        let _turn = self.host_turns.acquire().await;
         let visit = timeout(self.plan.mailbox_deadline, host.visit(mailbox)).await;
         Some(visit.unwrap_or_else(|_| {
             let cause = format!("not finished within {:?}", self.plan.mailbox_deadline);
@@ -331,16 +335,21 @@ impl Rounds<'_> {
             (_, Err(error)) => return failed(&error),
         };
         // Waiting for a turn is not the mailbox's time.
-        let _turn = round.turns.acquire().await;
+        let _turn = round.turns.take().await;
         round.pace.wait().await;
         let attempts = self.attempts(round, mailbox, || attempt(dialer, credentials.clone()));
         let outcome = match timeout(self.plan.mailbox_deadline, attempts).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 let cause = format!("not finished within {:?}", self.plan.mailbox_deadline);
-                Err(CollectError::unreachable(&round.label, "looking at the mailbox", cause))
+                let late = Err(CollectError::unreachable(&round.label, "looking at the mailbox", cause));
+                round.turns.learn(&late);
+                late
             }
         };
+        if outcome.as_ref().is_err_and(CollectError::is_transient) {
+            round.standing.give_up();
+        }
         outcome.unwrap_or_else(|error| Harvest::failed(mailbox, surfaces, &round.label, &error))
     }
 
@@ -358,12 +367,13 @@ impl Rounds<'_> {
         let own = self.plan.own_passwords.contains_key(mailbox);
         loop {
             if !own {
-                round.gate.check(&round.label)?;
+                round.standing.check(&round.label)?;
             }
             let outcome = attempt().await;
+            round.turns.learn(&outcome);
             // A mailbox's own password says nothing about the master's.
             if !own {
-                round.gate.learn(&outcome);
+                round.standing.learn(&outcome);
             }
             match outcome {
                 Err(error) if error.is_transient() && left > 0 => {
@@ -383,8 +393,8 @@ impl Rounds<'_> {
 struct Round {
     dialer: Result<Dialer, CollectError>,
     label: String,
-    gate: LoginGate,
-    turns: Semaphore,
+    standing: Standing,
+    turns: Turns,
     pace: Pace,
 }
 
@@ -394,8 +404,8 @@ impl Round {
         Self {
             dialer: Dialer::new(protocol, server),
             label,
-            gate: LoginGate::default(),
-            turns: Semaphore::new(plan.server_connections.clamp(1, MAX_CONNECTIONS)),
+            standing: Standing::default(),
+            turns: Turns::new(plan.server_connections.min(MAX_CONNECTIONS)),
             pace: Pace { between: plan.pace, next: Mutex::new(Instant::now()) },
         }
     }
@@ -417,41 +427,6 @@ impl Pace {
             slot
         };
         sleep_until(slot).await;
-    }
-}
-
-/// Closes for good once the sweeper's credentials have been refused several times in a row.
-#[derive(Debug, Default)]
-struct LoginGate {
-    refused: AtomicU32,
-    closed: AtomicBool,
-}
-
-impl LoginGate {
-    fn check(&self, label: &str) -> Result<(), CollectError> {
-        if !self.closed.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        Err(CollectError::Denied {
-            server: label.to_owned(),
-            doing: "not tried".to_owned(),
-            cause: format!("the master login was refused {MAX_REFUSED_LOGINS} times in a row"),
-            next: "check the master user, its password and the login style, then run again".to_owned(),
-            credentials: true,
-        })
-    }
-
-    fn learn(&self, outcome: &Result<Harvest, CollectError>) {
-        match outcome {
-            Err(error) if error.refuses_credentials() => {
-                if self.refused.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_REFUSED_LOGINS {
-                    self.closed.store(true, Ordering::Relaxed);
-                }
-            }
-            // Any login that got through proves the password, also one refused for the mailbox's own sake.
-            Ok(_) | Err(CollectError::Denied { .. }) => self.refused.store(0, Ordering::Relaxed),
-            Err(_) => {}
-        }
     }
 }
 
@@ -520,35 +495,6 @@ fn rank(state: CoverageState) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn denied(credentials: bool) -> Result<Harvest, CollectError> {
-        let word = || "x".to_owned();
-        Err(CollectError::Denied { server: word(), doing: word(), cause: word(), next: word(), credentials })
-    }
-
-    #[test]
-    fn the_gate_closes_after_refusals_in_a_row_and_stays_closed() {
-        let gate = LoginGate::default();
-        gate.learn(&denied(true));
-        gate.learn(&denied(true));
-        gate.learn(&denied(false));
-        gate.learn(&denied(true));
-        gate.learn(&denied(true));
-        assert!(gate.check("imap h:1").is_ok());
-        gate.learn(&denied(true));
-        assert!(gate.check("imap h:1").unwrap_err().to_string().starts_with("not tried"));
-        gate.learn(&Ok(Harvest::default()));
-        assert!(gate.check("imap h:1").is_err());
-    }
-
-    #[test]
-    fn an_unreachable_server_says_nothing_about_the_password() {
-        let gate = LoginGate::default();
-        for _ in 0..10 {
-            gate.learn(&Err(CollectError::unreachable("s", "d", "c")));
-        }
-        assert!(gate.check("imap h:1").is_ok());
-    }
 
     #[test]
     fn the_worst_row_of_a_server_stands_and_the_best_of_several_collectors() {

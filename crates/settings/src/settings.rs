@@ -356,9 +356,9 @@ pub struct Pulls {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sweep {
-    /// Mailboxes looked at side by side.
+    /// Most mailboxes looked at side by side.
     pub connections: usize,
-    /// Most connections to one server at a time.
+    /// Most connections to one server at a time; fewer where it does not take them.
     pub server_connections: usize,
     /// Most logins a second at one server; 0 sets no limit.
     pub limit_rate: f64,
@@ -372,8 +372,8 @@ pub struct Sweep {
 impl Default for Sweep {
     fn default() -> Self {
         Self {
-            connections: 4,
-            server_connections: 16,
+            connections: 32,
+            server_connections: 32,
             limit_rate: 0.0,
             retries: 3,
             mailbox_deadline: Duration::from_secs(60),

@@ -140,7 +140,7 @@ async fn a_server_hears_from_no_more_connections_than_it_is_allowed() {
             tokio::spawn(async move {
                 pair.wait().await;
                 counted.fetch_sub(1, Ordering::SeqCst);
-                let _gone = stream.write_all(b"* BYE another time\r\n").await;
+                let _gone = stream.write_all(b"no greeting\r\n").await;
             });
         }
     });
