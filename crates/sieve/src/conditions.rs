@@ -69,11 +69,20 @@ pub(crate) fn unless_failing(conditions: &mut String, place: &str) {
     if conditions.contains(SAYS) {
         return;
     }
+    except(conditions, SAYS);
+    push_visible(conditions, place);
+}
+
+/// The conditions of a notification that a later command may take back.
+pub(crate) fn unless_withdrawn(conditions: &mut String) {
+    except(conditions, "unless a later denotify takes it back");
+}
+
+fn except(conditions: &mut String, exception: &str) {
     if !conditions.is_empty() {
         conditions.push_str(", ");
     }
-    conditions.push_str(SAYS);
-    push_visible(conditions, place);
+    conditions.push_str(exception);
 }
 
 /// Joins the steps that `text_of` renders, until the text is long enough.

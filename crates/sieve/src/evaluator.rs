@@ -6,7 +6,7 @@
 use crate::Dialect;
 use crate::arguments::{Bound, Reading};
 use crate::classes::{Classes, window_of};
-use crate::conditions::{Place, Step, path_text, test_text, unless_failing};
+use crate::conditions::{Place, Step, path_text, test_text, unless_failing, unless_withdrawn};
 use crate::constant::{Fixed, fixed_tests};
 use crate::destination::bare_address;
 use crate::effects::{
@@ -131,10 +131,24 @@ pub(crate) fn evaluate(
             unless_failing(&mut effect.conditions, &texts.of(place));
         }
     });
+    withdraw_notices(&mut findings.effects);
     findings.effects.sort_by(|a, b| (&a.via, a.span).cmp(&(&b.via, b.span)));
     findings.effects.dedup();
     crate::identity::name_all(&mut findings.effects);
     findings
+}
+
+/// A `denotify` (draft-ietf-sieve-notify-00) takes back notifications before it: all, or those of a name or a
+/// priority, which a message may decide.
+fn withdraw_notices(effects: &mut [Effect]) {
+    let can = |effect: &Effect| matches!(effect.reach, Reach::Always | Reach::Conditional);
+    let takes_back = |effect: &Effect| effect.kind == EffectKind::Denotify && can(effect);
+    let Some(last) = effects.iter().rposition(takes_back) else { return };
+    for effect in effects[..last].iter_mut().filter(|effect| effect.kind == EffectKind::Notify && can(effect))
+    {
+        effect.reach = Reach::Conditional;
+        unless_withdrawn(&mut effect.conditions);
+    }
 }
 
 /// Whether this run is still going on at a place.

@@ -491,3 +491,22 @@ fn a_test_behind_an_undecided_one_is_not_always_run() {
     let analysis = on(Dialect::Pigeonhole, script);
     assert_eq!(analysis.effects[0].reach.name(), "conditional");
 }
+
+/// draft-ietf-sieve-notify-00: which notifications a `denotify` takes back, a message may decide.
+#[test]
+fn a_notification_before_a_denotify_is_not_sure() {
+    const NOTIFY: &str = "notify :id \"i\" :method \"mailto\" :options \"a@x.example\";";
+    let reach = |script: &str| {
+        let analysis = on(Dialect::Pigeonhole, &format!("require \"notify\";\n{script}"));
+        let notices = analysis.effects.into_iter().filter(|effect| effect.kind == EffectKind::Notify);
+        notices.map(|effect| (effect.reach, effect.conditions)).collect::<Vec<_>>()
+    };
+    let open = |conditions: &str| (Reach::Conditional, conditions.to_owned());
+    let sure = (Reach::Always, String::new());
+    assert_eq!(reach(&format!("denotify; {NOTIFY}")), [sure.clone()]);
+    assert_eq!(reach(&format!("{NOTIFY} if false {{ denotify; }}")), [sure.clone()]);
+    let taken_back = open("unless a later denotify takes it back");
+    assert_eq!(reach(&format!("{NOTIFY} denotify :is \"j\"; {NOTIFY}")), [taken_back, sure]);
+    let both = open("exists \"X\", unless a later denotify takes it back");
+    assert_eq!(reach(&format!("if exists \"X\" {{ {NOTIFY} }} if exists \"Y\" {{ denotify; }}")), [both]);
+}

@@ -31,7 +31,15 @@ fn names(known: &str, target: &str) -> bool {
 fn fills(template: &Target, target: &str) -> bool {
     let is_address = matches!(template.role, Role::Recipient | Role::Cc | Role::Bcc);
     let texts: Vec<String> = around_holes(&template.raw).into_iter().map(shown).collect();
-    if is_address { fills_address(&texts, target) } else { fills_text(&texts, target, |_| false) }
+    if is_address {
+        return fills_address(&texts, target);
+    }
+    // RFC 3501 §5.1: in any case.
+    let is_inbox = || {
+        let texts: Vec<String> = texts.iter().map(|text| text.to_uppercase()).collect();
+        target == "INBOX" && fills_text(&texts, target, |_| false)
+    };
+    fills_text(&texts, target, |_| false) || is_inbox()
 }
 
 /// Display names, comments, brackets and blanks are no part of an address, and its domain is in lower case.
@@ -49,7 +57,7 @@ fn fills_address(texts: &[String], target: &str) -> bool {
         *text = text.to_lowercase();
     }
     // Up to the text with the `@` the case of letters is kept.
-    let target = target.replace([' ', '?'], "");
+    let target = unquoted(&target.replace([' ', '?'], ""));
     let (local, _) = target.rsplit_once('@').unwrap_or((&target, ""));
     let folded = if domain == 0 {
         target.to_lowercase()
@@ -57,6 +65,13 @@ fn fills_address(texts: &[String], target: &str) -> bool {
         local.to_owned() + &target[local.len()..].to_lowercase()
     };
     fills_text(&texts, &folded, |text| text.contains(['<', '>', '(', ')', '"']))
+}
+
+/// The engine quotes a local part that is no dot-atom (RFC 5322 §3.4.1), as when it ends with a dot.
+fn unquoted(address: &str) -> String {
+    let parts = address.strip_prefix('"').and_then(|rest| rest.rsplit_once("\"@"));
+    let Some((local, domain)) = parts else { return address.to_owned() };
+    format!("{}@{domain}", local.replace("\\\\", "\\").replace("\\\"", "\""))
 }
 
 fn without_comments(text: &str) -> String {

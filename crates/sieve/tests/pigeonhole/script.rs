@@ -188,7 +188,8 @@ impl Case {
                 command.starts_with("addheader") || command.starts_with("extracttext")
             }
             Statement::Whole(command, _) => {
-                const OPEN: [&str; 9] = [
+                const OPEN: [&str; 10] = [
+                    "denotify",
                     "fileinto :specialuse",
                     "addheader",
                     "deleteheader",
@@ -513,8 +514,9 @@ impl Writer<'_> {
         }
     }
 
+    /// Not by `true` and `false`: the compiler leaves out what stands beside those, and its match variables with it.
     fn decided(&mut self, holds: bool) {
-        self.text.push_str(if holds { "true" } else { "false" });
+        self.text.push_str(if holds { "string :is \"1\" \"1\"" } else { "string :is \"1\" \"0\"" });
     }
 
     fn compared(&mut self, value: Option<&str>, kind: &str, key: &Text) {
