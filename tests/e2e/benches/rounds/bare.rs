@@ -69,6 +69,11 @@ impl Recorder {
     }
 }
 
+/// The lines of a piece, those of literals apart.
+fn commands(piece: &str) -> usize {
+    piece.lines().count() - piece.matches("+}\r\n").count()
+}
+
 fn lock(pieces: &Mutex<Pieces>) -> std::sync::MutexGuard<'_, Pieces> {
     pieces.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -121,7 +126,7 @@ impl Conversation {
             if let Some(last) = piece.lines().last().and_then(|line| line.split_once(' ')) {
                 last.0.clone_into(&mut tag);
             }
-            self.hear(&mut reader, &tag, piece.lines().count())?;
+            self.hear(&mut reader, &tag, commands(piece))?;
         }
         Ok(())
     }
