@@ -21,8 +21,8 @@ use crate::talk::{note, say};
 /// Says when files were made, in seconds since 1970 (reproducible-builds.org).
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 /// As Debian compresses packages.
-const THOROUGH: &str = "-Zxz";
-const QUICK: &str = "-Zgzip";
+const THOROUGH: &[&str] = &["-Zxz"];
+const QUICK: &[&str] = &["-Zgzip", "-z1"];
 const CHANGELOG: &str = "deploy/debian/changelog";
 
 /// Arguments of `cargo xtask package`.
