@@ -59,6 +59,8 @@ fn the_packages_hold_what_they_have_to_at_the_right_place() {
         "./usr/share/bash-completion/completions/mailwarden\n",
         "./usr/share/zsh/vendor-completions/_mailwarden\n",
         "./usr/share/fish/vendor_completions.d/mailwarden.fish\n",
+        "./usr/share/mailwarden/sigma/dovecot-redirect.yml\n",
+        "./usr/share/mailwarden/mailwarden.cdx.json\n",
     ] {
         assert!(contents.contains(path), "no {path:?} in\n{contents}");
     }
@@ -74,6 +76,8 @@ fn the_packages_hold_what_they_have_to_at_the_right_place() {
     text_of(Command::new("dpkg-deb").arg("-R").arg(&command).arg(&unpacked));
     let conffiles = std::fs::read_to_string(unpacked.join("DEBIAN/conffiles")).unwrap();
     assert_eq!(conffiles, "/etc/mailwarden/mailwarden.toml\n");
+    let bill = std::fs::read_to_string(unpacked.join("usr/share/mailwarden/mailwarden.cdx.json")).unwrap();
+    assert!(bill.contains("\"CycloneDX\"") && bill.contains("pkg:cargo/rustls@"), "{bill}");
     text_of(Command::new("md5sum").args(["--quiet", "-c", "DEBIAN/md5sums"]).current_dir(&unpacked));
 }
 
@@ -173,6 +177,18 @@ setpriv --reuid=mailwarden --regid=mailwarden --clear-groups mailwarden-milter \
 until_true "grep -q 'the gate is open' /tmp/gate.log"
 kill $gate; wait $gate
 stat -c '%U %n' /var/lib/mailwarden/ledger.db
+echo "== letters"
+drop_in=/usr/share/doc/mailwarden/examples/mailwarden-sweep-letters.conf
+of_drop_in() { sed -n "s/^$1=//p" $drop_in; }
+# As the unit confines it: no new privileges, and of what Postfix has nothing can be written but the path named.
+letter() { unshare --mount sh -c '[ -z "$2" ] || mount --bind "$2" "$2"
+    mount --rbind /var/spool /var/spool; mount -o remount,bind,ro /var/spool
+    printf "Subject: %s\n\n" "$3" | timeout 3 setpriv --reuid=mailwarden --regid=mailwarden $1 --no-new-privs sendmail -i root' \
+    letter "$@"; }
+letter --clear-groups "$(of_drop_in ReadWritePaths)" ungrouped && echo "a letter without the group"
+letter "--groups $(of_drop_in SupplementaryGroups)" "" unwritable && echo "a letter without the directory"
+letter "--groups $(of_drop_in SupplementaryGroups)" "$(of_drop_in ReadWritePaths)" confined
+until_true "grep -q 'Subject: confined$' /var/mail/root" && echo "a letter with the drop-in"
 echo "== upgrade"
 echo '# edited by an admin' >>/etc/mailwarden/mailwarden.toml
 dpkg -i $SHARED/*-2_*.deb
@@ -251,6 +267,8 @@ fn lives_as_debian_wants(release: &str) {
         assert!(installed.contains(line), "{release}: no {line:?} in {installed}");
     }
     assert!(!installed.contains("check said 2"), "{release}: {installed}");
+    // Each part of the drop-in is needed, and together they are enough.
+    assert_eq!(step("letters"), "a letter with the drop-in\n", "{release}");
     let upgraded = step("upgrade");
     for line in ["# edited by an admin\n", "mailwarden 0.1.0-2\n", "\n1\n", "postfix untouched\n"] {
         assert!(upgraded.contains(line), "{release}: no {line:?} in {upgraded}");
