@@ -180,14 +180,19 @@ stat -c '%U %n' /var/lib/mailwarden/ledger.db
 echo "== letters"
 drop_in=/usr/share/doc/mailwarden/examples/mailwarden-sweep-letters.conf
 of_drop_in() { sed -n "s/^$1=//p" $drop_in; }
-# As the unit confines it: no new privileges, and of what Postfix has nothing can be written but the path named.
+# As the unit confines it: no new privileges, of what Postfix has nothing can be written but the path named, and of
+# address families only those that the drop-in adds to the unit's.
+without_netlink=$SHARED/without_netlink
+case " $(of_drop_in RestrictAddressFamilies) " in *" AF_NETLINK "*) with_netlink= ;; *) with_netlink=$without_netlink ;; esac
 letter() { unshare --mount sh -c '[ -z "$2" ] || mount --bind "$2" "$2"
     mount --rbind /var/spool /var/spool; mount -o remount,bind,ro /var/spool
-    printf "Subject: %s\n\n" "$3" | timeout 3 setpriv --reuid=mailwarden --regid=mailwarden $1 --no-new-privs sendmail -i root' \
+    printf "Subject: %s\n\n" "$3" | timeout 3 setpriv --reuid=mailwarden --regid=mailwarden $1 --no-new-privs $4 sendmail -i root' \
     letter "$@"; }
-letter --clear-groups "$(of_drop_in ReadWritePaths)" ungrouped && echo "a letter without the group"
-letter "--groups $(of_drop_in SupplementaryGroups)" "" unwritable && echo "a letter without the directory"
-letter "--groups $(of_drop_in SupplementaryGroups)" "$(of_drop_in ReadWritePaths)" confined
+letter --clear-groups "$(of_drop_in ReadWritePaths)" ungrouped "$with_netlink" && echo "a letter without the group"
+letter "--groups $(of_drop_in SupplementaryGroups)" "" unwritable "$with_netlink" && echo "a letter without the directory"
+grouped="--groups $(of_drop_in SupplementaryGroups)"
+letter "$grouped" "$(of_drop_in ReadWritePaths)" unaddressed "$without_netlink" && echo "a letter without the family"
+letter "$grouped" "$(of_drop_in ReadWritePaths)" confined "$with_netlink"
 until_true "grep -q 'Subject: confined$' /var/mail/root" && echo "a letter with the drop-in"
 echo "== upgrade"
 echo '# edited by an admin' >>/etc/mailwarden/mailwarden.toml
@@ -214,8 +219,36 @@ rm -r /var/lib/mailwarden /etc/mailwarden
 dpkg -i $SHARED/*-2_*.deb >/dev/null; dpkg -P mailwarden-milter mailwarden 2>&1 | grep kept || true
 everything >/tmp/after; diff /tmp/before /tmp/after | grep '^[<>]' || true
 "#;
-/// A life takes five seconds; on a machine that has much else to do it takes longer.
-const LIFETIME: Duration = Duration::from_secs(120);
+/// Runs a command that gets no netlink socket, as systemd's RestrictAddressFamilies= refuses it.
+const WITHOUT_NETLINK: &str = r"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define IS(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, yes, no)
+#define ANSWER(value) BPF_STMT(BPF_RET | BPF_K, value)
+int main(int count, char **words) {
+    struct sock_filter steps[] = {LOAD(nr), IS(SYS_socket, 0, 3), LOAD(args[0]), IS(AF_NETLINK, 0, 1),
+        ANSWER(SECCOMP_RET_ERRNO | 97), ANSWER(SECCOMP_RET_ALLOW)};
+    struct sock_fprog filter = {6, steps};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter)) return 99;
+    execvp(words[1], words + 1);
+    return 98;
+}
+";
+
+fn compile(source: &str, program: &Path) {
+    let file = program.with_extension("c");
+    std::fs::write(&file, source).unwrap();
+    text_of(Command::new("/usr/bin/cc").arg("-static").arg("-o").arg(program).arg(file));
+}
+
+/// A life takes ten seconds; on a machine that has much else to do it takes minutes.
+const LIFETIME: Duration = Duration::from_secs(240);
 
 /// The steps of a life and what each of them printed. One that fails, or hangs, is shown to its last command.
 fn life(release: &str) -> Vec<(String, String)> {
@@ -224,6 +257,7 @@ fn life(release: &str) -> Vec<(String, String)> {
     let directory = tempfile::tempdir().unwrap();
     build(directory.path(), "1");
     build(directory.path(), "2");
+    compile(WITHOUT_NETLINK, &directory.path().join("without_netlink"));
     let script = LIFE.replace("$SHARED", &directory.path().display().to_string());
     let said = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap_or_default();
     let file = |name: &str| std::fs::File::create(directory.path().join(name)).unwrap();
