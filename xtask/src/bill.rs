@@ -24,15 +24,20 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let made: i64 = epoch()?.parse().context("SOURCE_DATE_EPOCH is a number of seconds")?;
-    let text = serde_json::to_string_pretty(&bill(&metadata::read()?, &utc(made)))?;
+    let text = text()?;
     match &options.output {
-        Some(file) => fs::write(file, text + "\n").with_context(|| format!("writing {}", file.display())),
+        Some(file) => fs::write(file, text).with_context(|| format!("writing {}", file.display())),
         None => {
-            say(&text);
+            say(text.trim_end());
             Ok(())
         }
     }
+}
+
+/// The bill as it is written into a file.
+pub(crate) fn text() -> anyhow::Result<String> {
+    let made: i64 = epoch()?.parse().context("SOURCE_DATE_EPOCH is a number of seconds")?;
+    Ok(serde_json::to_string_pretty(&bill(&metadata::read()?, &utc(made)))? + "\n")
 }
 
 fn bill(house: &House, made: &str) -> Value {

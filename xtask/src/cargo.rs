@@ -116,7 +116,13 @@ fn built(command: &mut Command) -> anyhow::Result<BTreeMap<String, PathBuf>> {
 fn without_our_places(command: &mut Command) {
     let home = std::env::var("HOME").unwrap_or_default();
     let crates = std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{home}/.cargo"));
-    let places = [(workspace().display().to_string(), "/usr/src/mailwarden"), (crates, "/usr/src/cargo")];
+    let built = target_directory().display().to_string();
+    // Of several that fit the last counts: what is built lies below the workspace unless somebody says otherwise.
+    let places = [
+        (workspace().display().to_string(), "/usr/src/mailwarden"),
+        (crates, "/usr/src/cargo"),
+        (built, "/usr/src/mailwarden/target"),
+    ];
     let own = std::env::var("RUSTFLAGS").unwrap_or_default();
     let flags = places.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}"));
     let flags = own.split_ascii_whitespace().map(str::to_owned).chain(flags).collect::<Vec<_>>();

@@ -1,5 +1,5 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `check-house`, `counts`, `package`, `tarball` and
-//! `bill`.
+//! The project's own commands: `cargo xtask demo`, `test`, `check-house`, `counts`, `picture`,
+//! `package`, `tarball` and `bill`.
 
 mod bill;
 mod cargo;
@@ -7,6 +7,7 @@ mod check_house;
 mod counts;
 mod demo;
 mod package;
+mod picture;
 mod talk;
 mod tarball;
 mod test;
@@ -33,6 +34,8 @@ enum Task {
     CheckHouse,
     /// How many machine instructions the hot paths take, compared with what is expected
     Counts(counts::Options),
+    /// What a report looks like, as docs/report.png has it
+    Picture(picture::Options),
     /// Debian packages of the command and of the gate
     Package(package::Options),
     /// The programs with what they need to be installed anywhere
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::CheckHouse => check_house::run(),
         Task::Counts(options) => counts::run(&options),
+        Task::Picture(options) => picture::run(&options),
         Task::Package(options) => package::run(&options),
         Task::Tarball(options) => tarball::run(&options),
         Task::Bill(options) => bill::run(&options),

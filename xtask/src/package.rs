@@ -15,14 +15,15 @@ use clap::Args;
 
 use self::contents::{PACKAGES, Source};
 use self::stage::{Material, succeed};
+use crate::bill;
 use crate::cargo::{Profile, Programs, target_directory, workspace};
 use crate::talk::{note, say};
 
 /// Says when files were made, in seconds since 1970 (reproducible-builds.org).
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 /// As Debian compresses packages.
-const THOROUGH: &str = "-Zxz";
-const QUICK: &str = "-Zgzip";
+const THOROUGH: &[&str] = &["-Zxz"];
+const QUICK: &[&str] = &["-Zgzip", "-z1"];
 const CHANGELOG: &str = "deploy/debian/changelog";
 
 /// Arguments of `cargo xtask package`.
@@ -72,6 +73,8 @@ fn make(programs: &Programs, room: &Path, options: &Options, output: &Path) -> a
     strip(programs, &material.programs)?;
     note("manual pages and completions");
     pages::generate(&programs.mailwarden, &material.generated, &material.pages)?;
+    note("bill of materials");
+    fs::write(material.generated.join(contents::BILL), bill::text()?)?;
     PACKAGES
         .iter()
         .map(|package| stage::archive(package, &material, &room.join(package.name), output))

@@ -7,8 +7,9 @@ use std::process::Command;
 use anyhow::Context;
 use clap::Args;
 
+use crate::bill;
 use crate::cargo::{Profile, Programs, target_directory, workspace};
-use crate::package::contents::{PACKAGES, Shipped, Source};
+use crate::package::contents::{BILL, PACKAGES, Shipped, Source};
 use crate::package::epoch;
 use crate::package::stage::{compressed, succeed};
 use crate::talk::say;
@@ -58,6 +59,7 @@ fn fill(programs: &Programs, root: &Path) -> anyhow::Result<()> {
             Source::Generated(_) | Source::Directory => {}
         }
     }
+    fs::write(root.join(BILL), bill::text()?)?;
     for path in own.into_iter().filter(|path| !path.starts_with("deploy/debian")) {
         let place = root.join(path);
         fs::create_dir_all(place.parent().context("a file has a directory")?)?;

@@ -156,6 +156,22 @@ fn every_link_between_pages_leads_somewhere() {
     assert!(followed > 50, "only {followed} links");
 }
 
+/// Lines of a README that one looks over without turning a page.
+const SCREEN: usize = 60;
+/// A picture that nobody waits for.
+const LARGEST_PICTURE: usize = 150 * 1024;
+
+#[test]
+fn the_readme_is_one_screen_with_a_picture_and_words_for_those_who_do_not_see_it() {
+    let readme = fs::read_to_string(project().join("README.md")).unwrap();
+    assert!(readme.lines().count() <= SCREEN, "{} lines", readme.lines().count());
+    let (_, picture) = readme.split_once("![").unwrap();
+    let (words, rest) = picture.split_once("](").unwrap();
+    assert!(words.split_whitespace().count() > 20, "{words}");
+    let bytes = fs::read(project().join(rest.split(')').next().unwrap())).unwrap();
+    assert!(bytes.starts_with(b"\x89PNG") && bytes.len() <= LARGEST_PICTURE, "{} bytes", bytes.len());
+}
+
 // --- the log ----------------------------------------------------------------------------------------------------------
 
 /// Level and message of every line that a source writes.

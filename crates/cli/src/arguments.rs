@@ -176,7 +176,7 @@ An interrupted file is continued with --resume: no mailbox is lost, none is look
 const REACH_EXAMPLES: &str = "Examples:
   mailwarden reach sales@example.com
   mailwarden reach 'Bob Leaver' --input /var/lib/mailwarden/reports
-  mailwarden reach bob@example.com --format json
+  mailwarden reach bob@example.com --format svg > bob.svg
 
 Without --input everything is looked at now. Exit code 3: the answer has parts that are not known; they are listed.";
 
@@ -207,8 +207,18 @@ pub(crate) struct Reach {
     #[arg(long, value_name = "PATH")]
     pub(crate) input: Option<PathBuf>,
     /// Output
-    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
-    pub(crate) format: TextOrJson,
+    #[arg(long, value_enum, default_value_t = ReachFormat::Text)]
+    pub(crate) format: ReachFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReachFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// A picture
+    Svg,
 }
 
 #[derive(Debug, Args)]

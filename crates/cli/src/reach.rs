@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use mailwarden_address::Address;
 use mailwarden_judge::graph::{Power, Question, Reach, Way, reach};
 use mailwarden_policy::Policy;
+use mailwarden_report::{Ways, picture};
 use mailwarden_settings::load_policy;
 
-use crate::arguments::{self, Common, TextOrJson};
+use crate::arguments::{self, Common, ReachFormat};
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, shown};
 use crate::seen;
@@ -19,7 +20,11 @@ pub(crate) async fn run(common: &Common, asked: &arguments::Reach) -> Result<Out
     let seen = seen::saved_or_now(&settings, &policy, asked.input.as_deref()).await?;
     let ask = |question| reach(&seen.run, &policy, &seen.observations, &seen.coverage, question);
     let answer = questions.iter().map(ask).reduce(joined).ok_or_else(|| nobody(&asked.asked))?;
-    output::answer(asked.format == TextOrJson::Json, &answer, text)?;
+    match asked.format {
+        ReachFormat::Text => output::print(&text(&answer))?,
+        ReachFormat::Json => output::print_json(&answer)?,
+        ReachFormat::Svg => output::print(&svg(&answer))?,
+    }
     let complete = answer.unknown.is_empty() && answer.left_out == 0;
     Ok(if complete { Outcome::Clean } else { Outcome::Incomplete })
 }
@@ -83,8 +88,12 @@ const REVERSE: [(Power, &str); 6] = [
 fn text(answer: &Reach) -> String {
     let mut out = String::new();
     let asked = shown(&answer.asked);
-    section(&mut out, &format!("Mail to {asked}: who"), &answer.forward, &FORWARD);
-    section(&mut out, &asked, &answer.reverse, &REVERSE);
+    for (heading, ways) in kinds(answer) {
+        let _ = writeln!(out, "{}{}", if out.is_empty() { "" } else { "\n" }, shown(&heading));
+        for way in ways {
+            let _ = writeln!(out, "  {}{}", shown(&way.path.join(" -> ")), note(way));
+        }
+    }
     if answer.forward.is_empty() && answer.reverse.is_empty() {
         let _ = writeln!(out, "{asked}: nothing was found that leads anywhere");
     }
@@ -106,17 +115,37 @@ fn text(answer: &Reach) -> String {
     out
 }
 
-fn section(out: &mut String, subject: &str, ways: &[Way], powers: &[(Power, &str)]) {
-    for (power, phrase) in powers {
-        let mine: Vec<&Way> = ways.iter().filter(|way| way.power == *power).collect();
-        if mine.is_empty() {
-            continue;
-        }
-        let _ = writeln!(out, "{}{subject} {phrase}", if out.is_empty() { "" } else { "\n" });
-        for way in mine {
-            let _ = writeln!(out, "  {}{}", shown(&way.path.join(" -> ")), note(way));
-        }
-    }
+/// Every way in one picture, which says as well what is not in it.
+fn svg(answer: &Reach) -> String {
+    let caption = match (answer.forward.is_empty(), answer.reverse.is_empty()) {
+        (false, _) => format!("Where mail of {} goes, and who can reach it", answer.asked),
+        (true, false) => format!("What {} can still reach", answer.asked),
+        (true, true) => format!("{}: nothing was found that leads anywhere", answer.asked),
+    };
+    let drawn = kinds(answer).into_iter().map(|(heading, ways)| Ways {
+        heading,
+        paths: ways.into_iter().map(|way| way.path.as_slice()).collect(),
+    });
+    let unknown =
+        answer.unknown.iter().map(|unknown| format!("Not known: {}: {}", unknown.what, unknown.why));
+    let left_out = (answer.left_out > 0).then(|| format!("{} ways more are not drawn", answer.left_out));
+    let remarks: Vec<String> = left_out.into_iter().chain(unknown).collect();
+    picture(&caption, &drawn.collect::<Vec<_>>(), &remarks)
+}
+
+/// The ways of an answer by what they give, under the words for it.
+fn kinds(answer: &Reach) -> Vec<(String, Vec<&Way>)> {
+    let mail = format!("Mail to {}: who", answer.asked);
+    [(mail, &answer.forward, &FORWARD), (answer.asked.clone(), &answer.reverse, &REVERSE)]
+        .iter()
+        .flat_map(|(subject, ways, powers)| {
+            powers.iter().map(move |(power, phrase)| {
+                let mine = ways.iter().filter(|way| way.power == *power).collect::<Vec<_>>();
+                (format!("{subject} {phrase}"), mine)
+            })
+        })
+        .filter(|(_, ways)| !ways.is_empty())
+        .collect()
 }
 
 fn note(way: &Way) -> &'static str {

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::error::LedgerError;
 use crate::merkle::Hash;
+use crate::owner::give_to_owner_of;
 use crate::random::random_32;
 use crate::secret::read_secret_file;
 
@@ -92,6 +93,7 @@ impl CheckpointKey {
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}", uuid::Uuid::new_v4().simple()));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        path.parent().into_iter().for_each(|directory| give_to_owner_of(directory, &file));
         let linked = file
             .write_all(pem.as_bytes())
             .and_then(|()| file.sync_all())

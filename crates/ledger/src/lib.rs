@@ -21,6 +21,7 @@ mod journal;
 mod ledger;
 mod newcomers;
 mod open;
+mod owner;
 mod postgres;
 mod random;
 mod reference;

@@ -23,6 +23,7 @@ use sqlx::{
 
 use crate::error::LedgerError;
 use crate::open::shown_url;
+use crate::owner::give_to_owner_of;
 use crate::store::{Access, Argument, Cell, Dialect, Pending, Row, Store, Transaction};
 
 /// How long a writer waits for another process to finish its transaction.
@@ -359,7 +360,10 @@ fn prepare_file(path: &Path, purpose: &SqlitePurpose, create: bool) -> Result<()
     let directory = path.parent().unwrap_or(Path::new("/"));
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let synced = match made {
-        Ok(file) => file.sync_all().and_then(|()| File::open(directory)?.sync_all()),
+        Ok(file) => {
+            give_to_owner_of(directory, &file);
+            file.sync_all().and_then(|()| File::open(directory)?.sync_all())
+        }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(no_directory(directory)),
         Err(error) => Err(error),
@@ -457,6 +461,21 @@ mod tests {
         }
         let text = Location::parse("mysql://me:hunter2@db/x").unwrap_err().to_string();
         assert!(!text.contains("hunter2") && text.contains("sqlite:/path"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn what_root_makes_belongs_to_whom_the_directory_belongs_to() {
+        const SOMEBODY: u32 = 65_534;
+        let directory = tempfile::tempdir().unwrap();
+        // Only root may give it away; for anybody else all of it is their own anyway.
+        let _ = std::os::unix::fs::chown(directory.path(), Some(SOMEBODY), Some(SOMEBODY));
+        let owner = |path: &Path| std::fs::metadata(path).unwrap().uid();
+        let path = directory.path().join("toy.db");
+        let database = SqliteStore::open(&url(&path), &TOY, true).await.unwrap();
+        sqlx::query("INSERT INTO toy VALUES (1)").execute(database.pool()).await.unwrap();
+        for file in ["toy.db", "toy.db-wal", "toy.db-shm"] {
+            assert_eq!(owner(&directory.path().join(file)), owner(directory.path()), "{file}");
+        }
     }
 
     #[tokio::test]

@@ -156,6 +156,8 @@ struct Entry<'a> {
     gainer_kind: &'static str,
     conditions: Shown<'a>,
     evidence: Vec<Proof<'a>>,
+    /// What plans the removal.
+    plan: Option<Shown<'a>>,
     command: Shown<'a>,
     revert: Shown<'a>,
     side_effects: Shown<'a>,
@@ -361,6 +363,7 @@ fn entry<'a>(report: &Report, number: usize, finding: &'a Finding) -> Entry<'a> 
         gainer_kind: phrases::kind_meaning(finding.beneficiary.kind),
         conditions: shown(&finding.conditions),
         evidence: finding.evidence.iter().map(proof).collect(),
+        plan: phrases::planning_command(finding).map(phrase),
         command: block(&finding.remediation.command),
         revert: block(&finding.remediation.revert),
         side_effects: shown(&finding.remediation.side_effects),

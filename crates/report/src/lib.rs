@@ -27,6 +27,7 @@ mod text;
 mod wrap;
 
 pub use format::{Format, UnknownFormat};
+pub use graph::{Ways, picture};
 pub use notice::{NOTICE_SCHEMA, Notice, Told};
 pub use page::TextStyle;
 pub use tally::summary_line;

@@ -232,6 +232,19 @@ pub(crate) fn of_status(findings: &[Finding], status: Status) -> Vec<&Finding> {
     findings.iter().filter(|finding| finding.status == status).collect()
 }
 
+/// Characters of a fingerprint that people type; `revoke` takes unique beginnings.
+const TYPED: usize = 16;
+
+/// The command that plans the removal of a finding. What a name server publishes, and an exception of the policy, is
+/// not removed by us.
+pub(crate) fn planning_command(finding: &Finding) -> Option<String> {
+    let ours = finding.surface.tier != Tier::D && !finding.check_id.starts_with("exception.");
+    let fingerprint = finding.fingerprint.get(..TYPED)?;
+    // A fingerprint that somebody else made up is not put into a command.
+    let is_one = finding.fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (ours && is_one).then(|| format!("mailwarden revoke {fingerprint}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

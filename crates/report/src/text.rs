@@ -143,6 +143,7 @@ fn state(finding: &Finding) -> String {
 
 fn remedy(page: &mut Page<'_>, finding: &Finding) -> io::Result<()> {
     let remediation = &finding.remediation;
+    page.command("plan", &phrases::planning_command(finding).unwrap_or_default())?;
     page.command("do", &remediation.command)?;
     page.command("undo", &remediation.revert)?;
     page.field("beware", &clipped(&remediation.side_effects))?;

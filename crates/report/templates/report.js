@@ -6,24 +6,37 @@
   const findings = all("#groups .finding");
   const boxes = all(".filters input[type=checkbox]");
   const key = (group, selector) => (group.querySelector(selector) || group).textContent.trim().toLowerCase();
-  const sheets = findings.map((finding) => {
-    const group = finding.closest(".group");
-    const whose = key(group, ".mailbox") + " " + key(group, ".person");
-    return { finding, text: whose + " " + finding.textContent.toLowerCase() };
-  });
+  const whose = new Map(groups.map((group) => {
+    return [group, { mailbox: key(group, ".mailbox"), person: key(group, ".person") }];
+  }));
+  const groupOf = new Map(findings.map((finding) => [finding, finding.closest(".group")]));
+  // Reading everything takes a while in a long report, so it waits for the first search.
+  let sheets;
+  const read = () => {
+    sheets = sheets || new Map(findings.map((finding) => {
+      const { mailbox, person } = whose.get(groupOf.get(finding));
+      return [finding, mailbox + " " + person + " " + finding.textContent.toLowerCase()];
+    }));
+    return sheets;
+  };
 
   const choose = () => {
     const words = one("search").value.toLowerCase().split(/\s+/).filter(Boolean);
     const off = boxes.filter((box) => !box.checked).map((box) => box.id.slice("show-".length));
+    const says = (finding) => words.every((word) => read().get(finding).includes(word));
+    const matches = words.length ? says : () => true;
+    const left = new Set();
     let shown = 0;
-    for (const { finding, text } of sheets) {
-      const keep = words.every((word) => text.includes(word));
-      const ticked = !off.some((severity) => finding.classList.contains(severity));
-      finding.hidden = !keep || !ticked;
-      shown += keep && ticked ? 1 : 0;
+    for (const finding of findings) {
+      const keep = !off.some((severity) => finding.classList.contains(severity)) && matches(finding);
+      finding.hidden = !keep;
+      if (keep) {
+        shown += 1;
+        left.add(groupOf.get(finding));
+      }
     }
     for (const group of groups) {
-      group.hidden = !group.querySelector(".finding:not([hidden])");
+      group.hidden = !left.has(group);
     }
     one("shown").textContent = "Showing " + shown + " of " + findings.length + ".";
   };
@@ -31,21 +44,28 @@
   const number = (element, name) => Number(element.dataset[name]);
   const newest = (group) => Math.max(...all(".finding", group).map((finding) => number(finding, "seen")));
   const byNumber = (a, b) => number(a, "number") - number(b, "number");
-  const byText = (selector) => (a, b) => key(a, selector).localeCompare(key(b, selector)) || byNumber(a, b);
-  const orders = {
-    worst: byNumber,
-    mailbox: byText(".mailbox"),
-    person: byText(".person"),
-    newest: (a, b) => newest(b) - newest(a) || byNumber(a, b),
+  const byText = (name) => (a, b) => whose.get(a)[name].localeCompare(whose.get(b)[name]) || byNumber(a, b);
+  const orders = () => {
+    const latest = new Map(groups.map((group) => [group, newest(group)]));
+    return {
+      worst: byNumber,
+      mailbox: byText("mailbox"),
+      person: byText("person"),
+      newest: (a, b) => latest.get(b) - latest.get(a) || byNumber(a, b),
+    };
   };
   const sort = () => {
     const chosen = one("sort").value;
     const latest = (a, b) => number(b, "seen") - number(a, "seen") || byNumber(a, b);
     const inside = chosen === "newest" ? latest : byNumber;
     for (const group of groups) {
-      group.append(...all(".finding", group).sort(inside));
+      const is = all(".finding", group);
+      const wanted = Array.from(is).sort(inside);
+      if (is.some((finding, at) => finding !== wanted[at])) {
+        group.append(...wanted);
+      }
     }
-    one("groups").append(...groups.sort(orders[chosen]));
+    one("groups").replaceChildren(...groups.sort(orders()[chosen]));
   };
 
   const unfold = (open) => {

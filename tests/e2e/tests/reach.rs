@@ -73,6 +73,19 @@ fn mail_is_followed_to_its_end_and_a_leaver_to_everything_still_open() {
         mailwarden(&["reach", "sales@example.test", "--config", &config, "--input", &directory]).unwrap();
     assert!(text.stdout.contains(chain), "{}", text.stdout);
     assert!(text.stdout.contains("bob@gmail.example: Bob Leaver, left 2026-01-31"), "{}", text.stdout);
+    let asked = ["reach", "Bob Leaver", "--config", &config, "--input", &directory, "--format", "svg"];
+    let picture = mailwarden(&asked).unwrap();
+    for words in [
+        "What Bob Leaver can still reach",
+        "Bob Leaver can read",
+        "Bob Leaver receives",
+        "<title>Sieve redirect (line 12)</title>",
+        "Not known: ",
+    ] {
+        assert!(picture.stdout.contains(words), "no {words:?} in {}", picture.stdout);
+    }
+    // The picture is no more complete than the answer.
+    assert_eq!(picture.code, 3, "{}", picture.stderr);
 }
 
 #[test]

@@ -205,7 +205,7 @@ impl Programs {
 }
 
 /// A shell script in a copy of such a tree that nobody else sees and that is gone when the script ends; `shared`
-/// is at the same place inside, to be read.
+/// is at the same place inside, to be read. Every process it starts ends with it, or with whoever kills it.
 #[must_use]
 pub fn throwaway(root: &Path, shared: &Path, script: &str) -> Command {
     const SCRIPT: &str = r#"
@@ -216,7 +216,7 @@ mkdir -p "$root$shared" && mount --bind -o ro "$shared" "$root$shared" || exit 1
 mount --rbind /dev "$root/dev" && mount -t proc proc "$root/proc" && exec chroot "$root" /bin/sh -c "$3"
 "#;
     let mut command = Command::new("/usr/bin/unshare");
-    command.args(["--mount", "--propagation", "private", "/bin/sh", "-c", SCRIPT, "throwaway"]);
-    command.arg(root).arg(shared).arg(script);
+    command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]);
+    command.args(["/bin/sh", "-c", SCRIPT, "throwaway"]).arg(root).arg(shared).arg(script);
     command
 }

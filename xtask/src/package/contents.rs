@@ -46,6 +46,8 @@ pub(crate) struct Package {
 
 /// The manual pages of every command, which the command writes.
 pub(crate) const MANUAL_PAGES: &str = "usr/share/man/man1";
+/// What is linked into the programs, in the folder of generated files.
+pub(crate) const BILL: &str = "mailwarden.cdx.json";
 /// One client's worth of policy, to begin with.
 const EXAMPLE: &str = "config/policy/example.toml";
 
@@ -111,7 +113,40 @@ pub(crate) const COMMAND: Package = Package {
             "usr/share/doc/mailwarden/changelog.Debian.gz",
         ),
         shipped(Source::File(EXAMPLE), "usr/share/doc/mailwarden/examples/policy.toml"),
+        shipped(
+            Source::File("deploy/mailwarden-sweep-letters.conf"),
+            "usr/share/doc/mailwarden/examples/mailwarden-sweep-letters.conf",
+        ),
         shipped(Source::File("config/policy/schema.json"), "usr/share/mailwarden/policy.schema.json"),
+        shipped(Source::Generated(BILL), "usr/share/mailwarden/mailwarden.cdx.json"),
+        shipped(
+            Source::File("deploy/sigma/dovecot-acl-grant.yml"),
+            "usr/share/mailwarden/sigma/dovecot-acl-grant.yml",
+        ),
+        shipped(
+            Source::File("deploy/sigma/dovecot-annotation.yml"),
+            "usr/share/mailwarden/sigma/dovecot-annotation.yml",
+        ),
+        shipped(
+            Source::File("deploy/sigma/dovecot-redirect.yml"),
+            "usr/share/mailwarden/sigma/dovecot-redirect.yml",
+        ),
+        shipped(
+            Source::File("deploy/sigma/dovecot-sieve-script.yml"),
+            "usr/share/mailwarden/sigma/dovecot-sieve-script.yml",
+        ),
+        shipped(
+            Source::File("deploy/sigma/dovecot-urlauth.yml"),
+            "usr/share/mailwarden/sigma/dovecot-urlauth.yml",
+        ),
+        shipped(
+            Source::File("deploy/sigma/postfix-alias-command.yml"),
+            "usr/share/mailwarden/sigma/postfix-alias-command.yml",
+        ),
+        shipped(
+            Source::File("deploy/sigma/postfix-alias-file.yml"),
+            "usr/share/mailwarden/sigma/postfix-alias-file.yml",
+        ),
     ],
     conffiles: &["/etc/mailwarden/mailwarden.toml"],
 };
@@ -188,6 +223,16 @@ mod tests {
                 assert!(places.insert(shipped.path), "{} is in two packages", shipped.path);
             }
         }
+    }
+
+    #[test]
+    fn every_sigma_rule_is_shipped() {
+        let shipped: BTreeSet<_> = files(&COMMAND).collect();
+        let rules = std::fs::read_dir(workspace().join("deploy/sigma")).unwrap();
+        let names = rules.map(|rule| rule.unwrap().file_name().into_string().unwrap());
+        let missing: Vec<_> =
+            names.filter(|name| !shipped.contains(format!("deploy/sigma/{name}").as_str())).collect();
+        assert!(missing.is_empty(), "{missing:?}");
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub(super) struct Material {
     pub(super) architecture: String,
     /// Seconds since 1970 that files made now bear.
     pub(super) epoch: String,
-    /// How dpkg-deb compresses, as an option of it.
-    pub(super) compression: &'static str,
+    /// How dpkg-deb compresses, as options of it.
+    pub(super) compression: &'static [&'static str],
 }
 
 /// Makes one archive in `output` and names it.
@@ -49,7 +49,9 @@ pub(super) fn archive(
     write_control(package, material, root)?;
     let file = output.join(format!("{}_{}_{}.deb", package.name, material.version, material.architecture));
     let mut dpkg = Command::new("dpkg-deb");
-    dpkg.args(["--root-owner-group", "--threads-max=1", material.compression, "--build"])
+    dpkg.args(["--root-owner-group", "--threads-max=1"])
+        .args(material.compression)
+        .arg("--build")
         .arg(root)
         .arg(&file);
     succeed(dpkg.env("SOURCE_DATE_EPOCH", &material.epoch).stdout(Stdio::null()))?;

@@ -68,7 +68,7 @@ fn leavers_redirect() -> Finding {
         },
         observed_use: Some(at("2026-08-02T21:14:09Z")),
         ..finding(
-            "3f9a1c",
+            "3f9a1c40d2b76e8815aa93c70f1e2d4b",
             Severity::Critical,
             "A leaver's mail is forwarded outside, and no copy stays behind",
         )

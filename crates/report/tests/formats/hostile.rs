@@ -1,12 +1,12 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use mailwarden_judge::Report;
+use mailwarden_judge::{Report, Severity};
 use mailwarden_report::sanitise::is_hidden;
 use mailwarden_report::{Format, TextStyle, write};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::fixture::{hostile, report};
+use crate::fixture::{finding, hostile, report, sealed};
 use crate::{markup, styled, written};
 
 /// What strangers are known to write.
@@ -159,6 +159,18 @@ fn a_script_in_a_name_is_shown_as_text() {
     let html = written(&hostile("<script>alert(1)</script>\"onx=\""), Format::Html);
     assert!(!html.contains("<script>alert") && !html.contains("\"onx="));
     assert!(html.contains("<bdi>&#60;script&#62;alert(1)&#60;/script&#62;&#34;onx=&#34;</bdi>"));
+}
+
+#[test]
+fn a_finding_names_the_command_that_plans_it_unless_its_fingerprint_is_made_up() {
+    let plans = |fingerprint: &str| {
+        let report = sealed(vec![finding(fingerprint, Severity::High, "A rule")], vec![]);
+        [(Format::Text, "\n"), (Format::Html, "</bdi>")]
+            .map(|(format, end)| written(&report, format).contains(&format!("revoke 3f9a1c40d2b76e88{end}")))
+    };
+    let fingerprint = "3f9a1c40d2b76e8815aa93c70f1e2d4b";
+    assert_eq!(plans(fingerprint), [true, true]);
+    assert_eq!(plans(&format!("{fingerprint};reboot")), [false, false]);
 }
 
 #[test]
