@@ -1,6 +1,6 @@
 //! Query sets: what is asked of a panel's database, and what the answers mean. Built in, or an administrator's own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mailwarden_evidence::{PanelMeaning, surface};
 use serde::Deserialize;
@@ -44,6 +44,12 @@ pub struct Query {
     pub mysql: Option<String>,
     /// The same for PostgreSQL.
     pub postgresql: Option<String>,
+    /// Why this cannot be asked of an SQLite database; the surface is then not whole. Empty where it can.
+    #[serde(default)]
+    pub not_in_sqlite: String,
+    /// What a row means that says nothing of its owner: its rows are counted and told as a note.
+    #[serde(default)]
+    pub counted: String,
     /// The table came with a later version, or belongs to a part that need not be installed.
     #[serde(default)]
     pub optional: bool,
@@ -55,18 +61,24 @@ pub struct Query {
     pub pick: Vec<Pick>,
 }
 
-/// A place in a JSON document (RFC 6901).
+/// Places in a JSON document: as RFC 6901, and `*` for every element of a list or object.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pick {
     /// What stands there gives.
     pub means: PanelMeaning,
-    /// Where the targets stand: a text, a list of texts, or a list of objects with `field`.
+    /// Where the targets stand: a text, a list of texts, or objects with `field`.
     pub at: String,
     /// The field of each object.
     pub field: Option<String>,
-    /// Where it stands whether that is in force; in force where there is no such place.
+    /// Only objects where fields hold these words.
+    #[serde(default)]
+    pub only: BTreeMap<String, String>,
+    /// Where it stands whether that is in force; in force where there is no such place. A `*` stands for the same
+    /// element as in `at`.
     pub active: Option<String>,
+    /// Where its name stands, in the same way.
+    pub label: Option<String>,
 }
 
 /// What is wrong with a set.
@@ -227,8 +239,16 @@ mod tests {
                 for sql in [Some(query.sql), query.mysql, query.postgresql].into_iter().flatten() {
                     let lower = sql.to_ascii_lowercase();
                     let columns = lower.split(" from ").next().unwrap_or_default();
-                    for secret in ["password", "api_key", "hash", "secret", "access_token", "sess_id", "vars"]
-                    {
+                    for secret in [
+                        "password",
+                        "api_key",
+                        "hash",
+                        "secret",
+                        "access_token",
+                        "sess_id",
+                        "c_id",
+                        "c_value",
+                    ] {
                         assert!(!columns.contains(secret), "{name}.{}: {secret} in {columns}", query.id);
                     }
                 }
