@@ -136,6 +136,9 @@ fn order_of(fact: &Fact) -> [String; 4] {
             [login.clone(), database.clone(), String::new(), String::new()]
         }
         Fact::Membership { login, groups } => [login.clone(), groups.join(" "), String::new(), String::new()],
+        Fact::LoginServices { login, open, .. } => {
+            [login.clone(), open.join(" "), String::new(), String::new()]
+        }
         Fact::LockedAccount { login, how } => [login.clone(), how.clone(), String::new(), String::new()],
         Fact::SharedHome { home, logins } => [home.clone(), logins.join(" "), String::new(), String::new()],
         Fact::Session { login, service, addresses, .. } => {

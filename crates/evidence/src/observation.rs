@@ -173,6 +173,15 @@ pub enum Fact {
         /// How it is locked, e.g. `nologin`.
         how: String,
     },
+    /// By which services a login may come in, of an account that at least one of them takes.
+    LoginServices {
+        /// The login.
+        login: String,
+        /// The services that take its password, e.g. `imap`; Postfix's SASL is `smtp`.
+        open: Vec<String>,
+        /// Those that do not, each with how, e.g. `pop3 (nologin)`.
+        refused: Vec<String>,
+    },
     /// The groups a login is in, as the user database says; access control lists name them.
     Membership {
         /// The login.
@@ -220,6 +229,8 @@ pub enum Fact {
 pub enum PanelMeaning {
     /// The panel knows the account; other rows may belong to it.
     Account,
+    /// The owner may log in by the service that is the target.
+    Service,
     /// Mail for the owner goes to the targets.
     Forward,
     /// The targets get a copy of mail for the owner.

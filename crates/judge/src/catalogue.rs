@@ -30,6 +30,10 @@ macro_rules! checks {
 }
 
 checks! {
+    "account.leaver-login" "account.state"
+    "Somebody who has left may still log in, by every service or by one that was forgotten."
+    "An account that is locked for IMAP alone still sends by SMTP, fetches by POP3 and stores scripts by ManageSieve."
+    "None: lock the account in every service."
     "account.locked-receives" "account.state"
     "An account may not log in, and mail for it is still delivered."
     "Its rules still run and forward, and nobody reads what arrives."
@@ -126,6 +130,10 @@ checks! {
     "A script runs whenever mail is stored in a folder."
     "It acts on sent mail and drafts as well, and is not the active script that everybody looks at."
     "Spam training by moving mail into a folder."
+    "panel.account-leaver" "panel.credentials"
+    "Somebody who has left is still active in the panel, for everything or for one service."
+    "The mail server asks these rows who may log in, each service its own switch."
+    "None: switch the account off for every service."
     "panel.admin-leaver" "panel.rights"
     "Somebody who has left administers a domain or the whole panel."
     "They make mailboxes, aliases and passwords, and see everybody's."

@@ -111,9 +111,11 @@ impl<'a> Row<'a> {
 }
 
 fn effect(means: PanelMeaning) -> &'static str {
-    use PanelMeaning::{Admin, ApiKey, AppPassword, Recovery, SecondFactor, SendAs, Session, Share};
+    use PanelMeaning::{
+        Account, Admin, ApiKey, AppPassword, Recovery, SecondFactor, SendAs, Service, Session, Share,
+    };
     match means {
-        AppPassword | SecondFactor | Recovery | Session | Share => "read",
+        Account | Service | AppPassword | SecondFactor | Recovery | Session | Share => "read",
         Admin | ApiKey => "administer",
         SendAs => "send",
         _ => "redirect",
@@ -123,17 +125,30 @@ fn effect(means: PanelMeaning) -> &'static str {
 /// The accounts that each panel still has; only one that was asked for them can tell what it forgot.
 struct Accounts<'a> {
     of: BTreeMap<&'a str, BTreeSet<String>>,
+    switched: BTreeSet<(&'a str, String)>,
 }
 
 impl<'a> Accounts<'a> {
     fn of(brief: &'a Brief<'a>) -> Self {
         let mut of: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        let mut switched = BTreeSet::new();
         for row in brief.observations.iter().filter_map(Row::of) {
-            if row.means == PanelMeaning::Account {
-                of.entry(row.panel).or_default().insert(row.owner.to_lowercase());
+            let owner = row.owner.to_lowercase();
+            match row.means {
+                PanelMeaning::Account => {
+                    of.entry(row.panel).or_default().insert(owner);
+                }
+                PanelMeaning::Service => {
+                    switched.insert((row.panel, owner));
+                }
+                _ => {}
             }
         }
-        Self { of }
+        Self { of, switched }
+    }
+
+    fn has_switches(&self, row: &Row<'_>) -> bool {
+        self.switched.contains(&(row.panel, row.owner.to_lowercase()))
     }
 
     fn has_forgotten(&self, row: &Row<'_>) -> bool {
@@ -152,7 +167,10 @@ fn judge(brief: &Brief<'_>, accounts: &Accounts<'_>, row: &Row<'_>) -> Option<Dr
         return Some(residue(brief, row));
     }
     match row.means {
-        PanelMeaning::Account | PanelMeaning::Filter => None,
+        PanelMeaning::Filter => None,
+        // Where each service has a switch of its own, those say what is open.
+        PanelMeaning::Account if accounts.has_switches(row) => None,
+        PanelMeaning::Account | PanelMeaning::Service => account(brief, row),
         PanelMeaning::Answer => answer(brief, row),
         PanelMeaning::Forward => forward(brief, row),
         PanelMeaning::CopyTo | PanelMeaning::CopyFrom => copy(brief, row),
@@ -270,6 +288,18 @@ fn answer(brief: &Brief<'_>, row: &Row<'_>) -> Option<Draft> {
 }
 
 // --- credentials ----------------------------------------------------------------------------------------------------
+
+/// A row of the panel's own accounts that still lets a leaver in. That a webmail remembers who used it opens nothing.
+fn account(brief: &Brief<'_>, row: &Row<'_>) -> Option<Draft> {
+    if !row.active || row.seen.surface != "panel.credentials" || !owner_left(brief, row) {
+        return None;
+    }
+    let by = if row.target.is_empty() { String::new() } else { format!(" for {}", shown(row.target)) };
+    let standing = brief.standing(SYSTEM, row.owner);
+    let title = format!("{} has left and is still active{by} in {}.", standing.named(), row.panel);
+    let weight = row.weight(Act::Read, Destination::InternalPerson, true);
+    Some(row.draft("panel.account-leaver", title, weight, standing.beneficiary(), row.target))
+}
 
 /// An app password of somebody who may be here is nothing to report.
 fn credential(brief: &Brief<'_>, row: &Row<'_>) -> Option<Draft> {
@@ -427,7 +457,28 @@ mod tests {
             active,
             key: owner.to_owned(),
         };
-        observed(SYSTEM, "panel.forwarding", fact)
+        observed(
+            SYSTEM,
+            if means == PanelMeaning::Account { "panel.credentials" } else { "panel.forwarding" },
+            fact,
+        )
+    }
+
+    #[test]
+    fn a_leavers_account_is_found_where_it_lets_them_in() {
+        use PanelMeaning::{Account, Service};
+        let bob = "bob@example.test";
+        let of = |means, service: &str, active, surface: &str| {
+            let mut seen = row(means, bob, service, active);
+            seen.surface = surface.to_owned();
+            ids(&judged(&[seen], &[]))
+        };
+        let found = ["panel.account-leaver bob@example.test high"];
+        assert_eq!(of(Account, "", true, "panel.credentials"), found);
+        assert_eq!(of(Service, "pop3", true, "panel.credentials"), found);
+        assert!(of(Service, "pop3", false, "panel.credentials").is_empty());
+        assert!(of(Account, "", true, "webmail.identities").is_empty(), "who once used a webmail");
+        assert!(ids(&judged(&[row(Account, "jane@example.test", "", true)], &[])).is_empty());
     }
 
     #[test]

@@ -176,6 +176,9 @@ async fn panels_in_mariadb_say_all_they_hold_to_a_reader() {
             "recovery Recovery jane@a.test jane@private.test",
             "script mailcow: mine true",
             "sender_acl SendAs sales@a.test omar@a.test",
+            "service_imap Service jane@a.test imap",
+            "service_pop3 Service jane@a.test pop3 off",
+            "service_smtp Service omar@a.test smtp off",
             "spamalias Forward tmp@a.test jane@a.test",
             "tfa SecondFactor jane@a.test ",
         ]
@@ -194,6 +197,10 @@ async fn panels_in_mariadb_say_all_they_hold_to_a_reader() {
             "sender_bcc_domain CopyFrom @a.test log@b.test off",
             "sender_bcc_user CopyFrom jane@a.test out@b.test",
             "sender_relayhost External @a.test [relay.b.test]:587",
+            "service_imap Service jane@a.test imap",
+            "service_managesieve Service jane@a.test managesieve",
+            "service_pop3 Service jane@a.test pop3 off",
+            "service_smtp Service jane@a.test smtp",
             "share_folder Share jane@a.test bob@b.test",
         ]
     );
