@@ -113,6 +113,9 @@ fn order_of(fact: &Fact) -> [String; 4] {
             let line = format!("{:010}", line.unwrap_or(0));
             [parameter.clone(), table.clone(), line, key.clone()]
         }
+        Fact::PanelCells { panel, key, place, .. } => {
+            [panel.clone(), place.query.clone(), key.clone(), String::new()]
+        }
         Fact::TableText { path, .. } => [path.clone(), String::new(), String::new(), String::new()],
         Fact::Queued { queue, recipient, .. } => {
             [queue.clone(), recipient.clone(), String::new(), String::new()]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mailwarden_evidence::{PanelMeaning, surface};
+use mailwarden_evidence::{PanelMeaning, RowPlace, surface};
 use serde::Deserialize;
 
 use crate::Engine;
@@ -56,9 +56,69 @@ pub struct Query {
     /// Several targets in one column.
     #[serde(default)]
     pub list: bool,
+    /// How what a row gives is taken away; by hand where it does not say.
+    pub revoke: Option<Revoke>,
     /// What to take out of `target` where that is a JSON document.
     #[serde(default)]
     pub pick: Vec<Pick>,
+}
+
+/// Which cells of a row are changed to take away what it gives. Nothing is deleted, so that nothing has to be kept
+/// elsewhere to bring it back.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoke {
+    /// The table, without its prefix.
+    pub table: String,
+    /// The columns that name the row, each with the column of the query that holds its value: `owner` or `row_key`.
+    pub by: BTreeMap<String, Named>,
+    /// The column that lists several targets; one is taken out of it.
+    pub list: Option<String>,
+    /// The column that is switched off, where there is no list or nothing else in it.
+    pub switch: String,
+    /// Columns that the database would write anew on every change (a time), and that keep what they hold.
+    #[serde(default)]
+    pub keep: Vec<String>,
+}
+
+/// A column of a query's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Named {
+    /// The owner.
+    Owner,
+    /// What tells the row from others.
+    RowKey,
+}
+
+impl Revoke {
+    /// Where a row is.
+    pub fn place(&self, query: &str, prefix: &str, owner: &str, row_key: &str) -> RowPlace {
+        let value = |named: &Named| if *named == Named::Owner { owner } else { row_key }.to_owned();
+        RowPlace {
+            query: query.to_owned(),
+            table: format!("{prefix}{}", self.table),
+            by: self.by.iter().map(|(column, named)| (column.clone(), value(named))).collect(),
+            list: self.list.clone(),
+            switch: self.switch.clone(),
+            keep: self.keep.clone(),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let names = [&self.table, &self.switch].into_iter().chain(&self.list).chain(&self.keep);
+        match names.chain(self.by.keys()).find(|name| !is_name(name)) {
+            Some(name) => Err(format!("`{name}` is no plain name of a table or column")),
+            None if self.by.is_empty() => Err("nothing names the row that is changed".to_owned()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A name that needs no quotes in any database, and can hide nothing.
+pub(crate) fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && name.len() <= 64 && name.chars().all(plain)
 }
 
 /// Places in a JSON document: as RFC 6901, and `*` for every element of a list or object.
@@ -150,6 +210,7 @@ impl Query {
         if surface(&self.surface).is_none() {
             return Err(format!("no surface is called `{}`", self.surface));
         }
+        self.revoke.as_ref().map_or(Ok(()), Revoke::check)?;
         let all = [Some(&self.sql), self.mysql.as_ref(), self.postgresql.as_ref()];
         all.into_iter().flatten().try_for_each(|sql| only_selects(sql))
     }
