@@ -11,12 +11,14 @@ use mailwarden_collect::managesieve::ScriptStore;
 use mailwarden_collect::postfix::TextStore;
 use mailwarden_collect::{CollectError, Dialer, Plan, Server};
 use mailwarden_ledger::{Event, EventKind, Ledger, LedgerError};
+use mailwarden_panels::{PanelError, RowStore};
 use mailwarden_remedy::{AclRow, Object, State, Step, steps};
 use mailwarden_settings::Settings;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::approve::Warrant;
+use crate::elsewhere::Writer;
 use crate::failure::Failure;
 use crate::rounds;
 
@@ -25,6 +27,7 @@ pub(crate) struct Servers {
     imap: Option<Dialer>,
     managesieve: Option<Dialer>,
     plan: Plan,
+    settings: Settings,
 }
 
 /// A connection that can read and change one kind of object of one mailbox.
@@ -33,6 +36,7 @@ pub(crate) enum Store {
     Folders(Box<FolderStore>),
     Sessions(SessionStore),
     Tables(TextStore),
+    Rows(Box<RowStore>),
 }
 
 /// One transition of one object, with everything the ledger is to know.
@@ -65,7 +69,7 @@ impl Servers {
             server.clone().map(|server| Dialer::new(protocol, server)).transpose().map_err(unreachable)
         };
         let (imap, managesieve) = (dialer("imap", &plan.imap)?, dialer("managesieve", &plan.managesieve)?);
-        Ok(Self { imap, managesieve, plan })
+        Ok(Self { imap, managesieve, plan, settings: settings.clone() })
     }
 
     pub(crate) async fn open(&self, object: &Object) -> Result<Store, Failure> {
@@ -82,6 +86,11 @@ impl Servers {
                 let postfix = self.plan.postfix.as_ref().ok_or_else(|| missing("postfix"))?;
                 TextStore::new(postfix).map(Store::Tables).map_err(unreachable)
             }
+            Object::PanelRow { panel, .. } => {
+                let writer = Writer::of(&self.settings, panel)?;
+                let writer = writer.ok_or_else(|| missing(&format!("[panel]] {panel} with a `writer")))?;
+                writer.open().await.map(|store| Store::Rows(Box::new(store)))
+            }
             Object::Sessions { mailbox } => {
                 let dovecot = self.plan.dovecot.as_ref().ok_or_else(|| missing("dovecot"))?;
                 SessionStore::new(dovecot, mailbox).map(Store::Sessions).map_err(unreachable)
@@ -92,6 +101,16 @@ impl Servers {
                 store.map(|store| Store::Folders(Box::new(store))).map_err(unreachable)
             }
         }
+    }
+}
+
+/// A panel's words say themselves what to do next.
+fn of_panel(error: PanelError) -> CollectError {
+    CollectError::Configuration {
+        server: "the panel".to_owned(),
+        doing: "changing a row".to_owned(),
+        cause: error.to_string(),
+        next: "look at the row in the panel".to_owned(),
     }
 }
 
@@ -122,6 +141,10 @@ impl Store {
             }
             (Self::Tables(store), Object::TableText { path, .. }) => {
                 Ok(store.read(path)?.map_or(State::Absent, |source| State::TableText { source }))
+            }
+            (Self::Rows(store), Object::PanelRow { place, .. }) => {
+                let cells = store.read(place).await.map_err(of_panel)?;
+                Ok(cells.map_or(State::Absent, |cells| State::Row { cells }))
             }
             (Self::Sessions(store), _) => Ok(State::Alive { alive: store.is_open().await? }),
             _ => Ok(State::Absent),
@@ -180,6 +203,9 @@ impl Store {
             (Self::Tables(store), Object::TableText { path, table, .. }, Step::PutTable(source)) => {
                 store.put(path, table, source).await
             }
+            (Self::Rows(store), Object::PanelRow { place, .. }, Step::PutRow { from, to }) => {
+                store.put(place, from, to).await.map_err(of_panel)
+            }
             (Self::Sessions(store), _, Step::End) => store.kick().await,
             _ => Ok(()),
         }
@@ -197,6 +223,7 @@ impl Store {
         match self {
             Self::Scripts(store) => store.close().await,
             Self::Folders(store) => store.close().await,
+            Self::Rows(store) => store.close().await,
             Self::Sessions(_) | Self::Tables(_) => {}
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mailwarden_collect::Harvest;
 use mailwarden_evidence::Coverage;
-use mailwarden_panels::{PanelPlan, QuerySet, Source, built_in, collect};
+use mailwarden_panels::{PanelPlan, QuerySet, RowStore, Source, built_in, collect};
 use mailwarden_settings::{Panel, Settings};
 
 use crate::failure::Failure;
@@ -86,6 +86,31 @@ fn plan(settings: &Settings, panel: &Panel) -> Result<PanelPlan, Failure> {
     plan.prefix.clone_from(&panel.prefix);
     plan.timeout = panel.timeout;
     Ok(plan)
+}
+
+/// How rows of a panel are changed.
+pub(crate) struct Writer {
+    /// What is known of its rows.
+    pub(crate) plan: PanelPlan,
+    source: Source,
+}
+
+impl Writer {
+    /// The writer of a panel by its name; `None` where the configuration has none.
+    pub(crate) fn of(settings: &Settings, name: &str) -> Result<Option<Self>, Failure> {
+        let named = |panel: &&Panel| panel.name.as_ref().unwrap_or(&panel.kind) == name;
+        let Some(panel) = settings.panel.iter().find(named) else { return Ok(None) };
+        let Some(writer) = &panel.writer else { return Ok(None) };
+        let password = writer.password.as_ref().map(|secret| secret.read(&settings.directory)).transpose()?;
+        let source = Source::parse(&writer.url, password)
+            .map_err(|error| Failure::Usage(format!("[[panel]] {name}: writer: {error}")))?;
+        Ok(Some(Self { plan: plan(settings, panel)?, source }))
+    }
+
+    pub(crate) async fn open(&self) -> Result<RowStore, Failure> {
+        let opened = RowStore::open(&self.plan.name, &self.source, self.plan.timeout).await;
+        opened.map_err(|error| Failure::Ours(error.to_string()))
+    }
 }
 
 fn own_set(settings: &Settings, path: &std::path::Path) -> Result<QuerySet, String> {

@@ -9,7 +9,7 @@ use mailwarden_evidence::{Coverage, Evidence, Fact, Observation, SYSTEM};
 use mailwarden_judge::{Finding, Report, Run, State as Life, judge};
 use mailwarden_ledger::{ChangeOutcome, EventFilter, Ledger, RecordedChange};
 use mailwarden_policy::Policy;
-use mailwarden_remedy::{ByHand, Change, Planned, Way, assume, plan, table_text};
+use mailwarden_remedy::{ByHand, Change, Planned, Way, assume, panel_row_of, plan, table_text};
 use mailwarden_settings::{Settings, load_policy};
 use serde::Serialize;
 use serde_json::json;
@@ -17,6 +17,7 @@ use serde_json::json;
 use crate::approve::{self, Warrant, authorised, refuse_replayed};
 use crate::arguments::{Common, Looking, ProfileChoice, Revoke, TextOrJson};
 use crate::changing::{Done, Obstacles, Servers, Transition, leave, make};
+use crate::elsewhere::Writer;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, complain, shown};
 use crate::seen::{self, Seen};
@@ -183,7 +184,9 @@ async fn planned(
     revoke: &Revoke,
 ) -> Result<Vec<Item>, Failure> {
     let way = if revoke.deactivate { Way::Deactivate } else { Way::Effect };
-    let is_by_hand = |wanted: &&Wanted| looked_at(&wanted.surface).is_none() && !is_of_table(wanted);
+    let is_by_hand = |wanted: &&Wanted| {
+        looked_at(&wanted.surface).is_none() && !is_of_table(wanted) && !is_of_panel(settings, wanted)
+    };
     let mut items: Vec<Item> = wanted.iter().filter(is_by_hand).map(|wanted| by_hand(wanted, way)).collect();
     for profile in [ProfileChoice::Remote, ProfileChoice::Host] {
         let mine: Vec<&Wanted> =
@@ -200,12 +203,12 @@ async fn planned(
         items.extend(mine.into_iter().map(|wanted| of_finding(policy, &mut seen, wanted, way)));
     }
     items.extend(tables(settings, policy, wanted).await?);
+    items.extend(panels(settings, policy, wanted).await?);
     Ok(items)
 }
 
-/// Entries of tables can be changed where they belong to a mailbox, for which somebody answers.
 fn is_of_table(wanted: &Wanted) -> bool {
-    wanted.surface.starts_with("postfix.") && wanted.mailbox != SYSTEM
+    wanted.surface.starts_with("postfix.")
 }
 
 /// Findings on Postfix's tables: the instance is looked at again, and the texts of the tables as well.
@@ -231,6 +234,66 @@ async fn tables(settings: &Settings, policy: &Policy, wanted: &[Wanted]) -> Resu
         }
     }
     Ok(mine.into_iter().map(|wanted| of_finding(policy, &mut seen, wanted, Way::Effect)).collect())
+}
+
+/// Rows of a panel can be changed where anybody is configured to write them.
+fn is_of_panel(settings: &Settings, wanted: &Wanted) -> bool {
+    wanted.surface.starts_with("panel.") && settings.panel.iter().any(|panel| panel.writer.is_some())
+}
+
+/// Findings on rows of panels: the panels are asked again, and for the cells that would change as well.
+async fn panels(settings: &Settings, policy: &Policy, wanted: &[Wanted]) -> Result<Vec<Item>, Failure> {
+    let mine: Vec<&Wanted> = wanted.iter().filter(|wanted| is_of_panel(settings, wanted)).collect();
+    if mine.is_empty() {
+        return Ok(Vec::new());
+    }
+    let surface = mine.iter().map(|wanted| wanted.surface.clone()).collect();
+    let looking = Looking { system: true, surface, ..Looking::default() };
+    let mut seen = seen::now(settings, policy, &looking).await?;
+    let report = judged(policy, &seen.run, &seen, &seen.observations);
+    for wanted in &mine {
+        let found = report.findings.iter().find(|found| found.fingerprint == wanted.fingerprint);
+        if let Some(cells) = cells_of(settings, found, &seen).await? {
+            seen.observations.push(cells);
+        }
+    }
+    Ok(mine.into_iter().map(|wanted| of_finding(policy, &mut seen, wanted, Way::Effect)).collect())
+}
+
+/// The cells of a finding's row as they are now, where the panel's set says which they are.
+async fn cells_of(
+    settings: &Settings,
+    finding: Option<&Finding>,
+    seen: &Seen,
+) -> Result<Option<Observation>, Failure> {
+    let Some((panel, query, key)) = finding.and_then(panel_row_of) else { return Ok(None) };
+    let Some(writer) = Writer::of(settings, panel)? else { return Ok(None) };
+    let set = &writer.plan.set;
+    let way = set.queries.iter().find(|known| known.id == query).and_then(|query| query.revoke.as_ref());
+    let owner = seen.observations.iter().find_map(|seen| match &seen.fact {
+        Fact::PanelRow { panel: of, query: by, key: at, owner, .. }
+            if of == panel && by == query && at == key =>
+        {
+            Some(owner)
+        }
+        _ => None,
+    });
+    let (Some(way), Some(owner)) = (way, owner) else { return Ok(None) };
+    let place = way.place(query, &writer.plan.prefix, owner, key);
+    let mut store = writer.open().await?;
+    let cells = store.read(&place).await.map_err(|error| Failure::Ours(error.to_string()))?;
+    store.close().await;
+    let Some(cells) = cells else { return Ok(None) };
+    let (panel, key) = (panel.to_owned(), key.to_owned());
+    let fact = Fact::PanelCells { panel, key, place: Box::new(place), cells };
+    let evidence = Evidence::of(
+        &serde_json::to_vec(&fact).unwrap_or_default(),
+        "a row",
+        "mailwarden revoke",
+        seen.run.now,
+    );
+    let (mailbox, surface) = (SYSTEM.to_owned(), "panel.forwarding".to_owned());
+    Ok(Some(Observation { mailbox, surface, fact, evidence }))
 }
 
 fn by_hand(wanted: &Wanted, way: Way) -> Item {

@@ -113,6 +113,9 @@ fn order_of(fact: &Fact) -> [String; 4] {
             let line = format!("{:010}", line.unwrap_or(0));
             [parameter.clone(), table.clone(), line, key.clone()]
         }
+        Fact::PanelCells { panel, key, place, .. } => {
+            [panel.clone(), place.query.clone(), key.clone(), String::new()]
+        }
         Fact::TableText { path, .. } => [path.clone(), String::new(), String::new(), String::new()],
         Fact::Queued { queue, recipient, .. } => {
             [queue.clone(), recipient.clone(), String::new(), String::new()]
@@ -136,6 +139,9 @@ fn order_of(fact: &Fact) -> [String; 4] {
             [login.clone(), database.clone(), String::new(), String::new()]
         }
         Fact::Membership { login, groups } => [login.clone(), groups.join(" "), String::new(), String::new()],
+        Fact::LoginServices { login, open, .. } => {
+            [login.clone(), open.join(" "), String::new(), String::new()]
+        }
         Fact::LockedAccount { login, how } => [login.clone(), how.clone(), String::new(), String::new()],
         Fact::SharedHome { home, logins } => [home.clone(), logins.join(" "), String::new(), String::new()],
         Fact::Session { login, service, addresses, .. } => {

@@ -14,6 +14,6 @@ pub mod text_or_base64;
 
 pub use collection::{COLLECTION_SCHEMA, Collection, CollectionReader, End, Head, Record, Unreadable};
 pub use coverage::{Coverage, CoverageState, SYSTEM};
-pub use observation::{AclIdentifier, Evidence, Fact, Observation, PanelMeaning, SieveOddity};
+pub use observation::{AclIdentifier, Evidence, Fact, Observation, PanelMeaning, RowPlace, SieveOddity};
 pub use profile::Profile;
 pub use surface::{Surface, SurfaceId, Tier, catalogue, reference, surface};

@@ -113,6 +113,17 @@ pub enum Fact {
         /// What tells the row from others of its query.
         key: String,
     },
+    /// The cells of a panel's row that would change, looked at because they shall be changed.
+    PanelCells {
+        /// The panel as it is configured.
+        panel: String,
+        /// What tells the row from others of its query, as in [`Fact::PanelRow`].
+        key: String,
+        /// Where the row is.
+        place: Box<RowPlace>,
+        /// What the cells hold, by column.
+        cells: std::collections::BTreeMap<String, String>,
+    },
     /// A program that keeps copying a mailbox elsewhere, or into it, as its configuration file says.
     PullJob {
         /// The program, e.g. `fetchmail`.
@@ -173,6 +184,15 @@ pub enum Fact {
         /// How it is locked, e.g. `nologin`.
         how: String,
     },
+    /// By which services a login may come in, of an account that at least one of them takes.
+    LoginServices {
+        /// The login.
+        login: String,
+        /// The services that take its password, e.g. `imap`; Postfix's SASL is `smtp`.
+        open: Vec<String>,
+        /// Those that do not, each with how, e.g. `pop3 (nologin)`.
+        refused: Vec<String>,
+    },
     /// The groups a login is in, as the user database says; access control lists name them.
     Membership {
         /// The login.
@@ -214,12 +234,33 @@ pub enum Fact {
     },
 }
 
+/// Where one row of a panel's database is, and which cells of it are changed to take something away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowPlace {
+    /// The query that finds it.
+    pub query: String,
+    /// The table, with its prefix.
+    pub table: String,
+    /// The columns that name the row, and their values.
+    pub by: std::collections::BTreeMap<String, String>,
+    /// The column that lists several targets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
+    /// The column that says whether the row is in force.
+    pub switch: String,
+    /// Columns that the database would write anew, and that keep what they hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
+}
+
 /// What a row of a panel's database gives to whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PanelMeaning {
     /// The panel knows the account; other rows may belong to it.
     Account,
+    /// The owner may log in by the service that is the target.
+    Service,
     /// Mail for the owner goes to the targets.
     Forward,
     /// The targets get a copy of mail for the owner.

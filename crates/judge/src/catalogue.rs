@@ -30,6 +30,10 @@ macro_rules! checks {
 }
 
 checks! {
+    "account.leaver-login" "account.state"
+    "Somebody who has left may still log in, by every service or by one that was forgotten."
+    "An account that is locked for IMAP alone still sends by SMTP, fetches by POP3 and stores scripts by ManageSieve."
+    "None: lock the account in every service."
     "account.locked-receives" "account.state"
     "An account may not log in, and mail for it is still delivered."
     "Its rules still run and forward, and nobody reads what arrives."
@@ -126,6 +130,10 @@ checks! {
     "A script runs whenever mail is stored in a folder."
     "It acts on sent mail and drafts as well, and is not the active script that everybody looks at."
     "Spam training by moving mail into a folder."
+    "panel.account-leaver" "panel.credentials"
+    "Somebody who has left is still active in the panel, for everything or for one service."
+    "The mail server asks these rows who may log in, each service its own switch."
+    "None: switch the account off for every service."
     "panel.admin-leaver" "panel.rights"
     "Somebody who has left administers a domain or the whole panel."
     "They make mailboxes, aliases and passwords, and see everybody's."
@@ -134,6 +142,10 @@ checks! {
     "A login that no policy names administers a domain or the whole panel."
     "Nobody knows who that is."
     "The account of the installation; register it with an owner."
+    "panel.answer" "webmail.profile"
+    "Automatic answers kept in a profile speak for an outside address, or for somebody who has left."
+    "Correspondents are led to somebody else, or learn that the mailbox is still alive; the groupware writes the script again."
+    "A notice that somebody has left, written by whoever follows."
     "panel.api-key" "panel.credentials"
     "A key administers the panel without a login."
     "Whoever copied it makes aliases and passwords until it is replaced."

@@ -85,6 +85,24 @@ impl Connection {
         }
     }
 
+    /// Opens a connection that may change what its user may change.
+    pub(crate) async fn open_to_change(source: &Source) -> Result<Self, sqlx::Error> {
+        match source.engine {
+            Engine::Sqlite => {
+                let options = SqliteConnectOptions::new().filename(source.file()).create_if_missing(false);
+                options.disable_statement_logging().connect().await.map(Self::Sqlite)
+            }
+            Engine::MySql => {
+                let options = with_password_mysql(source)?;
+                options.disable_statement_logging().connect().await.map(Self::MySql)
+            }
+            Engine::PostgreSql => {
+                let options = with_password_postgresql(source)?;
+                options.disable_statement_logging().connect().await.map(Self::PostgreSql)
+            }
+        }
+    }
+
     pub(crate) async fn close(self) {
         let _ = match self {
             Self::Sqlite(connection) => connection.close().await,
@@ -113,12 +131,24 @@ async fn sqlite(file: &Path) -> Result<SqliteConnection, sqlx::Error> {
     }
 }
 
+fn with_password_mysql(source: &Source) -> Result<MySqlConnectOptions, sqlx::Error> {
+    let options: MySqlConnectOptions = source.url.parse()?;
+    Ok(match &source.password {
+        Some(password) => options.password(password.expose_secret()),
+        None => options,
+    })
+}
+
+fn with_password_postgresql(source: &Source) -> Result<PgConnectOptions, sqlx::Error> {
+    let options: PgConnectOptions = source.url.parse()?;
+    Ok(match &source.password {
+        Some(password) => options.password(password.expose_secret()),
+        None => options,
+    })
+}
+
 async fn mysql(source: &Source, patience: Duration) -> Result<MySqlConnection, sqlx::Error> {
-    let mut options: MySqlConnectOptions = source.url.parse()?;
-    if let Some(password) = &source.password {
-        options = options.password(password.expose_secret());
-    }
-    let mut connection = options.disable_statement_logging().connect().await?;
+    let mut connection = with_password_mysql(source)?.disable_statement_logging().connect().await?;
     connection.execute("SET SESSION TRANSACTION READ ONLY").await?;
     // MariaDB counts in seconds, MySQL in milliseconds; each knows only its own.
     let seconds = format!("SET SESSION max_statement_time = {}", patience.as_secs().max(1));
@@ -130,10 +160,7 @@ async fn mysql(source: &Source, patience: Duration) -> Result<MySqlConnection, s
 }
 
 async fn postgresql(source: &Source, patience: Duration) -> Result<PgConnection, sqlx::Error> {
-    let mut options: PgConnectOptions = source.url.parse()?;
-    if let Some(password) = &source.password {
-        options = options.password(password.expose_secret());
-    }
+    let options = with_password_postgresql(source)?;
     let milliseconds = patience.as_millis().max(1).to_string();
     let options = options
         .options([("default_transaction_read_only", "on"), ("statement_timeout", milliseconds.as_str())]);

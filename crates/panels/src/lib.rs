@@ -5,13 +5,15 @@
 //! here without a database ([`set`], [`row`]); [`collect`] is the thin part that asks, read-only, bounded in time and
 //! rows.
 
+mod change;
 mod connection;
 mod error;
 mod row;
 mod set;
 mod shell;
 
+pub use change::RowStore;
 pub use connection::{Engine, Source};
 pub use error::PanelError;
-pub use set::{BadSet, QuerySet, built_in};
+pub use set::{BadSet, Named, Query, QuerySet, Revoke, built_in};
 pub use shell::{PanelPlan, Seen, collect};

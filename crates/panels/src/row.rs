@@ -49,28 +49,52 @@ pub(crate) fn facts(panel: &str, query: &Query, row: &Columns) -> (Vec<Fact>, bo
     if query.means == PanelMeaning::Filter && query.pick.is_empty() {
         return (script(panel, row), false);
     }
-    let fact = |means: PanelMeaning, target: &str, active: bool| Fact::PanelRow {
+    let fact = |found: &Found| Fact::PanelRow {
         panel: panel.to_owned(),
         query: query.id.clone(),
-        means,
+        means: found.means,
         owner: cut(&row.owner),
-        target: cut(target.trim()),
-        label: cut(&row.label),
-        active,
+        target: cut(found.target.trim()),
+        label: cut(&found.label),
+        active: found.active,
         key: cut(if row.row_key.is_empty() { &row.owner } else { &row.row_key }),
     };
-    let mut found: Vec<(PanelMeaning, String, bool)> = Vec::new();
+    let mut found: Vec<Found> = Vec::new();
     if query.pick.is_empty() {
         let targets: Vec<&str> = if query.list { listed(&row.target) } else { vec![row.target.as_str()] };
-        found.extend(targets.into_iter().map(|target| (query.means, target.to_owned(), row.is_active())));
-    } else if let Ok(document) = serde_json::from_str::<Value>(&row.target) {
+        let one = |target: &str| Found {
+            means: query.means,
+            target: target.to_owned(),
+            active: row.is_active(),
+            label: row.label.clone(),
+        };
+        found.extend(targets.into_iter().map(one));
+    } else {
+        // A profile that is no JSON is not known to hold nothing.
+        let Ok(document) = serde_json::from_str::<Value>(&row.target) else { return (Vec::new(), true) };
         found.extend(query.pick.iter().flat_map(|pick| picked(pick, &document)));
+        if query.list {
+            found = found.iter().flat_map(Found::each).collect();
+        }
     }
     let is_cut = found.len() > MAX_TARGETS;
-    (
-        found.iter().take(MAX_TARGETS).map(|(means, target, active)| fact(*means, target, *active)).collect(),
-        is_cut,
-    )
+    (found.iter().take(MAX_TARGETS).map(fact).collect(), is_cut)
+}
+
+/// What a row gives to whom.
+struct Found {
+    means: PanelMeaning,
+    target: String,
+    active: bool,
+    label: String,
+}
+
+impl Found {
+    /// One for each address of a list.
+    fn each(&self) -> Vec<Self> {
+        let one = |target: &str| Self { target: target.to_owned(), label: self.label.clone(), ..*self };
+        listed(&self.target).into_iter().map(one).collect()
+    }
 }
 
 /// A list as PostfixAdmin and its relatives write it.
@@ -91,24 +115,84 @@ fn script(panel: &str, row: &Columns) -> Vec<Fact> {
     }]
 }
 
-fn picked(pick: &Pick, document: &Value) -> Vec<(PanelMeaning, String, bool)> {
-    let Some(found) = document.pointer(&pick.at) else { return Vec::new() };
-    let active = pick.active.as_ref().and_then(|at| document.pointer(at)).is_none_or(|value| match value {
+fn picked(pick: &Pick, document: &Value) -> Vec<Found> {
+    let places = places(document, &pick.at);
+    let of = |(value, elements): (&Value, Vec<String>)| {
+        let there = |at: &Option<String>| document.pointer(&filled(at.as_ref()?, &elements));
+        let active = there(&pick.active).is_none_or(holds);
+        let label = there(&pick.label).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let found = |target| Found { means: pick.means, target, active, label: label.clone() };
+        let texts = elements_of(value).into_iter().filter_map(|value| text(pick, value));
+        texts.map(found).collect::<Vec<_>>()
+    };
+    places.into_iter().flat_map(of).collect()
+}
+
+/// Whether a switch of a profile is on.
+fn holds(value: &Value) -> bool {
+    match value {
         Value::Bool(value) => *value,
         Value::Number(number) => number.as_f64() != Some(0.0),
         Value::String(text) => is_true(text),
+        Value::Null => false,
         _ => true,
-    });
-    let several = match found {
+    }
+}
+
+fn elements_of(value: &Value) -> Vec<&Value> {
+    match value {
         Value::Array(several) => several.iter().collect(),
         one => vec![one],
-    };
-    let texts = several.into_iter().filter_map(|value| match (&pick.field, value) {
-        (Some(field), Value::Object(object)) => object.get(field).and_then(Value::as_str),
+    }
+}
+
+/// The text of an element, where it is one of those that are asked for.
+fn text(pick: &Pick, value: &Value) -> Option<String> {
+    let found = match (&pick.field, value) {
+        (Some(field), Value::Object(object)) => {
+            let is =
+                |(name, word): (&String, &String)| object.get(name).and_then(Value::as_str) == Some(word);
+            pick.only.iter().all(is).then(|| object.get(field).and_then(Value::as_str)).flatten()
+        }
         (_, Value::String(text)) => Some(text.as_str()),
         _ => None,
-    });
-    texts.filter(|text| !text.trim().is_empty()).map(|text| (pick.means, text.to_owned(), active)).collect()
+    };
+    found.filter(|text| !text.trim().is_empty()).map(str::to_owned)
+}
+
+/// Every value at a place, and the element that each `*` of the place stands for there.
+fn places<'v>(document: &'v Value, at: &str) -> Vec<(&'v Value, Vec<String>)> {
+    let mut found = vec![(document, Vec::new())];
+    for part in at.split('/').skip(1) {
+        found = found.into_iter().flat_map(|(value, elements)| below(value, elements, part)).collect();
+        found.truncate(MAX_TARGETS + 1);
+    }
+    found
+}
+
+fn below<'v>(value: &'v Value, elements: Vec<String>, part: &str) -> Vec<(&'v Value, Vec<String>)> {
+    let and = |element: String| elements.iter().cloned().chain([element]).collect::<Vec<_>>();
+    match value {
+        Value::Array(several) if part == "*" => {
+            several.iter().enumerate().map(|(at, value)| (value, and(at.to_string()))).collect()
+        }
+        Value::Object(several) if part == "*" => {
+            several.iter().map(|(name, value)| (value, and(escaped(name)))).collect()
+        }
+        _ => value.pointer(&format!("/{part}")).map(|value| (value, elements)).into_iter().collect(),
+    }
+}
+
+/// A name as a part of a pointer (RFC 6901 §3).
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// A place with each `*` replaced by its element; one that has more of them than there are elements is nowhere.
+fn filled(at: &str, elements: &[String]) -> String {
+    let mut elements = elements.iter();
+    let part = |part| if part == "*" { elements.next().map_or("*", String::as_str) } else { part };
+    at.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
 fn cut(text: &str) -> String {
@@ -156,6 +240,23 @@ mod tests {
         let (facts, _) = facts("sogo", &query("sogo", "defaults"), &columns("bob", defaults, ""));
         assert_eq!(said(&facts), ["Forward x@b.test true", "External imap.b.test true"]);
         assert!(!format!("{facts:?}").contains("secret"));
+        let rules = r#"{"SOGoSieveFilters":[
+            {"name":"a/b","active":1,"actions":[{"method":"fileinto","argument":"x"},{"method":"redirect","argument":"r@b.test"}]},
+            {"name":"off","active":0,"actions":[{"method":"notify","argument":"n@b.test"}]}],
+            "Vacation":{"enabled":true,"autoReplyEmailAddresses":"bob@a.test, v@b.test"}}"#;
+        let (facts, cut) = super::facts("sogo", &query("sogo", "defaults"), &columns("bob", rules, ""));
+        assert!(!cut);
+        assert_eq!(
+            said(&facts),
+            [
+                "Forward r@b.test true",
+                "Push n@b.test false",
+                "Answer bob@a.test true",
+                "Answer v@b.test true"
+            ]
+        );
+        assert!(matches!(&facts[1], Fact::PanelRow { label, .. } if label == "off"));
+        assert!(super::facts("sogo", &query("sogo", "defaults"), &columns("bob", "{ a = b; }", "")).1);
         let off = r#"{"Forward":{"enabled":0,"forwardAddress":"x@b.test"}}"#;
         let (facts, _) = super::facts("sogo", &query("sogo", "defaults"), &columns("bob", off, ""));
         assert_eq!(said(&facts), ["Forward x@b.test false"]);

@@ -1,8 +1,8 @@
 //! Query sets: what is asked of a panel's database, and what the answers mean. Built in, or an administrator's own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use mailwarden_evidence::{PanelMeaning, surface};
+use mailwarden_evidence::{PanelMeaning, RowPlace, surface};
 use serde::Deserialize;
 
 use crate::Engine;
@@ -44,29 +44,101 @@ pub struct Query {
     pub mysql: Option<String>,
     /// The same for PostgreSQL.
     pub postgresql: Option<String>,
+    /// Why this cannot be asked of an SQLite database; the surface is then not whole. Empty where it can.
+    #[serde(default)]
+    pub not_in_sqlite: String,
+    /// What a row means that says nothing of its owner: its rows are counted and told as a note.
+    #[serde(default)]
+    pub counted: String,
     /// The table came with a later version, or belongs to a part that need not be installed.
     #[serde(default)]
     pub optional: bool,
     /// Several targets in one column.
     #[serde(default)]
     pub list: bool,
+    /// How what a row gives is taken away; by hand where it does not say.
+    pub revoke: Option<Revoke>,
     /// What to take out of `target` where that is a JSON document.
     #[serde(default)]
     pub pick: Vec<Pick>,
 }
 
-/// A place in a JSON document (RFC 6901).
+/// Which cells of a row are changed to take away what it gives. Nothing is deleted, so that nothing has to be kept
+/// elsewhere to bring it back.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoke {
+    /// The table, without its prefix.
+    pub table: String,
+    /// The columns that name the row, each with the column of the query that holds its value: `owner` or `row_key`.
+    pub by: BTreeMap<String, Named>,
+    /// The column that lists several targets; one is taken out of it.
+    pub list: Option<String>,
+    /// The column that is switched off, where there is no list or nothing else in it.
+    pub switch: String,
+    /// Columns that the database would write anew on every change (a time), and that keep what they hold.
+    #[serde(default)]
+    pub keep: Vec<String>,
+}
+
+/// A column of a query's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Named {
+    /// The owner.
+    Owner,
+    /// What tells the row from others.
+    RowKey,
+}
+
+impl Revoke {
+    /// Where a row is.
+    pub fn place(&self, query: &str, prefix: &str, owner: &str, row_key: &str) -> RowPlace {
+        let value = |named: &Named| if *named == Named::Owner { owner } else { row_key }.to_owned();
+        RowPlace {
+            query: query.to_owned(),
+            table: format!("{prefix}{}", self.table),
+            by: self.by.iter().map(|(column, named)| (column.clone(), value(named))).collect(),
+            list: self.list.clone(),
+            switch: self.switch.clone(),
+            keep: self.keep.clone(),
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let names = [&self.table, &self.switch].into_iter().chain(&self.list).chain(&self.keep);
+        match names.chain(self.by.keys()).find(|name| !is_name(name)) {
+            Some(name) => Err(format!("`{name}` is no plain name of a table or column")),
+            None if self.by.is_empty() => Err("nothing names the row that is changed".to_owned()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A name that needs no quotes in any database, and can hide nothing.
+pub(crate) fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && name.len() <= 64 && name.chars().all(plain)
+}
+
+/// Places in a JSON document: as RFC 6901, and `*` for every element of a list or object.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pick {
     /// What stands there gives.
     pub means: PanelMeaning,
-    /// Where the targets stand: a text, a list of texts, or a list of objects with `field`.
+    /// Where the targets stand: a text, a list of texts, or objects with `field`.
     pub at: String,
     /// The field of each object.
     pub field: Option<String>,
-    /// Where it stands whether that is in force; in force where there is no such place.
+    /// Only objects where fields hold these words.
+    #[serde(default)]
+    pub only: BTreeMap<String, String>,
+    /// Where it stands whether that is in force; in force where there is no such place. A `*` stands for the same
+    /// element as in `at`.
     pub active: Option<String>,
+    /// Where its name stands, in the same way.
+    pub label: Option<String>,
 }
 
 /// What is wrong with a set.
@@ -138,6 +210,7 @@ impl Query {
         if surface(&self.surface).is_none() {
             return Err(format!("no surface is called `{}`", self.surface));
         }
+        self.revoke.as_ref().map_or(Ok(()), Revoke::check)?;
         let all = [Some(&self.sql), self.mysql.as_ref(), self.postgresql.as_ref()];
         all.into_iter().flatten().try_for_each(|sql| only_selects(sql))
     }
@@ -227,8 +300,16 @@ mod tests {
                 for sql in [Some(query.sql), query.mysql, query.postgresql].into_iter().flatten() {
                     let lower = sql.to_ascii_lowercase();
                     let columns = lower.split(" from ").next().unwrap_or_default();
-                    for secret in ["password", "api_key", "hash", "secret", "access_token", "sess_id", "vars"]
-                    {
+                    for secret in [
+                        "password",
+                        "api_key",
+                        "hash",
+                        "secret",
+                        "access_token",
+                        "sess_id",
+                        "c_id",
+                        "c_value",
+                    ] {
                         assert!(!columns.contains(secret), "{name}.{}: {secret} in {columns}", query.id);
                     }
                 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::connection::Connection;
 use crate::row::{Columns, facts};
 use crate::set::Query;
-use crate::{PanelError, QuerySet, Source};
+use crate::{Engine, PanelError, QuerySet, Source};
 
 /// Most rows of one query.
 const MAX_ROWS: usize = 200_000;
@@ -75,6 +75,10 @@ pub async fn collect(plan: &PanelPlan) -> Seen {
         Err(error) => return unreachable(plan, &error),
     };
     for query in &plan.set.queries {
+        if plan.source.engine() == Engine::Sqlite && !query.not_in_sqlite.is_empty() {
+            note_gap(&mut gaps, query, format!("{}: {}", query.id, query.not_in_sqlite));
+            continue;
+        }
         let asked = timeout(plan.timeout, ask(&mut connection, plan, query, &mut seen)).await;
         let gap = match asked {
             Ok(Ok(None)) => continue,
@@ -86,15 +90,18 @@ pub async fn collect(plan: &PanelPlan) -> Seen {
             Ok(Err(error)) => failed(plan, &query.id, &error).to_string(),
             Err(_) => slow(plan, &query.id).to_string(),
         };
-        if let Some(gaps) =
-            mailwarden_evidence::surface(&query.surface).and_then(|row| gaps.get_mut(&*row.id))
-        {
-            gaps.push(gap);
-        }
+        note_gap(&mut gaps, query, gap);
     }
     connection.close().await;
     seen.coverage = gaps.into_iter().map(|(surface, gaps)| covered(plan, surface, &gaps)).collect();
     seen
+}
+
+fn note_gap(gaps: &mut BTreeMap<&'static str, Vec<String>>, query: &Query, gap: String) {
+    let surface = mailwarden_evidence::surface(&query.surface);
+    if let Some(gaps) = surface.and_then(|row| gaps.get_mut(&*row.id)) {
+        gaps.push(gap);
+    }
 }
 
 fn covered(plan: &PanelPlan, surface: &str, gaps: &[String]) -> Coverage {
@@ -158,6 +165,7 @@ async fn ask(
             }
         }
     }
+    taker.count();
     Ok(taker.gap())
 }
 
@@ -176,6 +184,9 @@ impl Taker<'_> {
         if self.rows > self.plan.most_rows {
             return false;
         }
+        if !self.query.counted.is_empty() {
+            return true;
+        }
         let mut columns = Columns::default();
         for (name, cell) in cells {
             let value = cell.unwrap_or_default();
@@ -192,6 +203,9 @@ impl Taker<'_> {
     /// A script belongs to its mailbox, whoever stores it; all other rows are the system's.
     fn observe(&mut self, fact: Fact, owner: &str) {
         let (mailbox, excerpt) = match &fact {
+            Fact::PanelRow { owner, target, label, .. } if target.is_empty() => {
+                (SYSTEM.to_owned(), format!("{}: {owner} {label}", self.query.id))
+            }
             Fact::PanelRow { owner, target, .. } => {
                 (SYSTEM.to_owned(), format!("{}: {owner} -> {target}", self.query.id))
             }
@@ -203,11 +217,20 @@ impl Taker<'_> {
         self.seen.observations.push(Observation { mailbox, surface, fact, evidence });
     }
 
+    /// Says how many rows there are of those that name nobody.
+    fn count(&mut self) {
+        if self.rows > 0 && !self.query.counted.is_empty() {
+            let (rows, counted) = (self.rows, &self.query.counted);
+            self.seen.notes.push(format!("{}: {rows} {counted}", self.plan.label()));
+        }
+    }
+
     fn gap(&self) -> Option<String> {
         if self.rows > self.plan.most_rows {
             return Some(format!("{}: rows beyond the first {}", self.query.id, self.plan.most_rows));
         }
-        self.is_cut.then(|| format!("{}: values longer than {MAX_CELL} characters", self.query.id))
+        let why = format!("values longer than {MAX_CELL} characters, or not what the panel writes there");
+        self.is_cut.then(|| format!("{}: {why}", self.query.id))
     }
 }
 
@@ -225,10 +248,10 @@ fn mysql_cell(row: &sqlx::mysql::MySqlRow, at: usize) -> Option<String> {
     }
     let number = || row.try_get::<i64, _>(at).map(|number| number.to_string()).ok();
     let unsigned = || row.try_get::<u64, _>(at).map(|number| number.to_string()).ok();
-    let truth = || row.try_get::<bool, _>(at).map(|truth| truth.to_string()).ok();
     let text = || row.try_get::<String, _>(at).ok();
     let bytes = || row.try_get_unchecked::<Vec<u8>, _>(at).ok().map(|bytes| lossy(&bytes));
-    text().or_else(truth).or_else(number).or_else(unsigned).or_else(bytes)
+    // Any integer can be had as a truth there, and would lose which it is.
+    text().or_else(number).or_else(unsigned).or_else(bytes)
 }
 
 fn postgresql_cell(row: &sqlx::postgres::PgRow, at: usize) -> Option<String> {

@@ -1,6 +1,6 @@
 //! What a run would have seen had a change been made before it.
 
-use mailwarden_evidence::{Fact, Observation};
+use mailwarden_evidence::{Fact, Observation, RowPlace};
 
 use crate::Change;
 use crate::object::{Object, State};
@@ -16,6 +16,9 @@ pub fn assume(observations: &mut Vec<Observation>, change: &Change) {
         (Fact::Session { login, .. }, Object::Sessions { .. }) => login.to_lowercase() != mine,
         // So are tables.
         (Fact::MapEntry { .. } | Fact::TableText { .. }, Object::TableText { .. }) => {
+            keeps(&mut seen.fact, &change.object, &change.after)
+        }
+        (Fact::PanelRow { .. } | Fact::PanelCells { .. }, Object::PanelRow { .. }) => {
             keeps(&mut seen.fact, &change.object, &change.after)
         }
         _ => seen.mailbox.to_lowercase() != mine || keeps(&mut seen.fact, &change.object, &change.after),
@@ -42,6 +45,23 @@ fn keeps(fact: &mut Fact, object: &Object, after: &State) -> bool {
             State::TableText { source: new },
         ) if path == changed => {
             source.clone_from(new);
+            true
+        }
+        (
+            Fact::PanelRow { panel, query, owner, target, active, key, .. },
+            Object::PanelRow { panel: changed, place, .. },
+            State::Row { cells },
+        ) if panel == changed && *query == place.query && is_row(place, owner, key) => {
+            *active &= !cells.get(&place.switch).is_some_and(|switch| switch == "0" || switch == "false");
+            let listed = place.list.as_ref().and_then(|list| cells.get(list));
+            listed.is_none_or(|list| list.split(',').any(|one| one.trim().eq_ignore_ascii_case(target)))
+        }
+        (
+            Fact::PanelCells { panel, place, cells, .. },
+            Object::PanelRow { panel: changed, place: at, .. },
+            State::Row { cells: new },
+        ) if panel == changed && place == at => {
+            cells.clone_from(new);
             true
         }
         (
@@ -80,4 +100,9 @@ fn keeps(fact: &mut Fact, object: &Object, after: &State) -> bool {
         ) => folder != changed || entry != named,
         _ => true,
     }
+}
+
+/// Whether a row's owner or key is what names the place.
+fn is_row(place: &RowPlace, owner: &str, key: &str) -> bool {
+    place.by.values().all(|value| value == owner || value == key)
 }

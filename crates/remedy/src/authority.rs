@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use mailwarden_address::Address;
+use mailwarden_evidence::SYSTEM;
 use mailwarden_policy::Policy;
 use mailwarden_policy::raci::{Action, Duty, Forbidden, GivenApproval};
 
@@ -71,6 +72,9 @@ pub enum Unauthorised {
     /// No client answers for the mailbox.
     #[error("no policy names {0} or its domain, so nobody answers for it; register it first")]
     NobodyAnswers(String),
+    /// It is of the whole system, and several clients share that.
+    #[error("it belongs to no mailbox, and several clients share the system; change it by hand")]
+    SeveralClients,
     /// The table says no.
     #[error(transparent)]
     Table(#[from] Forbidden),
@@ -119,6 +123,13 @@ fn present<'p>(
 
 fn duty(policy: &Policy, mailbox: &str) -> Result<Duty, Unauthorised> {
     let nobody = || Unauthorised::NobodyAnswers(mailbox.to_owned());
+    // What belongs to no mailbox is the whole system's: its only client answers for that, and of several none alone.
+    if mailbox == SYSTEM {
+        return match policy.clients() {
+            [_] => Ok(Duty::about_client(policy, ACTION, 0, mailbox)),
+            _ => Err(Unauthorised::SeveralClients),
+        };
+    }
     let address: Address = mailbox.parse().map_err(|_| nobody())?;
     match policy.mailbox(&address) {
         Some(record) => Ok(Duty::about_mailbox(policy, ACTION, record)),

@@ -10,10 +10,11 @@ mod authority;
 mod diff;
 mod object;
 mod plan;
+mod row;
 mod script;
 mod table;
 
 pub use assume::assume;
 pub use authority::{ACTION, Approval, Authorised, Mandate, Unauthorised, authorise};
 pub use object::{AclRow, Object, State, Step, steps};
-pub use plan::{ByHand, Change, FindingRef, Planned, Way, plan, table_text};
+pub use plan::{ByHand, Change, FindingRef, Planned, Way, panel_row_of, plan, table_text};

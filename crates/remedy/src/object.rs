@@ -1,6 +1,8 @@
 //! What a change touches, as it is before and after, and the steps between.
 
-use mailwarden_evidence::text_or_base64;
+use std::collections::BTreeMap;
+
+use mailwarden_evidence::{RowPlace, text_or_base64};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -54,6 +56,15 @@ pub enum Object {
         /// The table as Postfix names it; `aliases ` before it where it is one of aliases(5).
         table: String,
     },
+    /// Cells of one row of a panel's database.
+    PanelRow {
+        /// Whose mail or login the row is about.
+        mailbox: String,
+        /// The panel as it is configured.
+        panel: String,
+        /// Where the row is.
+        place: Box<RowPlace>,
+    },
     /// The open sessions of a login.
     Sessions {
         /// The login.
@@ -71,6 +82,7 @@ impl Object {
             | Self::Annotation { mailbox, .. }
             | Self::UrlKey { mailbox, .. }
             | Self::TableText { mailbox, .. }
+            | Self::PanelRow { mailbox, .. }
             | Self::Sessions { mailbox } => mailbox,
         }
     }
@@ -92,6 +104,9 @@ impl std::fmt::Display for Object {
                 write!(f, "the key of signed URLs of folder \"{folder}\" of {mailbox}")
             }
             Self::TableText { path, .. } => write!(f, "the table text {path}"),
+            Self::PanelRow { mailbox, panel, place } => {
+                write!(f, "the row of {mailbox} in {} of {panel}", place.table)
+            }
             Self::Sessions { mailbox } => write!(f, "the open sessions of {mailbox}"),
         }
     }
@@ -121,6 +136,11 @@ pub enum State {
         /// The bytes.
         #[serde(with = "text_or_base64")]
         source: Vec<u8>,
+    },
+    /// Cells of a row, by column.
+    Row {
+        /// What they hold.
+        cells: BTreeMap<String, String>,
     },
     /// The active script.
     Active {
@@ -169,6 +189,10 @@ impl State {
     fn parts(&self) -> Vec<&str> {
         match self {
             Self::Script { .. } | Self::TableText { .. } | Self::Absent => Vec::new(),
+            Self::Row { cells } => {
+                let pairs = cells.iter().flat_map(|(column, value)| [column.as_str(), value.as_str()]);
+                std::iter::once("row").chain(pairs).collect()
+            }
             Self::Alive { alive } => vec![if *alive { "alive" } else { "ended" }],
             Self::Active { name } => std::iter::once("active").chain(name.as_deref()).collect(),
             Self::Annotation { value } => std::iter::once("value").chain(value.as_deref()).collect(),
@@ -190,6 +214,13 @@ pub enum Step {
     PutScript(Vec<u8>),
     /// Put a table's text in place and build the table.
     PutTable(Vec<u8>),
+    /// Put cells of a row in the place of others.
+    PutRow {
+        /// What they hold.
+        from: BTreeMap<String, String>,
+        /// What they shall hold.
+        to: BTreeMap<String, String>,
+    },
     /// Make a script the active one; `None` activates nothing.
     Activate(Option<String>),
     /// Take an identifier out of a list.
@@ -211,6 +242,9 @@ pub fn steps(from: &State, to: &State) -> Option<Vec<Step>> {
     Some(match (from, to) {
         (_, State::Script { source }) => vec![Step::PutScript(source.clone())],
         (State::TableText { .. }, State::TableText { source }) => vec![Step::PutTable(source.clone())],
+        (State::Row { cells: from }, State::Row { cells: to }) => {
+            vec![Step::PutRow { from: from.clone(), to: to.clone() }]
+        }
         (_, State::Active { name }) => vec![Step::Activate(name.clone())],
         (_, State::Annotation { value }) => vec![Step::SetAnnotation(value.clone())],
         (State::Alive { alive: true }, State::Alive { alive: false }) => vec![Step::End],
@@ -279,6 +313,8 @@ mod tests {
             State::Absent,
             State::Alive { alive: true },
             State::Alive { alive: false },
+            State::Row { cells: [("active".to_owned(), "1".to_owned())].into() },
+            State::Row { cells: BTreeMap::new() },
         ];
         for state in &states {
             let text = serde_json::to_string(state).unwrap();

@@ -1,12 +1,15 @@
 //! From a finding to what would be done about it.
 
-use mailwarden_evidence::{Fact, Observation, SYSTEM};
+use std::collections::BTreeMap;
+
+use mailwarden_evidence::{Fact, Observation};
 use mailwarden_judge::Finding;
 use serde::Serialize;
 use sieve_analysis::Dialect;
 
 use crate::diff::unified;
 use crate::object::{AclRow, Object, State};
+use crate::row::without as without_target;
 use crate::script::{Outcome, switch_off};
 use crate::table::{Dialect as Text, without};
 
@@ -100,6 +103,7 @@ pub fn plan(finding: &Finding, observations: &[Observation], way: Way) -> Planne
         "imap.urlauth" => url_key(finding, &mine),
         "dovecot.sessions" => sessions(finding, observations),
         id if id.starts_with("postfix.") => table(finding, observations),
+        id if id.starts_with("panel.") => panel_row(finding, observations),
         _ => by_hand(finding, "no edit of this surface is safe from here"),
     }
 }
@@ -301,9 +305,6 @@ fn table(finding: &Finding, seen: &[Observation]) -> Planned {
     let (Some(text), Some(key)) = (text, &finding.locator.key) else {
         return by_hand(finding, "the text of the table was not read in this run");
     };
-    if finding.mailbox == SYSTEM {
-        return by_hand(finding, "the entry belongs to no mailbox, so nobody answers for the change");
-    }
     let waits = |seen: &Observation| match &seen.fact {
         Fact::MapEntry { table: row, pending: true, .. } => is_table(row, &table, &path),
         _ => false,
@@ -323,6 +324,52 @@ fn table(finding: &Finding, seen: &[Observation]) -> Planned {
     let effect = format!("{target} is taken out of the entry {key} of {path}, and the table is built again");
     let object = Object::TableText { mailbox: finding.mailbox.clone(), path, table };
     let states = (State::TableText { source: text.clone() }, State::TableText { source: edited });
+    Planned::Change(Box::new(change(finding, object, states, effect, diff)))
+}
+
+// --- rows of panels -------------------------------------------------------------------------------------------------
+
+/// The panel, the query and the key of a finding about a row.
+pub fn panel_row_of(finding: &Finding) -> Option<(&str, &str, &str)> {
+    let (panel, query) = finding.locator.file.as_deref()?.rsplit_once(": ")?;
+    Some((panel, query, finding.locator.key.as_deref()?))
+}
+
+fn panel_row(finding: &Finding, seen: &[Observation]) -> Planned {
+    let Some((panel, query, key)) = panel_row_of(finding) else {
+        return by_hand(finding, "the finding names no row");
+    };
+    let cells = seen.iter().find_map(|seen| match &seen.fact {
+        Fact::PanelCells { panel: of, key: at, place, cells }
+            if of == panel && at == key && place.query == query =>
+        {
+            Some((place, cells))
+        }
+        _ => None,
+    });
+    let Some((place, cells)) = cells else {
+        return by_hand(
+            finding,
+            "rows of this kind are not changed from here, or the panel has no `writer` in the configuration",
+        );
+    };
+    let target = &finding.beneficiary.value;
+    let after = match without_target(place, cells, target) {
+        Ok(after) => after,
+        Err(why) => return by_hand(finding, why),
+    };
+    let line = |sign: char, cells: &BTreeMap<String, String>| -> String {
+        cells.iter().map(|(column, value)| format!("{sign}{column} = {value}\n")).collect()
+    };
+    let diff = line('-', cells) + &line('+', &after);
+    let effect = if place.list.as_ref().is_some_and(|list| after.get(list) != cells.get(list)) {
+        format!("{target} is taken out of the row {key} of {} in {panel}", place.table)
+    } else {
+        format!("the row {key} of {} in {panel} is switched off; it stays stored", place.table)
+    };
+    let (mailbox, panel, place) = (finding.mailbox.clone(), panel.to_owned(), place.clone());
+    let object = Object::PanelRow { mailbox, panel, place };
+    let states = (State::Row { cells: cells.clone() }, State::Row { cells: after });
     Planned::Change(Box::new(change(finding, object, states, effect, diff)))
 }
 

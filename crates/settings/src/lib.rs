@@ -17,5 +17,5 @@ pub use policy_files::{load_policy, load_policy_about, policy_sources};
 pub use secret::SecretSource;
 pub use settings::{
     Accounts, DEFAULT_CONFIG, DoveadmApi, Dovecot, Gate, Journal, Keep, Ledger, LedgerAnchor, Login,
-    MailServer, Metrics, Panel, Postfix, Pulls, Settings, Sweep, Tls,
+    MailServer, Metrics, Panel, PanelWriter, Postfix, Pulls, Settings, Sweep, Tls,
 };

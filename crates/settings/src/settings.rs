@@ -328,6 +328,8 @@ pub struct Panel {
     pub url: String,
     /// The user's password.
     pub password: Option<SecretSource>,
+    /// Who changes rows for `mailwarden revoke` and `restore`; nobody does when absent.
+    pub writer: Option<PanelWriter>,
     /// A file with a set of queries of one's own, instead of the one that the kind names.
     pub queries: Option<PathBuf>,
     /// The prefix of table names, where the panel was installed with one.
@@ -336,6 +338,16 @@ pub struct Panel {
     /// How long one query may take.
     #[serde(default = "half_a_minute", deserialize_with = "duration")]
     pub timeout: Duration,
+}
+
+/// `writer` of a `[[panel]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PanelWriter {
+    /// As that of the panel; the user needs SELECT and UPDATE on the tables whose rows are changed.
+    pub url: String,
+    /// The user's password.
+    pub password: Option<SecretSource>,
 }
 
 fn half_a_minute() -> Duration {

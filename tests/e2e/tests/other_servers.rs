@@ -126,6 +126,7 @@ fn only_known_gaps(server: &Server, report: &Value) {
 fn at_dovecot_23(server: &Server, population: &Population) -> Value {
     let world = world(population, None);
     population.plant(&world.lab).unwrap();
+    world.nobody_has_left().unwrap();
     let mut config = world.sweep_config();
     config.host = server.profile.is_some();
     let report = sweep(&config, server.profile);
@@ -141,6 +142,7 @@ fn dovecot_24_gives_the_same_findings() {
     let expected = at_dovecot_23(server, &population);
     let world = world(&population, Some(elsewhere::debian_13(&mut |_| {}).unwrap()));
     population.plant(&world.lab).unwrap();
+    world.nobody_has_left().unwrap();
     let mut config = world.sweep_config();
     config.host = true;
     let report = sweep(&config, server.profile);

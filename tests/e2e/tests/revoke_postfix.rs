@@ -168,3 +168,48 @@ fn a_text_with_other_changes_in_waiting_is_left_alone() {
     assert_eq!(instance.text(), edited);
     assert_eq!(instance.answer("new@example.test"), "");
 }
+
+#[test]
+fn a_line_of_aliases_is_taken_out_built_by_postalias_and_put_back() {
+    let instance = Instance::new();
+    let aliases = instance.etc().join("aliases");
+    let text = "# local names\nroot: jane@example.test\n\nsales: jane@example.test,\n\teve@evil.example\n";
+    fs::write(&aliases, text).unwrap();
+    let table = format!("hash:{}", aliases.display());
+    let main = format!("compatibility_level = 3.6\nmyorigin = example.test\nalias_maps = {table}\n");
+    fs::write(instance.etc().join("main.cf"), main).unwrap();
+    assert!(instance.postfix("postalias", &[&table]).status.success());
+    let answer = || {
+        let ran = instance.postfix("postalias", &["-q", "sales", &table]);
+        String::from_utf8_lossy(&ran.stdout).replace(char::is_whitespace, "")
+    };
+    assert_eq!(answer(), "jane@example.test,eve@evil.example");
+    let surface = ["sweep", "--all", "--surface", "postfix.alias_maps", "--format", "json"];
+    let report = instance.run(&surface).json();
+    let findings = report["findings"].as_array().unwrap();
+    let found = findings.iter().find(|found| found["beneficiary"]["value"] == "eve@evil.example").unwrap();
+    assert_eq!(
+        found["mailbox"], "(system)",
+        "a local name is of the system, for which its only client answers"
+    );
+    let done = instance.revoke(found["fingerprint"].as_str().unwrap());
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(answer(), "jane@example.test", "{}", done.stdout);
+    let edited = fs::read_to_string(&aliases).unwrap();
+    assert!(edited.starts_with("# local names\nroot: jane@example.test\n\nsales: jane"), "{edited}");
+    let change = done.json()["applied"][0]["change"].as_str().unwrap().to_owned();
+    let back = instance.run(&[
+        "restore",
+        &change,
+        "--apply",
+        "--ticket",
+        "T-2",
+        "--as",
+        "omar@example.test",
+        "--approved-by",
+        "jane@example.test",
+    ]);
+    assert_eq!(back.code, 0, "{back:?}");
+    assert_eq!(fs::read_to_string(&aliases).unwrap(), text);
+    assert_eq!(answer(), "jane@example.test,eve@evil.example");
+}

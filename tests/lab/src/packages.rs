@@ -23,14 +23,17 @@ pub(crate) const POSTFIX_DAEMONS: &str = "/usr/lib/postfix/sbin";
 pub(crate) const POSTGRESQL: &str = "/usr/lib/postgresql/15/bin";
 
 /// One file that proves each package; `dovecot-core` comes with any of the others but is named for clarity.
-const REQUIRED: [(&str, &str); 21] = [
+const REQUIRED: [(&str, &str); 24] = [
     ("/usr/sbin/postfix", "postfix"),
     ("/usr/lib/postfix/sbin/master", "postfix"),
     ("/usr/lib/postfix/postfix-pcre.so", "postfix-pcre"),
     ("/usr/lib/postfix/postfix-cdb.so", "postfix-cdb"),
     ("/usr/lib/postfix/postfix-sqlite.so", "postfix-sqlite"),
+    ("/usr/lib/postfix/postfix-mysql.so", "postfix-mysql"),
+    ("/usr/lib/postfix/postfix-pgsql.so", "postfix-pgsql"),
     ("/usr/bin/sqlite3", "sqlite3"),
     ("/usr/sbin/mariadbd", "mariadb-server-core"),
+    ("/usr/bin/mariadb", "mariadb-client-core"),
     ("/usr/sbin/dovecot", "dovecot-core"),
     ("/usr/bin/doveadm", "dovecot-core"),
     ("/usr/lib/dovecot/imap", "dovecot-imapd"),

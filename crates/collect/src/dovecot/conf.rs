@@ -74,6 +74,33 @@ impl Conf {
         self.settings.iter().find(|setting| setting.name == name).map(|setting| setting.value.as_str())
     }
 
+    /// The heads of the blocks that stand inside a block.
+    pub(super) fn inside<'s>(&'s self, head: &str) -> Vec<&'s str> {
+        let inner = |setting: &'s Setting| match setting.path.as_slice() {
+            [(outer, _), (inner, _), ..] if outer == head => Some(inner.as_str()),
+            _ => None,
+        };
+        let mut heads: Vec<&str> = self.settings.iter().filter_map(inner).collect();
+        heads.dedup();
+        heads
+    }
+
+    /// The names in a block whose value is `yes`.
+    pub(super) fn switched_on(&self, head: &str) -> Vec<&str> {
+        let is_in = |setting: &&Setting| matches!(setting.path.as_slice(), [(name, _)] if name == head);
+        let on = self.settings.iter().filter(is_in).filter(|setting| setting.value == "yes");
+        on.map(|setting| setting.name.as_str()).collect()
+    }
+
+    /// Every setting of a password or user database: whether it is one of a single protocol, its name, its value.
+    pub(super) fn databases<'s>(&'s self) -> Vec<(bool, &'s str, &'s str)> {
+        let is_database = |head: &str| head.starts_with("passdb") || head.starts_with("userdb");
+        let place = |setting: &Setting| setting.path.iter().position(|(head, _)| is_database(head));
+        let of = |setting: &'s Setting| place(setting).map(|at| (at > 0, setting));
+        let found = self.settings.iter().filter_map(of);
+        found.map(|(inner, setting)| (inner, setting.name.as_str(), setting.value.as_str())).collect()
+    }
+
     /// The blocks of a kind in the order of the file, e.g. `passdb`; in 2.4 each has a name behind it.
     pub(super) fn blocks(&self, kind: &str) -> Vec<Block<'_>> {
         let mut blocks: Vec<(usize, Block<'_>)> = Vec::new();

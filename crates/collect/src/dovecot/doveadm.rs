@@ -13,6 +13,8 @@ use crate::{CollectError, Harvest};
 const MAX_OUTPUT: usize = 64 * 1024 * 1024;
 /// Logins asked about by one call: the arguments stay far below what a system takes.
 pub(super) const BATCH: usize = 200;
+/// A lookup that failed for the moment (EX_TEMPFAIL of sysexits).
+const TRY_AGAIN: i32 = 75;
 
 /// Which Dovecot instance is looked at.
 #[derive(Debug, Clone)]
@@ -95,8 +97,6 @@ pub(super) type Fields = BTreeMap<String, String>;
 /// Every login's fields; a login that the database does not know has none.
 ///
 /// doveadm prints the fields of several users one after the other and names none of them, so a batch is
-/// A lookup that failed for the moment (EX_TEMPFAIL of sysexits).
-const TRY_AGAIN: i32 = 75;
 /// believed only where every user was found and gave a home; otherwise they are asked for one by one.
 pub(super) async fn users(
     plan: &DovecotPlan,
@@ -164,15 +164,19 @@ fn split_users(output: &[u8], users: usize) -> Option<Vec<Fields>> {
     whole.then_some(all)
 }
 
-/// What the password databases say of each login; a login they do not know is not in the answer.
+/// What the password databases say of each login to a service, or to doveadm itself; a login they do not know is not in the answer.
 pub(super) async fn passwords(
     plan: &DovecotPlan,
     logins: &[String],
+    service: Option<&str>,
 ) -> Result<BTreeMap<String, Fields>, CollectError> {
     let mut found = BTreeMap::new();
+    let by_service = service.map(|service| ["-x".to_owned(), format!("service={service}")]);
+    let mut fixed = vec!["auth".to_owned(), "lookup".to_owned()];
+    fixed.extend(by_service.into_iter().flatten());
+    fixed.push("--".to_owned());
     for batch in logins.chunks(BATCH) {
-        let fixed = ["auth", "lookup", "--"].map(str::to_owned);
-        let ran = plan.run("doveadm", fixed.into_iter().chain(batch.iter().cloned())).await?;
+        let ran = plan.run("doveadm", fixed.iter().cloned().chain(batch.iter().cloned())).await?;
         if ran.code == Some(TRY_AGAIN) {
             // A login that is missing from this answer may be one whose lookup failed, and not a locked one.
             let next = "run `doveadm auth lookup` by hand and correct what it complains about";

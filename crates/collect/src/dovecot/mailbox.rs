@@ -7,6 +7,7 @@ use mailwarden_evidence::{CoverageState, Fact, SYSTEM};
 
 use super::conf::Conf;
 use super::doveadm::{self, DovecotPlan, Fields};
+use super::logins::{self, Logins};
 use super::places::{self, PlaceKind, expanded, filled};
 use super::scripts::{self, Store, Walk};
 use super::{MAILBOX_SURFACES, SYSTEM_SURFACES, acl, binary, system};
@@ -25,17 +26,8 @@ pub struct Local {
     conf: Conf,
     users: BTreeMap<String, Fields>,
     listed: BTreeSet<String>,
-    locks: Locks,
+    logins: Logins,
     global_acl_gaps: Vec<String>,
-}
-
-/// Why logins are refused.
-#[derive(Debug)]
-enum Locks {
-    /// How each locked login is, and which password databases could not be read.
-    Known { locked: BTreeMap<String, String>, gaps: Vec<String> },
-    /// No password database answers lookups.
-    Unknown(String),
 }
 
 impl Local {
@@ -65,8 +57,8 @@ impl Local {
         let some_login = users.keys().next().map(String::as_str);
         system::global_scripts(&conf, plan, some_login, &source, &mut harvest).await;
         let global_acl_gaps = system::global_acl(&conf, &source, &mut harvest);
-        let locks = locks(plan, &conf, &users).await;
-        let host = Self { plan: plan.clone(), conf, users, listed: listed.clone(), locks, global_acl_gaps };
+        let logins = logins::ask(plan, &conf, &users).await;
+        let host = Self { plan: plan.clone(), conf, users, listed: listed.clone(), logins, global_acl_gaps };
         (harvest, Ok(host))
     }
 
@@ -89,7 +81,7 @@ impl Local {
             return harvest;
         };
         self.account(mailbox, fields, &at("account"), &mut harvest);
-        self.state(mailbox, &at("account.state"), &mut harvest);
+        self.logins.observe(mailbox, &at("account.state"), &mut harvest);
         self.scripts(mailbox, fields, &source, &mut harvest).await;
         self.acls(mailbox, fields, &at("imap.acl"), &mut harvest).await;
         harvest
@@ -108,20 +100,6 @@ impl Local {
         let reason = "the user database answers for it, but neither lists it nor is there a home: a static \
                       user database answers for anybody";
         harvest.cover(place, CoverageState::Partial, reason);
-    }
-
-    fn state(&self, mailbox: &str, place: &Place<'_>, harvest: &mut Harvest) {
-        match &self.locks {
-            Locks::Unknown(reason) => harvest.cover(place, CoverageState::Partial, reason.clone()),
-            Locks::Known { locked, gaps } => {
-                if let Some(how) = locked.get(mailbox) {
-                    let excerpt = format!("{mailbox} is locked by {how} and in the user database");
-                    let fact = Fact::LockedAccount { login: mailbox.to_owned(), how: how.clone() };
-                    harvest.observe(place, fact, excerpt.as_bytes(), &excerpt);
-                }
-                cover(harvest, place, gaps);
-            }
-        }
     }
 
     async fn scripts(&self, mailbox: &str, fields: &Fields, source: &str, harvest: &mut Harvest) {
@@ -348,31 +326,4 @@ async fn walked(store: Store, mailbox: String, source: String) -> Walk {
         let gap = "reading the files failed".to_owned();
         Walk { stored_gaps: vec![gap.clone()], odd_gaps: vec![gap], ..Walk::default() }
     })
-}
-
-/// What the password databases and files say. Where no login at all can be looked up, the databases do not
-/// answer such questions (PAM, LDAP binds), and nothing is known.
-async fn locks(plan: &DovecotPlan, conf: &Conf, users: &BTreeMap<String, Fields>) -> Locks {
-    let logins: Vec<String> = users.keys().cloned().collect();
-    let known = match doveadm::passwords(plan, &logins).await {
-        Ok(known) => known,
-        Err(error) => return Locks::Unknown(error.to_string()),
-    };
-    if known.is_empty() && !logins.is_empty() {
-        let reason = "no password database answers `doveadm auth lookup`, so locked accounts cannot be told";
-        return Locks::Unknown(reason.to_owned());
-    }
-    let (mut locked, gaps) = system::unusable_passwords(conf);
-    for login in logins {
-        let how = match known.get(&login) {
-            None => "deny".to_owned(),
-            Some(fields) if fields.contains_key("nologin") => match fields.get("reason") {
-                Some(reason) => format!("nologin ({reason})"),
-                None => "nologin".to_owned(),
-            },
-            Some(_) => continue,
-        };
-        locked.insert(login, how);
-    }
-    Locks::Known { locked, gaps }
 }

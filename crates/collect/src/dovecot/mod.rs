@@ -12,6 +12,7 @@ mod api;
 mod binary;
 mod conf;
 mod doveadm;
+mod logins;
 mod mailbox;
 mod places;
 mod remote;

@@ -1,6 +1,6 @@
 //! What concerns all mailboxes at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use mailwarden_evidence::{CoverageState, Fact, SYSTEM, SieveOddity};
@@ -84,11 +84,16 @@ pub(super) fn posture(conf: &Conf, source: &str, harvest: &mut Harvest) {
 /// Master users, and the password databases by their names.
 pub(super) fn credentials(conf: &Conf, plan: &DovecotPlan, source: &str, harvest: &mut Harvest) {
     let mut surface = Surface::new("dovecot.credentials", source);
+    let mut logins = BTreeSet::new();
     for (at, block) in conf.blocks("passdb").iter().enumerate() {
         let passdb = Passdb::of(block);
-        let excerpt = format!("passdb {}: {}", at + 1, passdb.label());
+        let value = match repeated(&passdb, &mut logins) {
+            0 => passdb.label(),
+            twice => format!("{} ({twice} logins of an earlier database)", passdb.label()),
+        };
+        let excerpt = format!("passdb {}: {value}", at + 1);
         let name = format!("passdb {}", at + 1);
-        let fact = Fact::Setting { name, value: passdb.label() };
+        let fact = Fact::Setting { name, value };
         harvest.observe(&surface.place, fact, excerpt.as_bytes(), &excerpt);
         if passdb.is_master {
             masters(&passdb, plan, &mut surface, harvest);
@@ -119,10 +124,15 @@ impl Passdb {
         Self {
             is_master: get("master") == Some("yes"),
             is_deny: get("deny") == Some("yes"),
-            asks_nothing: driver == "static" && get("args").is_some_and(|args| args.contains("nopassword")),
+            asks_nothing: asks_nothing(block),
             file: file.map(str::to_owned).filter(|_| driver == "passwd-file"),
             driver,
         }
+    }
+
+    /// Whether it says who somebody is when they log in, rather than who may not or who may be anybody.
+    fn is_ordinary(&self) -> bool {
+        !self.is_master && !self.is_deny
     }
 
     fn label(&self) -> String {
@@ -138,12 +148,15 @@ impl Passdb {
         format!("{} {}{role}", self.driver, self.file.as_deref().unwrap_or_default()).trim().to_owned()
     }
 
-    /// The files it may read: one, or one for each service.
-    fn files(&self) -> Option<Vec<PathBuf>> {
+    /// The files it may read: one, or one for each service, or the one of a service.
+    fn files(&self, service: Option<&str>) -> Option<Vec<PathBuf>> {
         let file = self.file.as_ref()?;
         let by_service = ["%s", "%{protocol}", "%{service}"].iter().find(|name| file.contains(**name));
         let files: Vec<String> = match by_service {
-            Some(name) => SERVICES.iter().map(|service| file.replace(name, service)).collect(),
+            Some(name) => {
+                let all = service.map_or(SERVICES.to_vec(), |service| vec![service]);
+                all.into_iter().map(|service| file.replace(name, service)).collect()
+            }
             None => vec![file.clone()],
         };
         let known = files.iter().all(|file| !file.contains('%'));
@@ -151,8 +164,36 @@ impl Passdb {
     }
 }
 
+/// A field that lets in without a password: among the arguments or the fields of version 2.3, a setting of its own in
+/// the block of fields since 2.4.
+fn asks_nothing(block: &Block<'_>) -> bool {
+    let is_field = |text: &str| text.split([' ', ',']).any(is_switched_on);
+    let listed = ["args", "default_fields", "override_fields"].iter().filter_map(|name| block.get(name));
+    let own = block.get("nopassword").is_some_and(|value| value != "no");
+    listed.into_iter().any(is_field) || own
+}
+
+fn is_switched_on(field: &str) -> bool {
+    match field.split_once('=') {
+        None => field == "nopassword",
+        Some((name, value)) => name == "nopassword" && !["n", "no", "0", "false"].contains(&value),
+    }
+}
+
+/// How many logins of a password file stand in one before it as well, so that each has two passwords; none where that
+/// cannot be seen.
+fn repeated(passdb: &Passdb, known: &mut BTreeSet<String>) -> usize {
+    let files = passdb.files(None).filter(|_| passdb.is_ordinary()).unwrap_or_default();
+    let texts = files.iter().filter_map(|file| disk::read(file, MAX_PASSWORD_FILE).ok());
+    let mine: BTreeSet<String> =
+        texts.flat_map(|bytes| rows(&bytes).map(|(login, _)| login).collect::<Vec<_>>()).collect();
+    let twice = mine.iter().filter(|login| known.contains(*login)).count();
+    known.extend(mine);
+    twice
+}
+
 fn masters(passdb: &Passdb, plan: &DovecotPlan, surface: &mut Surface<'_>, harvest: &mut Harvest) {
-    let Some(files) = passdb.files() else {
+    let Some(files) = passdb.files(None) else {
         return surface
             .gaps
             .push(format!("master users of {}: not a file that can be read here", passdb.label()));
@@ -189,33 +230,54 @@ fn rows(bytes: &[u8]) -> impl Iterator<Item = (String, String)> + '_ {
     })
 }
 
-/// Logins whose password no input can match (the field is `!` or `*`, after its scheme), and the password files that
-/// could not be read. What another kind of database holds in that field, only it knows.
-pub(super) fn unusable_passwords(conf: &Conf) -> (BTreeMap<String, String>, Vec<String>) {
-    let (mut found, mut gaps) = (BTreeMap::new(), Vec::new());
+/// Logins that the password files lock, and the password files that could not be read.
+#[derive(Debug, Default)]
+pub(super) struct Unusable {
+    /// How each is locked.
+    pub(super) logins: BTreeMap<String, String>,
+    /// What could not be read.
+    pub(super) gaps: Vec<String>,
+}
+
+/// Logins whose password no input can match (the field is `!` or `*`, after its scheme) in any of the files that hold
+/// them: a second file with a real password lets them in. What another kind of database holds in that field, only it
+/// knows.
+pub(super) fn unusable_passwords(conf: &Conf, service: Option<&str>) -> Unusable {
+    let (mut found, mut usable) = (Unusable::default(), BTreeSet::new());
     for block in conf.blocks("passdb") {
         let passdb = Passdb::of(&block);
         if passdb.is_master || passdb.is_deny {
             continue;
         }
-        if passdb.file.is_some() && passdb.files().is_none() {
-            gaps.push(format!("{}: a file for each user or domain", passdb.label()));
+        if passdb.file.is_some() && passdb.files(service).is_none() {
+            found.gaps.push(format!("{}: a file for each user or domain", passdb.label()));
         }
-        for file in passdb.files().unwrap_or_default() {
+        for file in passdb.files(service).unwrap_or_default() {
             match disk::read(&file, MAX_PASSWORD_FILE) {
                 Ok(bytes) => {
-                    let locked = rows(&bytes).filter(|(_, password)| is_unusable(password));
-                    found.extend(
-                        locked.map(|(login, _)| (login, "a password that nothing matches".to_owned())),
-                    );
+                    for (login, password) in rows(&bytes) {
+                        if is_unusable(&password) {
+                            found.logins.insert(login, "a password that nothing matches".to_owned());
+                        } else {
+                            usable.insert(login);
+                        }
+                    }
                 }
                 // A file for a service that nobody uses need not exist.
                 Err(error) if disk::is_absent(&error) => {}
-                Err(error) => gaps.push(format!("{} ({error})", file.display())),
+                Err(error) => found.gaps.push(format!("{} ({error})", file.display())),
             }
         }
     }
-    (found, gaps)
+    found.logins.retain(|login, _| !usable.contains(login));
+    found
+}
+
+/// Whether every password database that lets people in is a file.
+pub(super) fn reads_only_files(conf: &Conf) -> bool {
+    let blocks = conf.blocks("passdb");
+    let mut databases = blocks.iter().map(Passdb::of).filter(|passdb| !passdb.is_master && !passdb.is_deny);
+    databases.all(|passdb| passdb.file.is_some())
 }
 
 fn is_unusable(password: &str) -> bool {
@@ -363,8 +425,24 @@ mod tests {
         );
         let all: Vec<Passdb> = conf.blocks("passdb").iter().map(Passdb::of).collect();
         assert!(all[0].is_master && all[1].is_deny);
-        assert!(all[0].files().unwrap().contains(&PathBuf::from("/etc/users.imap")));
-        assert_eq!(all[1].files().unwrap(), [PathBuf::from("/x")]);
-        assert_eq!(all[2].files(), None);
+        for open in [
+            "passdb {\n  args = nopassword=y allow_nets=127.0.0.1\n  driver = static\n}\n",
+            "passdb {\n  args = /u\n  driver = passwd-file\n  override_fields = nopassword\n}\n",
+            "passdb static {\n  fields {\n    nopassword = yes\n  }\n}\n",
+        ] {
+            assert!(
+                Passdb::of(&Conf::parse(open).blocks("passdb")[0]).label().ends_with("(nopassword)"),
+                "{open}"
+            );
+        }
+        for closed in [
+            "passdb {\n  args = password=nopassword\n  driver = static\n}\n",
+            "passdb static {\n  fields {\n    nopassword = no\n  }\n}\n",
+        ] {
+            assert_eq!(Passdb::of(&Conf::parse(closed).blocks("passdb")[0]).label(), "static", "{closed}");
+        }
+        assert!(all[0].files(None).unwrap().contains(&PathBuf::from("/etc/users.imap")));
+        assert_eq!(all[1].files(None).unwrap(), [PathBuf::from("/x")]);
+        assert_eq!(all[2].files(None), None);
     }
 }

@@ -287,7 +287,12 @@ impl TableReader<'_> {
             return Err(format!("{why}; no address is known to ask for"));
         }
         let program = if self.dialect == Dialect::Aliases { "postalias" } else { "postmap" };
-        let argv = look.plan.argv(program, &["-q", "-", table]);
+        // proxymap(8) would open the same table, and answers only while Postfix runs.
+        let mut direct = table;
+        while let Some(rest) = direct.strip_prefix("proxy:") {
+            direct = rest;
+        }
+        let argv = look.plan.argv(program, &["-q", "-", direct]);
         let (mut answered, mut asked) = (0_usize, 0_usize);
         for batch in keys.chunks(MAX_KEYS) {
             let question = batch.join("\n") + "\n";

@@ -6,6 +6,8 @@ use std::process::Command;
 use mailwarden_collect::Harvest;
 use mailwarden_collect::postfix::{PostfixPlan, SURFACES, collect};
 use mailwarden_evidence::{CoverageState, Fact, SYSTEM};
+use mailwarden_lab::PostgreSql;
+use mailwarden_lab::mariadb::MariaDb;
 
 /// A configuration directory of its own; nothing runs.
 struct Instance {
@@ -271,6 +273,77 @@ async fn a_database_is_asked_for_everybody_who_is_known_and_never_called_whole()
     assert_eq!(state, CoverageState::Partial);
     assert_eq!(rows(&harvest, "virtual_alias_maps"), [row("bob@a.test", "x@b.test", None)], "{reason}");
     assert!(reason.contains("1 had an answer"), "{reason}");
+}
+
+/// The definition of a table in a database server, as an administrator writes it.
+fn definition(port: u16, user: &str, database: &str) -> String {
+    format!(
+        "hosts = 127.0.0.1:{port}\nuser = {user}\npassword = tiger\ndbname = {database}\n\
+         query = SELECT goto FROM alias WHERE address = '%s' AND active = 1\n"
+    )
+}
+
+const ALIASES: &str = "CREATE TABLE alias (address VARCHAR(255), goto VARCHAR(255), active INT);\n\
+     INSERT INTO alias VALUES ('bob@a.test', 'x@b.test', 1), ('jane@a.test', 'old@b.test', 0), \
+     ('hidden@a.test', 'y@b.test', 1);\n";
+
+/// What is known is asked for, names that would be commands or SQL included; what is not known is said.
+async fn asked(instance: &Instance) {
+    let mut plan = PostfixPlan::new(instance.root());
+    let ran = instance.path("ran");
+    let command = format!("$(touch {0})`touch {0}`@a.test", ran.display());
+    plan.known = ["bob@a.test", "jane@a.test", "x' OR '1'='1@a.test", "-q@a.test", &command]
+        .map(str::to_owned)
+        .to_vec();
+    let harvest = collect(&plan).await;
+    let (state, reason) = state(&harvest, "postfix.virtual_alias_maps");
+    assert_eq!(rows(&harvest, "virtual_alias_maps"), [row("bob@a.test", "x@b.test", None)], "{reason}");
+    assert_eq!(state, CoverageState::Partial);
+    assert!(reason.contains("keys of known addresses were asked for, 1 had an answer"), "{reason}");
+    assert!(reason.contains("other rows cannot be listed") && !reason.contains("tiger"), "{reason}");
+    assert!(!ran.exists(), "a key is never a command");
+    assert!(!format!("{:?}", harvest.observations).contains("tiger"));
+}
+
+#[tokio::test]
+async fn a_table_in_mariadb_is_asked_for_everybody_who_is_known_and_never_called_whole() {
+    let server = MariaDb::start(&format!(
+        "CREATE DATABASE mail;\nUSE mail;\n{ALIASES}CREATE USER postfix@'127.0.0.1' IDENTIFIED BY 'tiger';\n\
+         GRANT SELECT ON mail.* TO postfix@'127.0.0.1';\n"
+    ))
+    .unwrap();
+    let instance = Instance::new("alias_maps =\nvirtual_alias_maps = proxy:mysql:@/mysql.cf\n", "");
+    instance.write("mysql.cf", &definition(server.port(), "postfix", "mail"));
+    asked(&instance).await;
+    drop(server);
+    let mut plan = PostfixPlan::new(instance.root());
+    plan.known = vec!["bob@a.test".to_owned()];
+    let (state, reason) = state(&collect(&plan).await, "postfix.virtual_alias_maps");
+    assert_eq!(state, CoverageState::Partial, "a server that is gone is no empty table");
+    assert!(!reason.contains("0 had an answer") && !reason.contains("tiger"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_table_in_postgresql_is_asked_for_everybody_who_is_known_and_never_called_whole() {
+    let server = PostgreSql::start().unwrap();
+    let database = server.database().unwrap();
+    let reader = "CREATE ROLE postfix LOGIN; GRANT SELECT ON alias TO postfix;";
+    server.query(&database, &format!("{ALIASES}{reader}")).unwrap();
+    let instance = Instance::new("alias_maps =\nvirtual_alias_maps = pgsql:@/pgsql.cf\n", "");
+    instance.write("pgsql.cf", &definition(server.port(), "postfix", &database));
+    asked(&instance).await;
+}
+
+#[tokio::test]
+async fn a_directory_that_nobody_can_ask_is_named_with_its_definition() {
+    let instance = Instance::new("alias_maps =\nvirtual_alias_maps = ldap:@/ldap.cf\n", "");
+    instance.write("ldap.cf", "server_host = ldap://127.0.0.1:1\nsearch_base = dc=a\nbind_pw = tiger\n");
+    let mut plan = PostfixPlan::new(instance.root());
+    plan.known = vec!["bob@a.test".to_owned()];
+    let harvest = collect(&plan).await;
+    let (state, reason) = state(&harvest, "postfix.virtual_alias_maps");
+    assert_eq!(state, CoverageState::Partial);
+    assert!(reason.contains("ldap.cf") && !reason.contains("tiger"), "{reason}");
 }
 
 #[tokio::test]

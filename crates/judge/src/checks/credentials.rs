@@ -8,7 +8,7 @@ use crate::draft::Draft;
 use crate::remediation::on_surface;
 use crate::severity::{Act, Destination, Weight};
 use crate::wording::shown;
-use crate::{Beneficiary, BeneficiaryKind, Confidence, Locator, State};
+use crate::{Beneficiary, BeneficiaryKind, Confidence, Locator, Severity, State};
 
 pub(crate) fn check(brief: &Brief<'_>) -> Vec<Draft> {
     let mut drafts = Vec::new();
@@ -34,10 +34,16 @@ fn database(seen: &Observation, name: &str, value: &str, is_further: bool) -> Op
         let title = format!("{name} of Dovecot lets anybody log in without a password: {shown_value}.");
         return Some(draft("dovecot.no-password", seen, title, weight, "anybody"));
     }
-    let weight = Weight::new(Act::Lookup, Destination::Unknown);
+    // Many servers have a second database on purpose, for people whom the first does not know; two passwords for one
+    // login are what a reset forgets.
+    let has_two = value.contains("logins of an earlier database");
     let title =
         format!("Dovecot also takes passwords from {shown_value} ({name}), after the first database.");
-    is_further.then(|| draft("dovecot.further-passwords", seen, title, weight, &shown_value))
+    is_further.then(|| {
+        let weight = Weight::new(Act::Lookup, Destination::Unknown);
+        let found = draft("dovecot.further-passwords", seen, title, weight, &shown_value);
+        if has_two { found } else { Draft { severity: Severity::Info, ..found } }
+    })
 }
 
 fn setting(brief: &Brief<'_>, seen: &Observation, name: &str, value: &str) -> Option<Draft> {
@@ -138,6 +144,9 @@ mod tests {
             assert_eq!(ids(&judged(&[setting(name, value)], &[])).join(", "), expected, "{name} = {value}");
         }
         let two = [setting("passdb 1", "sql"), setting("passdb 2", "pam"), setting("passdb 3", "sql (deny)")];
-        assert_eq!(ids(&judged(&two, &[])), ["dovecot.further-passwords pam low"]);
+        assert_eq!(ids(&judged(&two, &[])), ["dovecot.further-passwords pam info"]);
+        let twice = "passwd-file /u (3 logins of an earlier database)";
+        let two = [setting("passdb 1", "sql"), setting("passdb 2", twice)];
+        assert_eq!(ids(&judged(&two, &[])), [format!("dovecot.further-passwords {twice} low")]);
     }
 }

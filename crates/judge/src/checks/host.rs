@@ -22,6 +22,7 @@ pub(crate) fn check(brief: &Brief<'_>) -> Vec<Draft> {
 fn judge_fact(brief: &Brief<'_>, seen: &Observation) -> Option<Draft> {
     match &seen.fact {
         Fact::LockedAccount { login, how } => Some(locked(brief, seen, login, how)),
+        Fact::LoginServices { login, open, refused } => leaver_login(brief, seen, login, open, refused),
         Fact::SharedHome { home, logins } => shared_home(brief, seen, home, logins),
         Fact::MasterUser { ours: true, .. } => None,
         Fact::MasterUser { login, database, .. } => Some(master_user(brief, seen, login, database)),
@@ -51,6 +52,42 @@ fn locked(brief: &Brief<'_>, seen: &Observation, login: &str, how: &str) -> Draf
         effects: vec!["redirect".to_owned()],
         ..draft(super::locked::LOCKED, seen, login, advice)
     }
+}
+
+/// A login of somebody who may be here is nothing to report, whatever services it is for.
+fn leaver_login(
+    brief: &Brief<'_>,
+    seen: &Observation,
+    login: &str,
+    open: &[String],
+    refused: &[String],
+) -> Option<Draft> {
+    if !is_leaver(brief, login) {
+        return None;
+    }
+    let weight = Weight { leaver: true, ..Weight::new(Act::Read, Destination::InternalPerson) };
+    let (name, services) = (shown(login), open.iter().map(|service| shown(service)).collect::<Vec<_>>());
+    let services = services.join(", ");
+    let title = if refused.is_empty() {
+        format!("{name} has left and may still log in ({services}).")
+    } else {
+        let refused = refused.iter().map(|service| shown(service)).collect::<Vec<_>>().join(", ");
+        format!("{name} has left and may still log in by {services}; only {refused} refuses.")
+    };
+    let advice = format!(
+        "lock {name} in the password database for every service, then `doveadm auth cache flush {0}` and \
+         `doveadm kick {0}`",
+        word(login)
+    );
+    Some(Draft {
+        title,
+        severity: weight.severity(),
+        mailbox: login.to_owned(),
+        content: open.iter().map(|service| service.as_bytes().to_vec()).collect(),
+        effects: vec!["read".to_owned()],
+        path: vec![name, format!("login by {services}")],
+        ..draft("account.leaver-login", seen, login, advice)
+    })
 }
 
 /// The mailbox is the login that the policy knows; the others gain.

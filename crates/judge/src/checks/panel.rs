@@ -111,9 +111,11 @@ impl<'a> Row<'a> {
 }
 
 fn effect(means: PanelMeaning) -> &'static str {
-    use PanelMeaning::{Admin, ApiKey, AppPassword, Recovery, SecondFactor, SendAs, Session, Share};
+    use PanelMeaning::{
+        Account, Admin, ApiKey, AppPassword, Recovery, SecondFactor, SendAs, Service, Session, Share,
+    };
     match means {
-        AppPassword | SecondFactor | Recovery | Session | Share => "read",
+        Account | Service | AppPassword | SecondFactor | Recovery | Session | Share => "read",
         Admin | ApiKey => "administer",
         SendAs => "send",
         _ => "redirect",
@@ -123,17 +125,30 @@ fn effect(means: PanelMeaning) -> &'static str {
 /// The accounts that each panel still has; only one that was asked for them can tell what it forgot.
 struct Accounts<'a> {
     of: BTreeMap<&'a str, BTreeSet<String>>,
+    switched: BTreeSet<(&'a str, String)>,
 }
 
 impl<'a> Accounts<'a> {
     fn of(brief: &'a Brief<'a>) -> Self {
         let mut of: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        let mut switched = BTreeSet::new();
         for row in brief.observations.iter().filter_map(Row::of) {
-            if row.means == PanelMeaning::Account {
-                of.entry(row.panel).or_default().insert(row.owner.to_lowercase());
+            let owner = row.owner.to_lowercase();
+            match row.means {
+                PanelMeaning::Account => {
+                    of.entry(row.panel).or_default().insert(owner);
+                }
+                PanelMeaning::Service => {
+                    switched.insert((row.panel, owner));
+                }
+                _ => {}
             }
         }
-        Self { of }
+        Self { of, switched }
+    }
+
+    fn has_switches(&self, row: &Row<'_>) -> bool {
+        self.switched.contains(&(row.panel, row.owner.to_lowercase()))
     }
 
     fn has_forgotten(&self, row: &Row<'_>) -> bool {
@@ -152,7 +167,11 @@ fn judge(brief: &Brief<'_>, accounts: &Accounts<'_>, row: &Row<'_>) -> Option<Dr
         return Some(residue(brief, row));
     }
     match row.means {
-        PanelMeaning::Account | PanelMeaning::Answer | PanelMeaning::Filter => None,
+        PanelMeaning::Filter => None,
+        // Where each service has a switch of its own, those say what is open.
+        PanelMeaning::Account if accounts.has_switches(row) => None,
+        PanelMeaning::Account | PanelMeaning::Service => account(brief, row),
+        PanelMeaning::Answer => answer(brief, row),
         PanelMeaning::Forward => forward(brief, row),
         PanelMeaning::CopyTo | PanelMeaning::CopyFrom => copy(brief, row),
         PanelMeaning::ReplyTo => reply_to(brief, row),
@@ -161,7 +180,7 @@ fn judge(brief: &Brief<'_>, accounts: &Accounts<'_>, row: &Row<'_>) -> Option<Dr
         PanelMeaning::ApiKey => Some(api_key(row)),
         PanelMeaning::Recovery => recovery(brief, row),
         PanelMeaning::Pull | PanelMeaning::External => Some(pull(brief, row)),
-        PanelMeaning::Push => Some(push(brief, row)),
+        PanelMeaning::Push => push(brief, row),
         PanelMeaning::Admin => admin(brief, row),
         PanelMeaning::SendAs => send_as(brief, row),
         PanelMeaning::Share => share(brief, row),
@@ -211,7 +230,12 @@ fn forward(brief: &Brief<'_>, row: &Row<'_>) -> Option<Draft> {
     let weight =
         Weight { stealth: standing.is_private, ..row.weight(Act::Receive, standing.destination(), leaver) };
     let (direction, named) = (standing.direction(), standing.named());
-    let title = format!("Mail to {} is forwarded {direction} {named} by {}.", row.owner_shown(), row.panel);
+    let title = format!(
+        "Mail to {} is forwarded {direction} {named} by {}{}.",
+        row.owner_shown(),
+        row.panel,
+        row.label_shown()
+    );
     Some(row.draft(check_id, title, weight, standing.beneficiary(), &standing.key))
 }
 
@@ -246,7 +270,36 @@ fn reply_to(brief: &Brief<'_>, row: &Row<'_>) -> Option<Draft> {
     Some(row.draft("panel.reply-outside", title, weight, standing.beneficiary(), &standing.key))
 }
 
+/// Whose automatic answers speak for an address outside, or are given in the name of somebody who has left.
+fn answer(brief: &Brief<'_>, row: &Row<'_>) -> Option<Draft> {
+    let standing = standing(brief, row, row.target)?;
+    let left = standing.left || owner_left(brief, row);
+    if standing.kind == BeneficiaryKind::Internal && !(left && row.active) {
+        return None;
+    }
+    let weight = row.weight(Act::Answer, standing.destination(), left);
+    let title = format!(
+        "Automatic answers from {}, kept by {}, speak for {}.",
+        row.owner_shown(),
+        row.panel,
+        standing.named()
+    );
+    Some(row.draft("panel.answer", title, weight, standing.beneficiary(), &standing.key))
+}
+
 // --- credentials ----------------------------------------------------------------------------------------------------
+
+/// A row of the panel's own accounts that still lets a leaver in. That a webmail remembers who used it opens nothing.
+fn account(brief: &Brief<'_>, row: &Row<'_>) -> Option<Draft> {
+    if !row.active || row.seen.surface != "panel.credentials" || !owner_left(brief, row) {
+        return None;
+    }
+    let by = if row.target.is_empty() { String::new() } else { format!(" for {}", shown(row.target)) };
+    let standing = brief.standing(SYSTEM, row.owner);
+    let title = format!("{} has left and is still active{by} in {}.", standing.named(), row.panel);
+    let weight = row.weight(Act::Read, Destination::InternalPerson, true);
+    Some(row.draft("panel.account-leaver", title, weight, standing.beneficiary(), row.target))
+}
 
 /// An app password of somebody who may be here is nothing to report.
 fn credential(brief: &Brief<'_>, row: &Row<'_>) -> Option<Draft> {
@@ -266,7 +319,8 @@ fn session(brief: &Brief<'_>, row: &Row<'_>) -> Option<Draft> {
     if !owner_left(brief, row) {
         return None;
     }
-    let title = format!("{} has left and is still logged in to {}.", standing.named(), row.panel);
+    let from = if row.label.is_empty() { String::new() } else { format!(" from {}", shown(row.label)) };
+    let title = format!("{} has left and is still logged in to {}{from}.", standing.named(), row.panel);
     let weight = row.weight(Act::Read, Destination::InternalPerson, true);
     Some(row.draft("panel.session-leaver", title, weight, standing.beneficiary(), ""))
 }
@@ -306,12 +360,25 @@ fn pull(brief: &Brief<'_>, row: &Row<'_>) -> Draft {
     row.draft("panel.pull", title, weight, gains, &host.to_lowercase())
 }
 
-fn push(brief: &Brief<'_>, row: &Row<'_>) -> Draft {
+/// A notice goes to a service, or to an address.
+fn push(brief: &Brief<'_>, row: &Row<'_>) -> Option<Draft> {
     let service = shown(row.target);
-    let title = format!("New mail of {} is announced to {service} by {}.", row.owner_shown(), row.panel);
-    let weight = row.weight(Act::Notice, Destination::External, owner_left(brief, row));
-    let gains = Beneficiary { kind: BeneficiaryKind::External, value: service.clone(), person: None };
-    row.draft("panel.push", title, weight, gains, &service.to_lowercase())
+    let title = format!(
+        "New mail of {} is announced to {service} by {}{}.",
+        row.owner_shown(),
+        row.panel,
+        row.label_shown()
+    );
+    let Some(standing) = standing(brief, row, row.target) else {
+        let weight = row.weight(Act::Notice, Destination::External, owner_left(brief, row));
+        let gains = Beneficiary { kind: BeneficiaryKind::External, value: service.clone(), person: None };
+        return Some(row.draft("panel.push", title, weight, gains, &service.to_lowercase()));
+    };
+    if standing.kind == BeneficiaryKind::Internal && !standing.left {
+        return None;
+    }
+    let weight = row.weight(Act::Notice, standing.destination(), standing.left || owner_left(brief, row));
+    Some(row.draft("panel.push", title, weight, standing.beneficiary(), &standing.key))
 }
 
 // --- rights ---------------------------------------------------------------------------------------------------------
@@ -390,7 +457,28 @@ mod tests {
             active,
             key: owner.to_owned(),
         };
-        observed(SYSTEM, "panel.forwarding", fact)
+        observed(
+            SYSTEM,
+            if means == PanelMeaning::Account { "panel.credentials" } else { "panel.forwarding" },
+            fact,
+        )
+    }
+
+    #[test]
+    fn a_leavers_account_is_found_where_it_lets_them_in() {
+        use PanelMeaning::{Account, Service};
+        let bob = "bob@example.test";
+        let of = |means, service: &str, active, surface: &str| {
+            let mut seen = row(means, bob, service, active);
+            seen.surface = surface.to_owned();
+            ids(&judged(&[seen], &[]))
+        };
+        let found = ["panel.account-leaver bob@example.test high"];
+        assert_eq!(of(Account, "", true, "panel.credentials"), found);
+        assert_eq!(of(Service, "pop3", true, "panel.credentials"), found);
+        assert!(of(Service, "pop3", false, "panel.credentials").is_empty());
+        assert!(of(Account, "", true, "webmail.identities").is_empty(), "who once used a webmail");
+        assert!(ids(&judged(&[row(Account, "jane@example.test", "", true)], &[])).is_empty());
     }
 
     #[test]
@@ -426,6 +514,12 @@ mod tests {
             (Recovery, bob, "bob@gmail.example", true, "panel.recovery-outside bob@gmail.example high"),
             (Pull, jane, "imap.evil.example", true, "panel.pull imap.evil.example low"),
             (Push, bob, "pushover.net", true, "panel.push pushover.net high"),
+            (Push, jane, sales, true, ""),
+            (Push, jane, "x@evil.example", true, "panel.push x@evil.example medium"),
+            (Answer, jane, jane, true, ""),
+            (Answer, jane, "x@evil.example", true, "panel.answer x@evil.example low"),
+            (Answer, bob, bob, true, "panel.answer bob@example.test medium"),
+            (Answer, bob, bob, false, ""),
             (Admin, "example.test", jane, true, ""),
             (Admin, "example.test", bob, true, "panel.admin-leaver bob@example.test high"),
             (Admin, "example.test", "root", true, "panel.admin-unknown root medium"),

@@ -121,6 +121,45 @@ fn a_cycle_hides_nothing() {
     assert_eq!(loops.len(), 2, "{:#?}", paths(&ways));
 }
 
+/// Aliases each to ten others.
+fn tens(levels: u32, name: impl Fn(u32, u32) -> String, of: impl Fn(u32) -> u32) -> Vec<Observation> {
+    let row = |level: u32, at: u32| {
+        let targets: Vec<String> = (0..10).map(|n| name(level + 1, at * 10 + n)).collect();
+        alias(&name(level, at), &targets.join(", "))
+    };
+    (0..levels).flat_map(|level| (0..of(level)).map(move |at| (level, at))).map(|(l, a)| row(l, a)).collect()
+}
+
+/// Ten aliases on each level that all name the ten of the next, and the last the first: a million paths, and round
+/// again.
+#[test]
+fn a_million_paths_through_few_aliases_are_bounded_and_said() {
+    let name = |level: u32, at: u32| format!("l{}n{}@example.test", level % 7, at % 10);
+    let mut seen = tens(7, name, |_| 10);
+    seen.push(alias("l6n9@example.test", "out@evil.example"));
+    let begin = std::time::Instant::now();
+    let reach = to("l0n0@example.test", &seen);
+    assert!(begin.elapsed().as_secs() < 10, "{:?}", begin.elapsed());
+    assert!(reach.forward.iter().any(|way| way.path.last().unwrap() == "out@evil.example"));
+    assert!(reach.forward.len() <= closure::MAX_WAYS, "{}", reach.forward.len());
+}
+
+/// Six levels of ten: a hundred thousand aliases, a million addresses at their end, one of them outside.
+#[test]
+#[ignore = "slow: a graph of a million nodes, a quarter of a minute"]
+fn a_million_addresses_behind_one_alias_are_bounded_and_said() {
+    let name = |level: u32, at: u32| match (level, at) {
+        (6, 0) => "out@evil.example".to_owned(),
+        _ => format!("l{level}n{at}@example.test"),
+    };
+    let seen = tens(6, name, |level| 10_u32.pow(level));
+    assert_eq!(seen.len(), 111_111);
+    let begin = std::time::Instant::now();
+    let reach = to("l0n0@example.test", &seen);
+    assert!(begin.elapsed().as_secs() < 120, "{:?}", begin.elapsed());
+    assert!(reach.forward.len() <= closure::MAX_WAYS && reach.left_out >= 900_000, "{}", reach.left_out);
+}
+
 #[test]
 fn a_long_chain_has_an_end() {
     const LENGTH: usize = 3_000;

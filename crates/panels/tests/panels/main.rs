@@ -73,6 +73,13 @@ pub(crate) fn assert_whole(seen: &Seen) {
     assert!(gaps.is_empty() && !seen.coverage.is_empty(), "{gaps:#?}");
 }
 
+fn key<'a>(fact: &'a Fact, of: &str) -> Option<&'a str> {
+    match fact {
+        Fact::PanelRow { query, key, .. } if query == of => Some(key),
+        _ => None,
+    }
+}
+
 const POSTFIXADMIN: [&str; 13] = [
     "admin_recovery Recovery root@a.test root@private.test",
     "alias Forward jane@a.test jane@a.test",
@@ -89,34 +96,54 @@ const POSTFIXADMIN: [&str; 13] = [
     "totp_exception_address SecondFactor jane@a.test 198.51.100.7",
 ];
 
-const ROUNDCUBE: [&str; 6] = [
+const ROUNDCUBE: [&str; 7] = [
     "identity_bcc CopyFrom jane@a.test eve@b.test",
     "identity_bcc CopyFrom jane@a.test gone@b.test off",
     "identity_bcc CopyFrom jane@a.test spy@b.test",
     "identity_reply_to ReplyTo jane@a.test ceo@b.test",
     "identity_sender SendAs ceo@a.test jane@a.test",
+    "session Session jane@a.test ",
     "users Account jane@a.test ",
 ];
 
-const SOGO: [&str; 4] = [
+const SOGO: [&str; 6] = [
     "acl Share jane@a.test bob@b.test",
+    "defaults Answer jane@a.test jane@a.test off",
     "defaults External jane@a.test imap.b.test",
     "defaults Forward jane@a.test eve@b.test",
+    "defaults Forward jane@a.test spy@b.test",
     "settings Share jane@a.test bob@b.test",
 ];
 
 #[tokio::test]
 async fn panels_in_sqlite_say_all_they_hold() {
     let place = tempfile::tempdir().unwrap();
-    for (panel, expected) in
-        [("postfixadmin", &POSTFIXADMIN[..]), ("roundcube", &ROUNDCUBE[..]), ("sogo", &SOGO[..])]
-    {
+    let ask = async |panel: &str| {
         let path = place.path().join(panel);
         sqlite(&path, panel).await;
-        let seen = collect(&plan(panel, &format!("sqlite:{}", path.display()), None)).await;
+        collect(&plan(panel, &format!("sqlite:{}", path.display()), None)).await
+    };
+    for (panel, expected) in [("postfixadmin", &POSTFIXADMIN[..]), ("sogo", &SOGO[..])] {
+        let seen = ask(panel).await;
         assert_whole(&seen);
         assert_eq!(rows(&seen), expected, "{panel}");
     }
+    let seen = ask("roundcube").await;
+    let without_sessions: Vec<&str> =
+        ROUNDCUBE.into_iter().filter(|row| !row.starts_with("session")).collect();
+    assert_eq!(rows(&seen), without_sessions);
+    let gap = seen.coverage.iter().find(|row| row.state != CoverageState::Collected).unwrap();
+    assert_eq!((gap.surface.as_str(), gap.state), ("webmail.sessions", CoverageState::Partial));
+    assert!(gap.reason.contains("SQLite"), "{}", gap.reason);
+}
+
+#[tokio::test]
+async fn sessions_whose_owner_only_the_cookie_knows_are_counted_and_never_read() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("sogo");
+    sqlite(&path, "sogo").await;
+    let seen = collect(&plan("sogo", &format!("sqlite:{}", path.display()), None)).await;
+    assert!(seen.notes.iter().any(|note| note.contains("1 sessions are kept")), "{:?}", seen.notes);
 }
 
 #[tokio::test]
@@ -149,6 +176,9 @@ async fn panels_in_mariadb_say_all_they_hold_to_a_reader() {
             "recovery Recovery jane@a.test jane@private.test",
             "script mailcow: mine true",
             "sender_acl SendAs sales@a.test omar@a.test",
+            "service_imap Service jane@a.test imap",
+            "service_pop3 Service jane@a.test pop3 off",
+            "service_smtp Service omar@a.test smtp off",
             "spamalias Forward tmp@a.test jane@a.test",
             "tfa SecondFactor jane@a.test ",
         ]
@@ -167,9 +197,16 @@ async fn panels_in_mariadb_say_all_they_hold_to_a_reader() {
             "sender_bcc_domain CopyFrom @a.test log@b.test off",
             "sender_bcc_user CopyFrom jane@a.test out@b.test",
             "sender_relayhost External @a.test [relay.b.test]:587",
+            "service_imap Service jane@a.test imap",
+            "service_managesieve Service jane@a.test managesieve",
+            "service_pop3 Service jane@a.test pop3 off",
+            "service_smtp Service jane@a.test smtp",
             "share_folder Share jane@a.test bob@b.test",
         ]
     );
+    let seen = collect(&plan("mailcow", &mariadb.url("reader", "mailcow"), Some("tiger"))).await;
+    let keys: Vec<&str> = seen.observations.iter().filter_map(|seen| key(&seen.fact, "app_passwd")).collect();
+    assert_eq!(keys, ["4"], "what tells rows apart is a number there");
     let refused = collect(&plan("mailcow", &mariadb.url("reader", "mailcow"), Some("wrong"))).await;
     assert!(refused.coverage.iter().all(|row| row.state == CoverageState::Denied), "{:?}", refused.coverage);
     assert!(!format!("{refused:?}").contains("wrong"));

@@ -276,6 +276,9 @@ impl Tool {
         if store.surface.starts_with("sieve.") {
             return Self::file(script.name);
         }
+        if store.surface.starts_with("webmail.") {
+            return Self::row(script.name);
+        }
         let name = operands(&[script.name]);
         let command = |verb: &str, managesieve: &str| match store.dialects.as_slice() {
             [Dialect::Pigeonhole] => format!("`doveadm sieve {verb} -u {} {name}`", word(store.mailbox)),
@@ -286,6 +289,13 @@ impl Tool {
             put: command("put", "PUTSCRIPT"),
             delete: command("delete", "DELETESCRIPT"),
         }
+    }
+
+    /// A script that a panel keeps in its database is changed in the panel: the mail server reads it from there.
+    fn row(name: &str) -> Self {
+        let row = format!("the filter \"{}\"", shown(name));
+        let page = |doing: &str| format!("{doing} {row} in the panel's own page for filters");
+        Self { get: page("copying"), put: page("saving"), delete: page("delete") }
     }
 
     /// A script that no protocol reaches is named by its path.

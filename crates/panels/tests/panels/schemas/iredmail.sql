@@ -1,4 +1,4 @@
-CREATE TABLE mailbox (username VARCHAR(255) PRIMARY KEY, password VARCHAR(255) NOT NULL, active TINYINT(1) NOT NULL);
+CREATE TABLE mailbox (username VARCHAR(255) PRIMARY KEY, password VARCHAR(255) NOT NULL, active TINYINT(1) NOT NULL, enableimap TINYINT(1) NOT NULL, enablepop3 TINYINT(1) NOT NULL, enablesmtp TINYINT(1) NOT NULL, enablemanagesieve TINYINT(1) NOT NULL);
 CREATE TABLE forwardings (id BIGINT(20) UNSIGNED PRIMARY KEY, address VARCHAR(255) NOT NULL, forwarding VARCHAR(255) NOT NULL, active TINYINT(1) NOT NULL);
 CREATE TABLE recipient_bcc_user (username VARCHAR(255) PRIMARY KEY, bcc_address VARCHAR(255) NOT NULL, active TINYINT(1) NOT NULL);
 CREATE TABLE recipient_bcc_domain (domain VARCHAR(255) PRIMARY KEY, bcc_address VARCHAR(255) NOT NULL, active TINYINT(1) NOT NULL);
@@ -10,7 +10,7 @@ CREATE TABLE domain_admins (username VARCHAR(255) NOT NULL, domain VARCHAR(255) 
 CREATE TABLE share_folder (from_user VARCHAR(255) NOT NULL, to_user VARCHAR(255) NOT NULL);
 CREATE TABLE anyone_shares (from_user VARCHAR(255) NOT NULL);
 CREATE TABLE sender_relayhost (id BIGINT(20) UNSIGNED PRIMARY KEY, account VARCHAR(255) NOT NULL, relayhost VARCHAR(255) NOT NULL);
-INSERT INTO mailbox VALUES ('jane@a.test', 'topsecret', 1);
+INSERT INTO mailbox VALUES ('jane@a.test', 'topsecret', 1, 1, 0, 1, 1);
 INSERT INTO forwardings VALUES (1, 'sales@a.test', 'bob@b.test', 1);
 INSERT INTO recipient_bcc_user VALUES ('jane@a.test', 'spy@b.test', 1);
 INSERT INTO recipient_bcc_domain VALUES ('a.test', 'all@b.test', 1);

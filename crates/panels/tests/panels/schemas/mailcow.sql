@@ -12,7 +12,7 @@ CREATE TABLE domain_admins (id INT PRIMARY KEY, username VARCHAR(255) NOT NULL, 
 CREATE TABLE admin (username VARCHAR(255) PRIMARY KEY, password VARCHAR(255) NOT NULL, active TINYINT(1) NOT NULL);
 CREATE TABLE sender_acl (id INT PRIMARY KEY, logged_in_as VARCHAR(255) NOT NULL, send_as VARCHAR(255) NOT NULL, external TINYINT(1) NOT NULL);
 CREATE TABLE sieve_filters (id INT PRIMARY KEY, username VARCHAR(255) NOT NULL, script_desc VARCHAR(255) NOT NULL, script_name ENUM('active','inactive'), script_data TEXT NOT NULL);
-INSERT INTO mailbox VALUES ('jane@a.test', 'topsecret', '{"recovery_email": "jane@private.test"}', 1), ('omar@a.test', 'topsecret', '{}', 0);
+INSERT INTO mailbox VALUES ('jane@a.test', 'topsecret', '{"recovery_email": "jane@private.test", "imap_access": "1", "pop3_access": "0"}', 1), ('omar@a.test', 'topsecret', '{"smtp_access": "1"}', 0);
 INSERT INTO alias VALUES (1, 'sales@a.test', 'jane@a.test,bob@b.test', 1);
 INSERT INTO spamalias VALUES ('tmp@a.test', 'jane@a.test', 0);
 INSERT INTO bcc_maps VALUES (1, 'jane@a.test', 'spy@b.test', 'rcpt', 1), (2, '@a.test', 'log@a.test', 'sender', 0);
