@@ -502,11 +502,11 @@ fn a_notification_before_a_denotify_is_not_sure() {
         notices.map(|effect| (effect.reach, effect.conditions)).collect::<Vec<_>>()
     };
     let open = |conditions: &str| (Reach::Conditional, conditions.to_owned());
-    let sure = (Reach::Always, String::new());
-    assert_eq!(reach(&format!("denotify; {NOTIFY}")), [sure.clone()]);
-    assert_eq!(reach(&format!("{NOTIFY} if false {{ denotify; }}")), [sure.clone()]);
+    let sure = || (Reach::Always, String::new());
+    assert_eq!(reach(&format!("denotify; {NOTIFY}")), [sure()]);
+    assert_eq!(reach(&format!("{NOTIFY} if false {{ denotify; }}")), [sure()]);
     let taken_back = open("unless a later denotify takes it back");
-    assert_eq!(reach(&format!("{NOTIFY} denotify :is \"j\"; {NOTIFY}")), [taken_back, sure]);
+    assert_eq!(reach(&format!("{NOTIFY} denotify :is \"j\"; {NOTIFY}")), [taken_back, sure()]);
     let both = open("exists \"X\", unless a later denotify takes it back");
     assert_eq!(reach(&format!("if exists \"X\" {{ {NOTIFY} }} if exists \"Y\" {{ denotify; }}")), [both]);
 }
