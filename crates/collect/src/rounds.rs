@@ -108,7 +108,7 @@ impl Plan {
         let accounts = self.accounts.iter().map(|_| "account");
         let dovecot = self.dovecot.iter().flat_map(|_| dovecot::SYSTEM_SURFACES);
         let dovecot = dovecot.filter(|id| *id != "account" || self.accounts.is_some());
-        let pulls = self.pulls.iter().map(|_| pulls::SURFACE);
+        let pulls = self.pulls.iter().flat_map(|_| pulls::SURFACES);
         postfix.chain(accounts).chain(dovecot).chain(pulls).collect()
     }
 
