@@ -61,6 +61,8 @@ pub struct PullsPlan {
     files: Tree,
     /// More files and directories.
     pub also: Vec<PathBuf>,
+    /// More homes, which the mail server's user database knows and `/etc/passwd` does not.
+    pub homes: Vec<PathBuf>,
     label: String,
 }
 
@@ -72,7 +74,7 @@ impl PullsPlan {
             || "files of this host".to_owned(),
             |root| format!("files below {}", root.display()),
         );
-        Self { files, also, label }
+        Self { files, also, homes: Vec::new(), label }
     }
 }
 
@@ -182,7 +184,9 @@ impl Look<'_> {
         };
         let passwd = String::from_utf8_lossy(&passwd).into_owned();
         let homes = passwd.lines().filter_map(|line| line.split(':').nth(5)).filter(|home| home.len() > 1);
-        let mut homes: Vec<PathBuf> = homes.filter(|home| home.starts_with('/')).map(PathBuf::from).collect();
+        let own = self.plan.homes.iter().cloned();
+        let mut homes: Vec<PathBuf> =
+            homes.filter(|home| home.starts_with('/')).map(PathBuf::from).chain(own).collect();
         homes.sort();
         homes.dedup();
         homes
@@ -305,6 +309,10 @@ mod tests {
         );
         assert_eq!(harvest.coverage[0].state, CoverageState::Collected, "{}", harvest.coverage[0].reason);
         assert_eq!(harvest.coverage[1].state, CoverageState::Unsupported, "no Rspamd");
+        write("srv/mail/jane/.fetchmailrc", "poll mail.example.test user \"jane\"\n");
+        let mut known = PullsPlan::new(Some(copy.path()), Vec::new());
+        known.homes = vec!["/srv/mail/jane".into()];
+        assert_eq!(collect(&known).observations.len(), 4, "a home of the user database");
         let named = PullsPlan::new(Some(copy.path()), vec!["/srv/absent".into()]);
         assert_eq!(collect(&named).coverage[0].state, CoverageState::Partial);
     }
