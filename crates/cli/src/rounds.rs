@@ -54,7 +54,7 @@ impl Wanted {
         };
         // Whoever names a panel or the places of jobs wants them looked at before anything is called clean.
         if matches!(profile, Some(Profile::Host | Profile::Full)) {
-            let pulls = settings.pulls.iter().map(|_| pulls::SURFACE);
+            let pulls = settings.pulls.iter().flat_map(|_| pulls::SURFACES);
             surfaces.extend(elsewhere.surfaces().into_iter().chain(pulls).map(str::to_owned));
         }
         let system = looking.all || looking.system;
@@ -140,7 +140,7 @@ pub(crate) fn covered(settings: &Settings) -> Result<BTreeSet<&'static str>, Fai
     let of_dovecot = || dovecot::MAILBOX_SURFACES.into_iter().chain(dovecot::SYSTEM_SURFACES);
     let dovecot = settings.dovecot.iter().flat_map(|_| of_dovecot());
     let postfix = settings.postfix.iter().flat_map(|_| postfix::SURFACES);
-    let pulls = settings.pulls.iter().map(|_| pulls::SURFACE);
+    let pulls = settings.pulls.iter().flat_map(|_| pulls::SURFACES);
     let elsewhere = Elsewhere::of(settings)?.surfaces();
     Ok(imap.chain(managesieve).chain(dovecot).chain(postfix).chain(pulls).chain(elsewhere).collect())
 }
@@ -159,7 +159,7 @@ pub(crate) fn plan(
     plan.managesieve.take_if(|_| !(remotely && wanted.has(managesieve::SURFACE)));
     plan.dovecot.take_if(|_| !(on_host && wanted.has_any(of_dovecot)));
     plan.postfix.take_if(|_| !(on_host && wanted.system && wanted.has_any(postfix::SURFACES)));
-    plan.pulls.take_if(|_| !(on_host && wanted.system && wanted.has(pulls::SURFACE)));
+    plan.pulls.take_if(|_| !(on_host && wanted.system && wanted.has_any(pulls::SURFACES)));
     plan.accounts.take_if(|_| !(looking.all && wanted.has("account")));
     plan.mailboxes = mailboxes(policy, looking);
     pace(&mut plan, settings, looking);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -108,7 +109,7 @@ impl Plan {
         let accounts = self.accounts.iter().map(|_| "account");
         let dovecot = self.dovecot.iter().flat_map(|_| dovecot::SYSTEM_SURFACES);
         let dovecot = dovecot.filter(|id| *id != "account" || self.accounts.is_some());
-        let pulls = self.pulls.iter().map(|_| pulls::SURFACE);
+        let pulls = self.pulls.iter().flat_map(|_| pulls::SURFACES);
         postfix.chain(accounts).chain(dovecot).chain(pulls).collect()
     }
 
@@ -207,7 +208,8 @@ pub async fn run_into(
         let mut system = look_at_postfix(&plan).await;
         system.absorb(accounts);
         system.absorb(host_harvest);
-        system.absorb(plan.pulls.as_ref().map(pulls::collect).unwrap_or_default());
+        let homes = host.as_ref().and_then(|host| host.as_ref().ok()).map(Host::homes).unwrap_or_default();
+        system.absorb(plan.pulls.as_ref().map(|pulls| look_for_jobs(pulls, homes)).unwrap_or_default());
         settle(&mut system, SYSTEM, &plan.system_surfaces());
         take(SYSTEM, system)?;
     }
@@ -227,6 +229,13 @@ pub async fn run_into(
         take(&mailbox, harvest)?;
     }
     Ok(())
+}
+
+/// Jobs of users of the system, and of those whom only the mail server knows.
+fn look_for_jobs(plan: &PullsPlan, homes: Vec<PathBuf>) -> Harvest {
+    let mut plan = plan.clone();
+    plan.homes.extend(homes);
+    pulls::collect(&plan)
 }
 
 async fn list_accounts(plan: &Plan) -> Harvest {

