@@ -44,6 +44,17 @@ fn what_cannot_be_proved_is_refused() {
 }
 
 #[test]
+fn what_later_tests_may_look_at_is_not_taken_away() {
+    let refused = |behind: &str| {
+        let script = format!("require \"editheader\"; addheader \"X-A\" \"set\"; {behind}");
+        let addheader = effect_of(script.as_bytes(), EffectKind::Addheader);
+        disable(script.as_bytes(), Dialect::Pigeonhole, &addheader).is_err()
+    };
+    assert!(refused("if exists \"X-A\" { redirect \"boss@x.example\"; }"));
+    assert!(!refused("redirect \"boss@x.example\";"));
+}
+
+#[test]
 fn an_effect_of_an_included_script_is_switched_off_there() {
     let (main, inner): (&[u8], &[u8]) =
         (b"require \"include\"; include \"fwd\";", b"redirect \"evil@z.example\";");

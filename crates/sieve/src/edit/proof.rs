@@ -2,7 +2,7 @@
 
 use super::Edit;
 use crate::audit::Analysis;
-use crate::effects::{Effect, EffectKind, Reach};
+use crate::effects::{Effect, EffectKind, Form, Reach};
 use std::ops::Range;
 
 /// What becomes of the effects inside the change.
@@ -71,8 +71,25 @@ pub(super) fn prove(before: &Analysis, after: &Analysis, change: &Change) -> Opt
     }
     skip_inserted(&mut new, change);
     let whole_rule = matches!(change.fate, Fate::RuleOff { .. });
+    if decides_others(before, change) {
+        return None;
+    }
     let sound = after.accepted && new.next().is_none() && (whole_rule || !side_effects.reach);
     sound.then_some(side_effects)
+}
+
+/// Whether the change takes away an action that makes the message another one for the tests behind it.
+fn decides_others(before: &Analysis, change: &Change) -> bool {
+    use EffectKind::{Addheader, Deleteheader, Filter};
+    let changes_message = |effect: &&Effect| matches!(effect.kind, Addheader | Deleteheader | Filter);
+    let dying = before.effects.iter().filter(|effect| change.holds(effect) && effect.reach != Reach::Dead);
+    let Some(first) = dying.filter(changes_message).map(|effect| effect.span.start).min() else {
+        return false;
+    };
+    before.effects.iter().filter(|effect| !change.holds(effect)).any(|other| {
+        let is_behind = other.span.start > first || !other.via.is_empty();
+        is_behind && (other.reach == Reach::Conditional || other.form != Form::Exact)
+    })
 }
 
 /// Without an action at which a run may fail, what is around it is done in more cases: nobody wants less.
