@@ -1,7 +1,7 @@
 //! Rounds that several sweepers make together, in the ledger's PostgreSQL.
 //!
-//! A run is one row, and one row for each of its mailboxes. A sweeper claims mailboxes by locking their rows in
-//! a transaction that stays open while it looks, and writes what it saw in the same transaction: who dies
+//! A run is one row, and one row for each of its mailboxes. A sweeper claims mailboxes by locking their rows
+//! in a transaction that stays open while it looks, and writes what it saw in the same transaction: who dies
 //! loses the locks with the connection, and with them all that was not finished. There is no lease and no
 //! clock of ours; nothing is seen of a mailbox, or all of it.
 //!
@@ -23,8 +23,8 @@ use crate::store::{Access, Argument, Row, Store, Transaction, read_all};
 pub const MAX_CLAIMS: usize = 4;
 /// Days after which a run is forgotten when another is begun or joined; what sweepers hold is kept.
 pub const DAYS_KEPT: u32 = 7;
-/// How often the server hears from a sweeper that looks at mailboxes: it ends transactions that are silent for
-/// longer than it is told at the beginning of the session, so that a machine that is gone lets go.
+/// How often the server hears from a sweeper that looks at mailboxes: it ends transactions that are silent
+/// for longer than it is told at the beginning of the session, so that a machine that is gone lets go.
 const BEAT: Duration = Duration::from_secs(15);
 /// How long to wait for what another sweeper holds before looking again whether something else is free.
 const TURN: &str = "2s";
@@ -60,8 +60,8 @@ pub struct SharedRun {
 }
 
 impl SharedRun {
-    /// Begins the run with these mailboxes, or joins it where somebody has begun it: its mailboxes are then those
-    /// that the first sweeper named.
+    /// Begins the run with these mailboxes, or joins it where somebody has begun it: its mailboxes are then
+    /// those that the first sweeper named.
     ///
     /// # Errors
     /// When the URL is not one of PostgreSQL, or the database cannot be reached or used.
@@ -115,8 +115,8 @@ impl SharedRun {
         &self.beginning
     }
 
-    /// Claims at most so many mailboxes that nobody has looked at. Waits while others hold all that is left, and
-    /// takes over what they let go; none when all are done.
+    /// Claims at most so many mailboxes that nobody has looked at. Waits while others hold all that is left,
+    /// and takes over what they let go; none when all are done.
     ///
     /// # Errors
     /// When the database does not answer, or the run was forgotten.
@@ -162,8 +162,8 @@ impl SharedRun {
         Ok(!transaction.fetch(CLAIMING, sql, self.of_run()).await?.is_empty())
     }
 
-    /// Waits for whoever holds the first of what is left; whether it was let go undone. A sweeper that holds it
-    /// for longer than a turn may have let go of others.
+    /// Waits for whoever holds the first of what is left; whether it was let go undone. A sweeper that holds
+    /// it for longer than a turn may have let go of others.
     async fn wait(&self, transaction: &mut dyn Transaction) -> Result<bool, LedgerError> {
         let limit = "SELECT set_config('lock_timeout', $1, true)";
         transaction.execute(CLAIMING, limit, vec![TURN.into()]).await?;
@@ -188,7 +188,8 @@ impl SharedRun {
         Ok(counts.into_iter().next().unwrap_or_default())
     }
 
-    /// Mailboxes that are done, in the order of the octets of their names; at most so many, those after a name.
+    /// Mailboxes that are done, in the order of the octets of their names; at most so many, those after
+    /// a name.
     ///
     /// # Errors
     /// When the database does not answer.
