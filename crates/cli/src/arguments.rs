@@ -170,8 +170,11 @@ const COLLECT_EXAMPLES: &str = "Examples:
   mailwarden collect --all --profile full --output mx1.jsonl
   mailwarden collect --all --output mx1.jsonl --resume
   mailwarden judge --input mx1.jsonl
+  mailwarden collect --all --share --run week-47 --output week-47.jsonl
 
-An interrupted file is continued with --resume: no mailbox is lost, none is looked at twice.";
+An interrupted file is continued with --resume: no mailbox is lost, none is looked at twice. With --share the same
+command on several machines divides the mailboxes among them, and each writes the whole; who dies is replaced by the
+others. It needs [ledger] in PostgreSQL.";
 
 const REACH_EXAMPLES: &str = "Examples:
   mailwarden reach sales@example.com
@@ -368,6 +371,23 @@ pub(crate) struct Collect {
     /// Continue a file whose collecting was interrupted
     #[arg(long)]
     pub(crate) resume: bool,
+    /// Make these rounds together with other sweepers, through the ledger's PostgreSQL
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) share: bool,
+    /// The name under which sweepers meet [default: the day, UTC]
+    #[arg(long, value_name = "NAME", requires = "share", value_parser = run_name)]
+    pub(crate) run: Option<String>,
+}
+
+/// Longest name of a run.
+const MAX_RUN_NAME: usize = 64;
+
+fn run_name(text: &str) -> Result<String, String> {
+    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.:@".contains(&octet);
+    match !text.is_empty() && text.len() <= MAX_RUN_NAME && text.bytes().all(is_plain) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("give at most {MAX_RUN_NAME} letters, digits, and `-_.:@`")),
+    }
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::complain;
 use crate::rounds::{self, Wanted};
 use crate::spool::Spool;
-use crate::surfaces;
+use crate::{sharing, surfaces};
 
 pub(crate) async fn run(common: &Common, collect: &Collect) -> Result<Outcome, Failure> {
     if collect.looking.surfaces {
@@ -18,6 +18,9 @@ pub(crate) async fn run(common: &Common, collect: &Collect) -> Result<Outcome, F
     let wanted = Wanted::of(&settings, &collect.looking)?;
     let (policy, _) = load_policy(&common.policy_directory(&settings))?;
     let plan = rounds::plan(&settings, &policy, &collect.looking, &wanted)?;
+    if collect.share {
+        return sharing::run(&settings, collect, &wanted, plan).await;
+    }
     let spool = Spool::file(&collect.output, rounds::head(&wanted, &plan), collect.resume)?;
     let collected = rounds::make(plan, &wanted, spool).await?;
     let gaps = collected.coverage.iter().filter(|row| !row.state.is_complete()).count();

@@ -28,6 +28,7 @@ mod restore;
 mod revoke;
 mod rounds;
 mod seen;
+mod sharing;
 mod sieve_arguments;
 mod sieve_audit;
 mod sieve_disable;

@@ -82,6 +82,11 @@ impl Wanted {
         !matches!(self.profile, Some(Profile::Remote))
     }
 
+    /// What there is to see of the system beside the mail server.
+    pub(crate) async fn elsewhere(&self) -> Harvest {
+        self.elsewhere.collect().await
+    }
+
     /// What the profile promises of one mailbox, or of the mail system.
     fn promised(&self, mailbox: &str) -> impl Iterator<Item = &String> {
         let is_here: fn(&str) -> bool = if mailbox == SYSTEM { is_of_system } else { is_of_mailbox };
@@ -302,22 +307,27 @@ pub(crate) async fn make(plan: Plan, wanted: &Wanted, mut spool: Spool) -> Resul
     let progress = progress_bar(plan.mailboxes.len(), done.len());
     let mut elsewhere = match done.contains(SYSTEM) {
         true => Harvest::default(),
-        false => wanted.elsewhere.collect().await,
+        false => wanted.elsewhere().await,
     };
     let take = |mailbox: &str, mut harvest: Harvest| {
         if mailbox == SYSTEM {
             harvest.absorb(std::mem::take(&mut elsewhere));
         }
-        keep_promise(wanted, mailbox, &mut harvest);
-        for note in &harvest.notes {
-            progress.suspend(|| complain(&format!("note: {}", shown(note))));
-        }
+        keep_and_tell(wanted, mailbox, &mut harvest, &progress);
         spool.take(mailbox, harvest)
     };
     let made = run_into(plan, &done, take, |event| show_progress(&progress, &event)).await;
     progress.finish_and_clear();
     made.map_err(|error| Failure::Ours(format!("cannot write down what was collected: {error}")))?;
     spool.finish()
+}
+
+/// What stands of a mailbox after a look at it, with what a reader should know said at once.
+pub(crate) fn keep_and_tell(wanted: &Wanted, mailbox: &str, harvest: &mut Harvest, progress: &ProgressBar) {
+    keep_promise(wanted, mailbox, harvest);
+    for note in &harvest.notes {
+        progress.suspend(|| complain(&format!("note: {}", shown(note))));
+    }
 }
 
 /// Leaves what was asked for, and says of every surface that the profile promises why it was not looked at.
@@ -340,7 +350,7 @@ fn keep_promise(wanted: &Wanted, mailbox: &str, harvest: &mut Harvest) {
 }
 
 /// Drawn on a terminal only; `indicatif` hides it elsewhere.
-fn progress_bar(mailboxes: usize, done: usize) -> ProgressBar {
+pub(crate) fn progress_bar(mailboxes: usize, done: usize) -> ProgressBar {
     let bar = ProgressBar::new(mailboxes as u64);
     if let Ok(style) =
         ProgressStyle::with_template("{bar:30} {pos}/{len} mailboxes, {per_sec}, {eta} left  {msg}")
@@ -353,7 +363,7 @@ fn progress_bar(mailboxes: usize, done: usize) -> ProgressBar {
     bar
 }
 
-fn show_progress(bar: &ProgressBar, event: &Progress) {
+pub(crate) fn show_progress(bar: &ProgressBar, event: &Progress) {
     match event {
         Progress::Started { mailbox } => bar.set_message(shown(mailbox)),
         Progress::Retrying { mailbox, error, pause } => {

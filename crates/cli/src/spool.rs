@@ -2,7 +2,7 @@
 //! machine can judge.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -38,13 +38,8 @@ impl Spool {
         {
             return Ok(spool);
         }
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let file = options.open(path).map_err(|error| unwritable(path, &error))?;
-        let mut spool = Self::memory(head.clone());
-        spool.file = Some((path.to_owned(), file));
-        spool.append(&[Record::Head(head)]).map_err(|error| unwritable(path, &error))?;
-        Ok(spool)
+        let begun = begin(path, &head).map_err(|error| unwritable(path, &error))?;
+        Ok(Self { file: Some((path.to_owned(), begun)), ..Self::memory(head) })
     }
 
     fn continued(path: &Path, wanted: &Head) -> Result<Option<Self>, Failure> {
@@ -53,7 +48,7 @@ impl Spool {
         if whole.end.is_some() {
             return Ok(None);
         }
-        if (head.profile, &head.surfaces) != (wanted.profile, &wanted.surfaces) {
+        if !head.is_of_same_rounds(wanted) {
             return Err(Failure::Usage(format!(
                 "{} was begun for other surfaces or another profile\n  \
                  continue it with the options it was begun with, or leave --resume out to begin again",
@@ -89,22 +84,14 @@ impl Spool {
             self.whole.notes.extend(harvest.notes);
             return Ok(());
         }
-        let rows = harvest.observations.into_iter().map(Record::Observation);
-        let rows = rows.chain(harvest.coverage.into_iter().map(Record::Coverage));
-        let rows = rows.chain(harvest.notes.into_iter().map(Record::Note));
-        let rows: Vec<Record> = rows.chain([Record::Done(mailbox.to_owned())]).collect();
-        self.append(&rows)
+        let group = group(mailbox, harvest)?;
+        self.append(&group)
     }
 
     /// One write for all rows, so that a file ends inside a group only where the machine itself stopped.
-    fn append(&mut self, rows: &[Record]) -> io::Result<()> {
+    fn append(&mut self, lines: &str) -> io::Result<()> {
         let Some((_, file)) = &mut self.file else { return Ok(()) };
-        let mut lines = Vec::new();
-        for row in rows {
-            serde_json::to_writer(&mut lines, row)?;
-            lines.push(b'\n');
-        }
-        file.write_all(&lines)
+        file.write_all(lines.as_bytes())
     }
 
     /// Closes the collection and brings it back whole.
@@ -118,11 +105,105 @@ impl Spool {
         if self.file.is_none() {
             return Ok(Collection { end: Some(end), ..self.whole });
         }
-        let appended = self.append(&[Record::End(end)]);
+        let appended = lines([&Record::End(end)]).and_then(|line| self.append(&line));
         let Some((path, file)) = self.file else { return Ok(self.whole) };
         appended.and_then(|()| file.sync_all()).map_err(|error| unwritable(&path, &error))?;
         drop(file);
         load_finished(&path)
+    }
+}
+
+/// All rows of one mailbox, as lines with their ends.
+pub(crate) fn group(mailbox: &str, harvest: Harvest) -> io::Result<String> {
+    let rows = harvest.observations.into_iter().map(Record::Observation);
+    let rows = rows.chain(harvest.coverage.into_iter().map(Record::Coverage));
+    let rows = rows.chain(harvest.notes.into_iter().map(Record::Note));
+    let rows: Vec<Record> = rows.chain([Record::Done(mailbox.to_owned())]).collect();
+    lines(&rows)
+}
+
+fn lines<'r>(rows: impl IntoIterator<Item = &'r Record>) -> io::Result<String> {
+    let mut lines = String::new();
+    for row in rows {
+        lines.push_str(&serde_json::to_string(row)?);
+        lines.push('\n');
+    }
+    Ok(lines)
+}
+
+/// A file with its first line, for its owner only.
+fn begin(path: &Path, head: &Head) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(lines([&Record::Head(head.clone())])?.as_bytes())?;
+    Ok(file)
+}
+
+/// What stands in a collection.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Mailboxes, the mail system as a whole included.
+    pub(crate) groups: usize,
+    pub(crate) observations: usize,
+    pub(crate) coverage: usize,
+    /// Coverage rows that are not complete.
+    pub(crate) gaps: usize,
+}
+
+/// A collection that is written from groups that are whole, and never held in memory. It gets its name when
+/// it is finished.
+pub(crate) struct Finished {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: BufWriter<File>,
+    tally: Tally,
+}
+
+impl Finished {
+    pub(crate) fn create(path: &Path, head: &Head) -> Result<Self, Failure> {
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".new");
+        let temporary = PathBuf::from(temporary);
+        let begun = begin(&temporary, head).map_err(|error| unwritable(&temporary, &error))?;
+        let tally = Tally::default();
+        Ok(Self { path: path.to_owned(), temporary, file: BufWriter::new(begun), tally })
+    }
+
+    /// Adds the lines of one mailbox, after a look at each: they come from a place that others can write to.
+    pub(crate) fn add(&mut self, group: &str) -> Result<(), Failure> {
+        for line in group.lines() {
+            let record = serde_json::from_str(line).map_err(|error| {
+                Failure::Ours(format!("what another sweeper wrote is no part of a collection: {error}"))
+            })?;
+            match record {
+                Record::Observation(_) => self.tally.observations += 1,
+                Record::Coverage(row) => {
+                    self.tally.coverage += 1;
+                    self.tally.gaps += usize::from(!row.state.is_complete());
+                }
+                Record::Done(_) => self.tally.groups += 1,
+                Record::Note(_) | Record::Head(_) | Record::End(_) => {}
+            }
+        }
+        self.file.write_all(group.as_bytes()).map_err(|error| unwritable(&self.temporary, &error))
+    }
+
+    /// Writes the last line and puts the file in its place.
+    pub(crate) fn close(self) -> Result<Tally, Failure> {
+        let Self { path, temporary, mut file, tally } = self;
+        let end = End {
+            finished: Utc::now(),
+            groups: tally.groups,
+            observations: tally.observations,
+            coverage: tally.coverage,
+        };
+        let put = lines([&Record::End(end)])
+            .and_then(|line| file.write_all(line.as_bytes()))
+            .and_then(|()| file.into_inner().map_err(io::IntoInnerError::into_error))
+            .and_then(|file| file.sync_all())
+            .and_then(|()| std::fs::rename(&temporary, &path));
+        put.map_err(|error| unwritable(&path, &error))?;
+        Ok(tally)
     }
 }
 

@@ -25,5 +25,5 @@ mod turns;
 
 pub use error::CollectError;
 pub use harvest::Harvest;
-pub use rounds::{Plan, Progress, run, run_into};
+pub use rounds::{Plan, Progress, Rounds, run, run_into};
 pub use server::{Credentials, Dialer, LoginStyle, Server, TlsMode};

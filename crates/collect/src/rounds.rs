@@ -182,51 +182,30 @@ pub async fn run(plan: Plan, progress: impl Fn(Progress) + Send + Sync) -> Harve
 /// # Errors
 /// When `take` fails; the rounds end there.
 pub async fn run_into(
-    mut plan: Plan,
+    plan: Plan,
     done: &BTreeSet<String>,
     mut take: impl FnMut(&str, Harvest) -> io::Result<()>,
     progress: impl Fn(Progress) + Send + Sync,
 ) -> io::Result<()> {
-    let accounts = list_accounts(&plan).await;
-    let listed: BTreeSet<String> = accounts.observations.iter().filter_map(login).collect();
-    let named: BTreeSet<String> = plan.mailboxes.iter().cloned().chain(listed.iter().cloned()).collect();
-    plan.mailboxes = named.iter().cloned().collect();
-    let (host_harvest, host) = prepare_host(&plan, &listed).await;
-    let (dovecot_label, host) = (plan.dovecot.as_ref().map(DovecotPlan::source), host);
-    let rounds = Rounds {
-        imap: plan.imap.clone().map(|server| Round::new("imap", server, &plan)),
-        managesieve: plan.managesieve.clone().map(|server| Round::new("managesieve", server, &plan)),
-        host: host.as_ref().map(Result::as_ref),
-        host_label: dovecot_label.unwrap_or_default(),
-        host_turns: Semaphore::new(ON_HOST_AT_ONCE),
-        surfaces: plan.mailbox_surfaces(),
-        listed: &listed,
-        plan: &plan,
-        progress: &progress,
-    };
+    let rounds = Rounds::prepare(plan, &progress).await;
     if !done.contains(SYSTEM) {
-        let mut system = look_at_postfix(&plan).await;
-        system.absorb(accounts);
-        system.absorb(host_harvest);
-        let homes = host.as_ref().and_then(|host| host.as_ref().ok()).map(Host::homes).unwrap_or_default();
-        system.absorb(plan.pulls.as_ref().map(|pulls| look_for_jobs(pulls, homes)).unwrap_or_default());
-        settle(&mut system, SYSTEM, &plan.system_surfaces());
-        take(SYSTEM, system)?;
+        take(SYSTEM, rounds.look_at(SYSTEM).await)?;
     }
+    let named = rounds.mailboxes();
     let (total, finished) = (named.len(), AtomicUsize::new(named.intersection(done).count()));
-    let visits = stream::iter(named.difference(done).cloned()).map(|mailbox| {
+    let visits = stream::iter(named.difference(done)).map(|mailbox| {
         let (rounds, finished, progress) = (&rounds, &finished, &progress);
         async move {
             progress(Progress::Started { mailbox: mailbox.clone() });
-            let harvest = rounds.visit(&mailbox).await;
+            let harvest = rounds.look_at(mailbox).await;
             let done = finished.fetch_add(1, Ordering::Relaxed) + 1;
             progress(Progress::Finished { mailbox: mailbox.clone(), done, total });
             (mailbox, harvest)
         }
     });
-    let mut visits = std::pin::pin!(visits.buffer_unordered(plan.connections.clamp(1, MAX_CONNECTIONS)));
+    let mut visits = std::pin::pin!(visits.buffer_unordered(rounds.side_by_side()));
     while let Some((mailbox, harvest)) = visits.next().await {
-        take(&mailbox, harvest)?;
+        take(mailbox, harvest)?;
     }
     Ok(())
 }
@@ -272,19 +251,78 @@ async fn look_at_postfix(plan: &Plan) -> Harvest {
     }
 }
 
-struct Rounds<'a> {
-    plan: &'a Plan,
+/// The rounds with everything at hand: who is there, and how each server is asked. Whoever has them says which
+/// mailbox is looked at when.
+pub struct Rounds<'a> {
+    plan: Plan,
+    named: BTreeSet<String>,
+    listed: BTreeSet<String>,
     imap: Option<Round>,
     managesieve: Option<Round>,
-    host: Option<Result<&'a Host, &'a CollectError>>,
+    host: Option<Result<Host, CollectError>>,
     host_label: String,
     host_turns: Semaphore,
     surfaces: BTreeSet<&'static str>,
-    listed: &'a BTreeSet<String>,
+    /// What was learned of the mail system before the first mailbox, until somebody asks for it.
+    learned: Mutex<Harvest>,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
 }
 
-impl Rounds<'_> {
+impl<'a> Rounds<'a> {
+    /// Lists the accounts and prepares the servers.
+    pub async fn prepare(mut plan: Plan, progress: &'a (dyn Fn(Progress) + Send + Sync)) -> Self {
+        let mut learned = list_accounts(&plan).await;
+        let listed: BTreeSet<String> = learned.observations.iter().filter_map(login).collect();
+        let named: BTreeSet<String> = plan.mailboxes.iter().cloned().chain(listed.iter().cloned()).collect();
+        plan.mailboxes = named.iter().cloned().collect();
+        let (of_host, host) = prepare_host(&plan, &listed).await;
+        learned.absorb(of_host);
+        Self {
+            imap: plan.imap.clone().map(|server| Round::new("imap", server, &plan)),
+            managesieve: plan.managesieve.clone().map(|server| Round::new("managesieve", server, &plan)),
+            host,
+            host_label: plan.dovecot.as_ref().map(DovecotPlan::source).unwrap_or_default(),
+            host_turns: Semaphore::new(ON_HOST_AT_ONCE),
+            surfaces: plan.mailbox_surfaces(),
+            learned: Mutex::new(learned),
+            named,
+            listed,
+            plan,
+            progress,
+        }
+    }
+
+    /// Every mailbox that the plan names or the server lists.
+    pub fn mailboxes(&self) -> &BTreeSet<String> {
+        &self.named
+    }
+
+    /// Mailboxes that are looked at side by side.
+    pub fn side_by_side(&self) -> usize {
+        self.plan.connections.clamp(1, MAX_CONNECTIONS)
+    }
+
+    /// Looks at one mailbox, or once at [`SYSTEM`]: one row of coverage for each surface, whatever happens.
+    pub async fn look_at(&self, mailbox: &str) -> Harvest {
+        if mailbox != SYSTEM {
+            return self.visit(mailbox).await;
+        }
+        let mut system = look_at_postfix(&self.plan).await;
+        system.absorb(std::mem::take(&mut *self.learned.lock().await));
+        let homes =
+            self.host.as_ref().and_then(|host| host.as_ref().ok()).map(Host::homes).unwrap_or_default();
+        let jobs = self.plan.pulls.as_ref().map(|pulls| look_for_jobs(pulls, homes));
+        system.absorb(jobs.unwrap_or_default());
+        settle(&mut system, SYSTEM, &self.plan.system_surfaces());
+        system
+    }
+
+    /// Why a server is not asked any more: it refused the sweeper itself several times, or has long been gone.
+    pub fn given_up(&self) -> Option<CollectError> {
+        let rounds = [&self.imap, &self.managesieve];
+        rounds.into_iter().flatten().find_map(|round| round.standing.check(&round.label).err())
+    }
+
     /// Servers and host side by side, so that one that hangs does not cost the others' answers.
     async fn visit(&self, mailbox: &str) -> Harvest {
         let imap = async {
@@ -311,7 +349,7 @@ impl Rounds<'_> {
     }
 
     async fn on_host(&self, mailbox: &str) -> Option<Harvest> {
-        let host = match self.host? {
+        let host = match self.host.as_ref()? {
             Ok(host) => host,
             Err(error) => {
                 let surfaces = dovecot::MAILBOX_SURFACES;

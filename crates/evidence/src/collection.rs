@@ -47,6 +47,14 @@ pub struct Head {
     pub surfaces: Vec<String>,
 }
 
+impl Head {
+    /// Whether the rows of another collection may stand beside those of this one.
+    #[must_use]
+    pub fn is_of_same_rounds(&self, other: &Self) -> bool {
+        (self.profile, &self.surfaces) == (other.profile, &other.surfaces)
+    }
+}
+
 /// What stands above the last line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {

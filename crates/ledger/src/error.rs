@@ -103,6 +103,14 @@ pub enum LedgerError {
     /// The handle was closed, or the task that writes has ended.
     #[error("the ledger is closed; open it again")]
     Closed,
+    /// The shared run is gone from under a sweeper.
+    #[error("{database} has forgotten the run {run:?}, which is too old; begin another with `--run NAME`")]
+    Forgotten {
+        /// The name of the run.
+        run: String,
+        /// Which database.
+        database: String,
+    },
     /// There is nothing to erase.
     #[error(
         "entry {0} has no detail that could be erased: it does not exist, holds none, or was erased before"
@@ -130,6 +138,7 @@ impl LedgerError {
             | Self::Note(_)
             | Self::NoSuchProof(_)
             | Self::NoSuchCase(_)
+            | Self::Forgotten { .. }
             | Self::NothingToErase(_) => Fault::Configuration,
             Self::File { .. } | Self::Database { .. } | Self::Unknown { .. } | Self::Closed => {
                 Fault::Unreachable

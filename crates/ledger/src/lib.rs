@@ -7,6 +7,8 @@
 //! The **journal** holds the recent decisions of the gate, bounded by age and number, to be looked up by the
 //! reference that a refusal names. It may lose its last second in a crash; the ledger loses nothing it
 //! acknowledged.
+//!
+//! In the same PostgreSQL several sweepers can share one run of the rounds ([`SharedRun`]).
 
 mod anchor;
 mod append;
@@ -28,6 +30,7 @@ mod reference;
 mod refusals;
 mod register;
 mod retention;
+mod rounds;
 mod secret;
 mod sqlite;
 mod standing;
@@ -57,6 +60,7 @@ pub use reference::{NotAReference, REFERENCE_LENGTH, Reference};
 pub use refusals::{MAX_OBJECTS_PER_HOUR, OTHER, RefusalSum};
 pub use register::{MAX_UNREGISTERED, VendorRegister};
 pub use retention::Retention;
+pub use rounds::{Beginning, Claim, DAYS_KEPT, MAX_CLAIMS, Seen, SharedRun};
 pub use standing::Standing;
 pub use vendors::{Heard, MAX_ORGANISATIONS, OrganisationRecord, VendorRecord};
 pub use verify::{Part, Problem, verify};

@@ -9,6 +9,9 @@ use crate::postgres::{self, PostgresPurpose, PostgresStore};
 use crate::sqlite::{SqlitePurpose, SqliteStore};
 use crate::store::Store;
 
+/// Connections to a server: one writes at a time, the others read beside it.
+const CONNECTIONS: u32 = 4;
+
 /// What a set of tables is for, in both databases.
 pub(crate) struct Purpose {
     sqlite: SqlitePurpose,
@@ -23,7 +26,11 @@ pub(crate) const LEDGER: Purpose = Purpose {
         migrations: &[include_str!("schema.sql"), include_str!("schema_2.sql")],
         synchronous: SqliteSynchronous::Full,
     },
-    postgres: PostgresPurpose { name: "ledger", migrations: &[include_str!("postgres.sql")] },
+    postgres: PostgresPurpose {
+        name: "ledger",
+        migrations: &[include_str!("postgres.sql")],
+        connections: CONNECTIONS,
+    },
 };
 
 /// The gate journal: a crash of the machine may cost the last moments, but not the consistency.
@@ -34,7 +41,11 @@ pub(crate) const JOURNAL: Purpose = Purpose {
         migrations: &[include_str!("journal.sql")],
         synchronous: SqliteSynchronous::Normal,
     },
-    postgres: PostgresPurpose { name: "gate journal", migrations: &[include_str!("postgres_journal.sql")] },
+    postgres: PostgresPurpose {
+        name: "gate journal",
+        migrations: &[include_str!("postgres_journal.sql")],
+        connections: CONNECTIONS,
+    },
 };
 
 /// The vendor register: like the journal, a crash may cost the last moments.
@@ -52,7 +63,16 @@ pub(crate) const REGISTER: Purpose = Purpose {
     postgres: PostgresPurpose {
         name: "vendor register",
         migrations: &[include_str!("postgres_register.sql")],
+        connections: CONNECTIONS,
     },
+};
+
+/// Rounds that are shared: PostgreSQL alone lets several machines hold rows at a time. Each claim has a
+/// connection, and one is left to count and to read.
+pub(crate) const ROUNDS: PostgresPurpose = PostgresPurpose {
+    name: "shared rounds",
+    migrations: &[include_str!("postgres_rounds.sql")],
+    connections: crate::rounds::MAX_CLAIMS as u32 + 1,
 };
 
 #[cfg(test)]

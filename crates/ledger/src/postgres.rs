@@ -19,8 +19,6 @@ use crate::error::LedgerError;
 use crate::secret::read_secret;
 use crate::store::{Access, Argument, Cell, Dialect, Pending, Row, Store, Transaction};
 
-/// Connections to a server: one writes at a time, the others read beside it.
-const CONNECTIONS: u32 = 4;
 /// How long to try to get a connection, the making of a new one included.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long one statement may take, seen from here; the server's own limits are below it.
@@ -38,6 +36,8 @@ pub(crate) struct PostgresPurpose {
     pub(crate) name: &'static str,
     /// The statements that lead from one schema version to the next.
     pub(crate) migrations: &'static [&'static str],
+    /// Most connections to the server.
+    pub(crate) connections: u32,
 }
 
 pub(crate) const DIALECT: Dialect = Dialect {
@@ -78,7 +78,7 @@ impl PostgresStore {
         let options = connect_options(url)?;
         let name = format!("the {} at {}", purpose.name, place(&options));
         let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
+            .max_connections(purpose.connections)
             .acquire_timeout(CONNECT_LIMIT)
             .connect_lazy_with(options);
         let store = Self { pool, name };
@@ -151,7 +151,10 @@ impl PostgresStore {
         purpose: &PostgresPurpose,
     ) -> Result<Option<usize>, LedgerError> {
         let doing = "reading the schema version of";
-        let there = "SELECT count(*) FROM pg_class WHERE oid = to_regclass('mailwarden_schema')";
+        // Not `to_regclass`: a name that was not found once stays so for a session that then only waits for the
+        // lock of whoever makes it.
+        let there = "SELECT count(*) FROM pg_class
+                     WHERE relname = 'mailwarden_schema' AND pg_table_is_visible(oid)";
         let rows = transaction.fetch(doing, there, Vec::new()).await?;
         if rows.into_iter().find_map(|mut row| row.integer()) != Some(1) {
             return Ok(None);
