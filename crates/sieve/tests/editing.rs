@@ -45,13 +45,19 @@ fn what_cannot_be_proved_is_refused() {
 
 #[test]
 fn what_later_tests_may_look_at_is_not_taken_away() {
-    let refused = |behind: &str| {
-        let script = format!("require \"editheader\"; addheader \"X-A\" \"set\"; {behind}");
-        let addheader = effect_of(script.as_bytes(), EffectKind::Addheader);
-        disable(script.as_bytes(), Dialect::Pigeonhole, &addheader).is_err()
+    let refused = |kind, action: &str, behind: &str| {
+        let script = format!("require [\"editheader\",\"imap4flags\"]; {action} {behind}");
+        let effect = effect_of(script.as_bytes(), kind);
+        disable(script.as_bytes(), Dialect::Pigeonhole, &effect).is_err()
     };
-    assert!(refused("if exists \"X-A\" { redirect \"boss@x.example\"; }"));
-    assert!(!refused("redirect \"boss@x.example\";"));
+    let (addheader, redirect) = ("addheader \"X-A\" \"set\";", "redirect \"boss@x.example\";");
+    let if_there = format!("if exists \"X-A\" {{ {redirect} }}");
+    assert!(refused(EffectKind::Addheader, addheader, &if_there));
+    assert!(!refused(EffectKind::Addheader, addheader, redirect));
+    let addflag = "addflag \"\\\\Seen\";";
+    let if_seen = format!("if hasflag \"\\\\Seen\" {{ {redirect} }}");
+    assert!(refused(EffectKind::Addflag, addflag, &if_seen));
+    assert!(!refused(EffectKind::Addflag, addflag, &if_there));
 }
 
 #[test]

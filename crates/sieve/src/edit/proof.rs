@@ -78,18 +78,28 @@ pub(super) fn prove(before: &Analysis, after: &Analysis, change: &Change) -> Opt
     sound.then_some(side_effects)
 }
 
-/// Whether the change takes away an action that makes the message another one for the tests behind it.
+/// Whether the change takes away an action that makes the message, or its flags, others for the tests behind it.
 fn decides_others(before: &Analysis, change: &Change) -> bool {
-    use EffectKind::{Addheader, Deleteheader, Filter};
-    let changes_message = |effect: &&Effect| matches!(effect.kind, Addheader | Deleteheader | Filter);
-    let dying = before.effects.iter().filter(|effect| change.holds(effect) && effect.reach != Reach::Dead);
-    let Some(first) = dying.filter(changes_message).map(|effect| effect.span.start).min() else {
-        return false;
+    use EffectKind::{Addflag, Addheader, Deleteheader, Filter, Removeflag, Setflag};
+    let first = |kinds: &[EffectKind]| {
+        let dying =
+            before.effects.iter().filter(|effect| change.holds(effect) && effect.reach != Reach::Dead);
+        dying.filter(|effect| kinds.contains(&effect.kind)).map(|effect| effect.span.start).min()
+    };
+    let header = first(&[Addheader, Deleteheader, Filter]);
+    let flag = first(&[Addflag, Removeflag, Setflag]);
+    let is_behind = |other: &Effect, first: Option<usize>| {
+        first.is_some_and(|first| other.span.start > first || !other.via.is_empty())
     };
     before.effects.iter().filter(|effect| !change.holds(effect)).any(|other| {
-        let is_behind = other.span.start > first || !other.via.is_empty();
-        is_behind && (other.reach == Reach::Conditional || other.form != Form::Exact)
+        let is_open = other.reach == Reach::Conditional || other.form != Form::Exact;
+        (is_open && is_behind(other, header)) || (is_behind(other, flag) && asks_for_flags(&other.conditions))
     })
+}
+
+/// RFC 5232 §4; of conditions that are cut nobody knows.
+fn asks_for_flags(conditions: &str) -> bool {
+    conditions.to_ascii_lowercase().contains("hasflag") || conditions.ends_with('\u{2026}')
 }
 
 /// Without an action at which a run may fail, what is around it is done in more cases: nobody wants less.
