@@ -10,10 +10,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
-/// A fifth of a message's time was the C library's allocator.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The gate: a milter that enforces the address architecture inline.
 ///
 /// SIGHUP reads the policy again; a broken one is refused and the old one stays in force. SIGTERM finishes
