@@ -73,8 +73,9 @@ impl<'t> Bound<'t> {
         self.tags.iter().any(|bound| bound.row.0 == tag)
     }
 
+    /// What follows the tag; the last one counts where a tag may stand twice.
     pub(crate) fn value(&self, tag: &str) -> Option<&'t Argument> {
-        self.tags.iter().find(|bound| bound.row.0 == tag).and_then(|bound| bound.value)
+        self.tags.iter().rev().find(|bound| bound.row.0 == tag).and_then(|bound| bound.value)
     }
 
     /// The positional argument of that number, counted from the end for a negative one.

@@ -4,7 +4,7 @@
 //! count; what is not known to be refused is taken to run.
 
 use crate::Dialect;
-use crate::arguments::{Bound, Reading, fits};
+use crate::arguments::{Bound, Reading};
 use crate::constant::Fixed;
 use crate::effects::{Diagnostic, Severity};
 use crate::lexer::TokenKind;
@@ -13,14 +13,13 @@ use crate::pigeonhole_address::is_pigeonhole_address;
 use crate::span::Span;
 use crate::strings::{Piece, is_variable_name, match_number, pieces, text_of};
 use crate::tree::{Argument, Command, CommandId, Test, TestId};
-use crate::vocabulary::{
-    self, Inner, Signature, Takes, differs_only_in_case, pigeonhole_enables, pigeonhole_knows,
-};
+use crate::vocabulary::{self, Inner, Signature, differs_only_in_case, pigeonhole_enables, pigeonhole_knows};
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use pigeonhole::is_script_name;
 
+mod arguments;
 mod pigeonhole;
 
 /// How many problems are listed; after so many the answer is clear.
@@ -63,9 +62,10 @@ pub(crate) fn check(reading: Reading<'_>, fixed: &[Fixed]) -> Checked {
         locals: HashSet::new(),
         problems: Vec::new(),
         included: Vec::new(),
-        loops: 0,
+        loops: Vec::new(),
         strange_namespace: false,
         globals: HashSet::new(),
+        without_code: Vec::new(),
     };
     check.grammar();
     check.nesting();
@@ -85,11 +85,14 @@ struct Check<'t> {
     locals: HashSet<Vec<u8>>,
     problems: Vec<Diagnostic>,
     included: Vec<Included>,
-    loops: usize,
+    /// The loops around the command that is looked at, by name.
+    loops: Vec<Option<Cow<'t, [u8]>>>,
     /// A variable of a namespace that nobody has was named. Pigeonhole complains and goes on, but not in a
     /// script that includes others (measured).
     strange_namespace: bool,
     globals: HashSet<Vec<u8>>,
+    /// Where tests stand that Pigeonhole lets pass, but can make no code of.
+    without_code: Vec<(usize, usize)>,
 }
 
 impl<'t> Check<'t> {
@@ -252,17 +255,22 @@ impl<'t> Check<'t> {
         let bound = self.reading.bind(signature, &command.arguments);
         self.arguments(signature, &bound, command.start, command.end);
         let fixed = self.inner_tests(signature, command.test, command.listed, command.start, command.end);
+        self.refuse_without_code(fixed);
         self.block_presence(signature, command);
         self.particular(signature.name, &bound, command);
-        let looping = usize::from(signature.name == "foreverypart");
-        self.loops += looping;
-        if self.loops > self.reading.dialect.loop_limit() {
+        let looping = signature.name == "foreverypart";
+        if looping {
+            self.loops.push(self.loop_name(&bound));
+        }
+        if self.loops.len() > self.reading.dialect.loop_limit() {
             self.refuse(command.start, command.end, "loops nested deeper than the engine allows");
         }
         if fixed != Fixed::False || !self.is_pigeonhole() || !signature.block {
             self.inner_block(command);
         }
-        self.loops -= looping;
+        if looping {
+            self.loops.pop();
+        }
         fixed
     }
 
@@ -293,85 +301,6 @@ impl<'t> Check<'t> {
         }
     }
 
-    fn arguments(&mut self, signature: &'static Signature, bound: &Bound<'t>, start: usize, end: usize) {
-        if !bound.unknown_tags.is_empty() {
-            self.refuse_strictly(start, end, "a tag that does not belong here");
-        }
-        if let Some(tag) = bound.late_tag {
-            self.refuse_token(tag, "a tag behind other arguments");
-        }
-        self.tags(signature, bound);
-        let (least, most) = (signature.positional.len() - signature.optional, signature.positional.len());
-        let (least, most) = self.notify_arity(signature, bound).unwrap_or((least, most));
-        if !(least..=most).contains(&bound.positional.len()) {
-            self.refuse_strictly(start, end, "the wrong number of arguments");
-            return;
-        }
-        self.argument_types(signature, bound, start, end);
-        if self.is_pigeonhole() {
-            self.pigeonhole_arguments(signature, bound, start, end);
-        }
-    }
-
-    /// The older notify has no positional argument, the newer exactly one.
-    fn notify_arity(&self, signature: &Signature, bound: &Bound<'_>) -> Option<(usize, usize)> {
-        let has = |name: &[u8]| self.declared.contains(name);
-        let newer = has(b"enotify") && !bound.has("method");
-        let only_older = self.is_pigeonhole() && has(b"notify") && !has(b"enotify");
-        (signature.name == "notify").then_some(match (newer, only_older) {
-            (true, _) => (1, 1),
-            (false, true) => (0, 0),
-            (false, false) => (0, 1),
-        })
-    }
-
-    fn argument_types(&mut self, signature: &Signature, bound: &Bound<'_>, start: usize, end: usize) {
-        let leading =
-            matches!(signature.name, "setflag" | "addflag" | "removeflag" | "hasflag" | "specialuse_exists");
-        let skipped = if leading { signature.positional.len() - bound.positional.len() } else { 0 };
-        for (argument, takes) in
-            bound.positional.iter().zip(&signature.positional[skipped.min(signature.positional.len())..])
-        {
-            let list = matches!(argument, Argument::List { .. });
-            let several = self.declared.contains(b"vnd.cyrus.redirect-multiple".as_slice());
-            if signature.name == "redirect" && list && self.reading.dialect == Dialect::Cyrus && several {
-                continue;
-            }
-            if !fits(argument, *takes) {
-                let measured = signature.name == "redirect" && list;
-                match measured {
-                    true => self.refuse(start, end, "one string is wanted here, not a list"),
-                    false => self.refuse_strictly(start, end, "an argument of the wrong type"),
-                }
-            }
-        }
-    }
-
-    fn tags(&mut self, signature: &Signature, bound: &Bound<'_>) {
-        let mut seen: Vec<&str> = Vec::new();
-        // Pigeonhole's plugin asks once whether `copy` is required; `ihave` comes too late for it (measured).
-        let insists = self.is_pigeonhole() && signature.name == "pipe";
-        for tag in &bound.tags {
-            let (name, capability, takes) = *tag.row;
-            let known = if insists { &self.required } else { &self.declared };
-            if !capability.is_empty() && !known.contains(capability.as_bytes()) {
-                self.refuse_token(tag.token, "the capability this tag needs is not required");
-            }
-            if takes != Takes::Nothing && !tag.value.is_some_and(|value| fits(value, takes)) {
-                self.strict_token(tag.token, "this tag wants another value");
-            }
-            if seen.contains(&group(name)) {
-                self.strict_token(tag.token, "this tag contradicts one before it");
-            }
-            seen.push(group(name));
-        }
-    }
-
-    fn strict_token(&mut self, token: u32, message: &str) {
-        let token = self.reading.tree.tokens[token as usize];
-        self.refuse_strictly(token.start, token.end, message);
-    }
-
     fn block_presence(&mut self, signature: &Signature, command: &Command) {
         if signature.block && !command.has_block {
             self.refuse(command.start, command.end, "a block is missing");
@@ -390,10 +319,11 @@ impl<'t> Check<'t> {
     ) -> Fixed {
         self.shape(signature, first, listed, start, end);
         match signature.name {
-            "allof" => self.any_or_all(first, Fixed::False),
+            "allof" => self.listed_tests(first, Fixed::False),
+            "anyof" => self.listed_tests(first, Fixed::True),
             "else" => Fixed::True,
-            "not" => self.any_or_all(first, Fixed::True).inverted(),
-            _ => self.any_or_all(first, Fixed::True),
+            "not" => self.any_or_all(first, Fixed::True).0.inverted(),
+            _ => self.any_or_all(first, Fixed::True).0,
         }
     }
 
@@ -416,12 +346,26 @@ impl<'t> Check<'t> {
         }
     }
 
+    /// `anyof` and `allof`. Of a single test that is left undecided in it Pigeonhole makes the code in place of
+    /// the whole, without asking whether that could be done: the branch is then always taken (measured).
+    fn listed_tests(&mut self, first: Option<TestId>, end: Fixed) -> Fixed {
+        let before = self.without_code.len();
+        let (whole, undecided) = self.any_or_all(first, end);
+        if undecided <= 1 || whole != Fixed::Open {
+            self.without_code.truncate(before);
+        }
+        whole
+    }
+
     /// `end` is the result that decides the whole; Pigeonhole does not look at the tests behind it.
-    fn any_or_all(&mut self, first: Option<TestId>, end: Fixed) -> Fixed {
+    /// The second is how many were left undecided.
+    fn any_or_all(&mut self, first: Option<TestId>, end: Fixed) -> (Fixed, usize) {
         let tree = self.reading.tree;
+        let mut undecided = 0;
         let mut whole = if first.is_some() { end.inverted() } else { Fixed::Open };
         for id in tree.test_list(first) {
             let fixed = self.test(id);
+            undecided += usize::from(fixed == Fixed::Open);
             if fixed == end {
                 whole = end;
                 if self.is_pigeonhole() {
@@ -431,14 +375,14 @@ impl<'t> Check<'t> {
                 whole = Fixed::Open;
             }
         }
-        whole
+        (whole, undecided)
     }
 
     fn test(&mut self, id: TestId) -> Fixed {
         let tree = self.reading.tree;
         let test = &tree.tests[id as usize];
         let fold = self.reading.dialect.folds_keywords();
-        let Some(name) = test.name else { return self.any_or_all(test.first, Fixed::True) };
+        let Some(name) = test.name else { return self.any_or_all(test.first, Fixed::True).0 };
         let Some(signature) = vocabulary::test(self.reading.text(name), fold) else {
             let severity = self.of_unknown();
             self.problem(severity, test.start, test.end, "an unknown test");
@@ -540,14 +484,13 @@ impl<'t> Check<'t> {
             "require" => self.require(bound),
             "redirect" | "report" if self.is_pigeonhole() => self.redirect(bound, command),
             "notify" if self.is_pigeonhole() => self.notify(bound, command),
-            "extracttext" if self.is_pigeonhole() && self.loops == 0 => {
+            "extracttext" if self.is_pigeonhole() && self.loops.is_empty() => {
                 self.refuse(command.start, command.end, "`extracttext` outside a loop");
             }
             "set" => self.set(bound, command),
             "vacation" if self.is_pigeonhole() => self.vacation(bound, command),
-            "break" if self.loops == 0 => {
-                self.refuse_strictly(command.start, command.end, "`break` outside a loop");
-            }
+            "break" => self.leave_loop(bound, command),
+            "extracttext" => self.modifiers(bound, command),
             "include" if self.is_pigeonhole() => self.include(bound, command),
             "setflag" | "addflag" | "removeflag" if bound.positional.len() == 2 => {
                 self.flag_variable(bound, command);
@@ -600,7 +543,21 @@ impl<'t> Check<'t> {
         }
     }
 
-    fn set(&mut self, bound: &Bound<'_>, command: &Command) {
+    /// Names of loops are compared as they are written (measured).
+    fn loop_name(&self, bound: &Bound<'t>) -> Option<Cow<'t, [u8]>> {
+        self.names(bound.value("name")).pop().map(|(_, name)| name)
+    }
+
+    fn leave_loop(&mut self, bound: &Bound<'t>, command: &Command) {
+        let name = self.loop_name(bound);
+        if self.loops.is_empty() {
+            self.refuse_strictly(command.start, command.end, "`break` outside a loop");
+        } else if name.is_some() && !self.loops.contains(&name) {
+            self.refuse_strictly(command.start, command.end, "`break` out of a loop that is not around it");
+        }
+    }
+
+    fn modifiers(&mut self, bound: &Bound<'_>, command: &Command) {
         let mut levels: Vec<u8> = bound
             .tags
             .iter()
@@ -611,6 +568,10 @@ impl<'t> Check<'t> {
         if levels.windows(2).any(|pair| pair[0] == pair[1]) {
             self.refuse(command.start, command.end, "two modifiers of the same precedence");
         }
+    }
+
+    fn set(&mut self, bound: &Bound<'_>, command: &Command) {
+        self.modifiers(bound, command);
         let name = self.names(bound.at(0)).into_iter().next().map(|(_, name)| name);
         if name.is_some_and(|name| !self.is_assignable(&name)) && self.reading.dialect != Dialect::Stalwart {
             self.refuse(command.start, command.end, "not the name of a variable that can be set");
@@ -672,18 +633,20 @@ impl<'t> Check<'t> {
         }
     }
 
+    /// A relation is read as it is written (measured).
     fn relation(&mut self, bound: &Bound<'_>, test: &Test) {
         for tag in ["count", "value"] {
-            if let Some(relation) = self.constant(bound.value(tag))
-                && !matches!(&*relation, b"gt" | b"ge" | b"lt" | b"le" | b"eq" | b"ne")
+            if let Some((_, relation)) = self.names(bound.value(tag)).first()
+                && !matches!(&**relation, b"gt" | b"ge" | b"lt" | b"le" | b"eq" | b"ne")
             {
                 self.refuse(test.start, test.end, "an unknown relation");
             }
         }
     }
 
+    /// Variables are not read in the name of a comparator (measured).
     fn comparator(&mut self, bound: &Bound<'_>, test: &Test) {
-        let Some(name) = self.constant(bound.value("comparator")) else { return };
+        let Some((_, name)) = self.strings(bound.value("comparator")).pop() else { return };
         let numeric = name.eq_ignore_ascii_case(b"i;ascii-numeric")
             && self.declared.contains(b"comparator-i;ascii-numeric".as_slice());
         let basic = name.eq_ignore_ascii_case(b"i;octet") || name.eq_ignore_ascii_case(b"i;ascii-casemap");
@@ -692,19 +655,6 @@ impl<'t> Check<'t> {
         } else if numeric && (bound.has("contains") || bound.has("matches")) {
             self.refuse(test.start, test.end, "a numeric comparator compares no parts of strings");
         }
-    }
-}
-
-/// Tags of which only one may stand in a place share a group.
-fn group(tag: &'static str) -> &'static str {
-    match tag {
-        "is" | "contains" | "matches" | "regex" | "count" | "value" => "match type",
-        "all" | "localpart" | "domain" | "user" | "detail" => "address part",
-        "zone" | "originalzone" => "zone",
-        "days" | "seconds" => "period",
-        "type" | "subtype" | "contenttype" | "param" => "mime option",
-        "header" | "uniqueid" => "what makes a duplicate",
-        other => other,
     }
 }
 

@@ -36,6 +36,7 @@ impl Run<'_, '_> {
         let keys = bound.last().map(|argument| self.members(argument)).unwrap_or_default();
         let held: Vec<Value> = match bound.positional.as_slice() {
             [names, _] => self.names(names).iter().map(|name| self.variable(name)).collect(),
+            [_, _, ..] => return self.undecided_match(bound, &keys, false),
             _ => vec![self.stored(&flags_key())],
         };
         match self.flags_decide(&held, &keys, bound) {

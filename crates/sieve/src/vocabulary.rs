@@ -89,9 +89,9 @@ const PART: &[TagRow] = &[
 const INDEX: &[TagRow] = &[("index", "index", Number), ("last", "index", Nothing)];
 /// RFC 5293 §5 brings its own, without the index capability.
 const HEADER_INDEX: &[TagRow] = &[("index", "", Number), ("last", "", Nothing)];
-const MIME: &[TagRow] = &[
-    ("mime", "mime", Nothing),
-    ("anychild", "mime", Nothing),
+const MIME: &[TagRow] = &[("mime", "mime", Nothing), ("anychild", "mime", Nothing)];
+/// RFC 5703 §4.1: of the header test alone.
+const MIME_OPTIONS: &[TagRow] = &[
     ("type", "mime", Nothing),
     ("subtype", "mime", Nothing),
     ("contenttype", "mime", Nothing),
@@ -254,7 +254,7 @@ static TESTS: &[Signature] = &[
     plain("false", &[], &[], &[]),
     optional(plain("filter", &["vnd.dovecot.filter"], &[], &[Text, Strings]), 1),
     optional(plain("hasflag", &["imap4flags"], &[MATCH], &[Strings, Strings]), 1),
-    plain("header", &[], &[MATCH, INDEX, MIME], &[Strings, Strings]),
+    plain("header", &[], &[MATCH, INDEX, MIME, MIME_OPTIONS], &[Strings, Strings]),
     plain("ihave", &["ihave"], &[], &[Strings]),
     plain("jmapquery", &["vnd.cyrus.jmapquery"], &[], &[Text]),
     plain("mailboxexists", &["mailbox"], &[], &[Strings]),

@@ -68,7 +68,7 @@ struct Tally {
 }
 
 /// What would make the engine refuse.
-fn errors(analysis: &Analysis) -> Vec<&str> {
+pub(crate) fn errors(analysis: &Analysis) -> Vec<&str> {
     let errors = analysis.diagnostics.iter().filter(|one| one.severity == Severity::Error);
     errors.map(|one| one.message.as_str()).collect()
 }

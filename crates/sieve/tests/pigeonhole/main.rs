@@ -19,6 +19,7 @@ mod messages;
 mod minimise;
 mod mutate;
 mod script;
+mod tags;
 
 use battery::{Measured, measured, measured_and_more};
 use compare::contradictions;
