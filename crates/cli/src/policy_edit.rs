@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use mailwarden_collect::replace::replace;
 use mailwarden_policy::{Policy, Source};
 use mailwarden_settings::SettingsError;
 
@@ -52,32 +53,15 @@ impl PolicyEdit {
         out
     }
 
-    /// Writes beside the file and renames: who reads meanwhile finds the old text or the new one. Owner and mode
-    /// stay.
+    /// Who reads meanwhile finds the old text or the new one. Owner and mode stay.
     pub(crate) fn replace(&self) -> Result<(), Failure> {
         let path = Path::new(&*self.source.name);
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let beside = path.with_file_name(format!(".{name}.new"));
-        let written =
-            write_like(path, &beside, self.after.as_bytes()).and_then(|()| std::fs::rename(&beside, path));
+        // A policy may be a link into a repository; what it names is changed.
+        let written = path.canonicalize().and_then(|real| replace(&real, self.after.as_bytes(), &real));
         written.map_err(|error| {
-            // A half-written neighbour helps nobody.
-            let _ = std::fs::remove_file(&beside);
-            Failure::Ours(format!("cannot write {}: {error}; it is unchanged", path.display()))
+            Failure::Ours(format!("cannot write {}: {error}; look whether it changed", path.display()))
         })
     }
-}
-
-fn write_like(original: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::MetadataExt as _;
-
-    let metadata = std::fs::metadata(original)?;
-    let mut file = std::fs::File::create(path)?;
-    file.set_permissions(metadata.permissions())?;
-    std::os::unix::fs::fchown(&file, Some(metadata.uid()), Some(metadata.gid()))?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use mailwarden_collect::replace::replace;
 use serde::{Deserialize, Serialize};
 use sieve_analysis::edit::{Disabled, Edit, Method, Refusal, apply, disable_by, inverse};
 use sieve_analysis::{Dialect, Effect, Severity, analyse};
@@ -251,28 +252,6 @@ fn record_path(script: &Path, changed_sha256: &str) -> PathBuf {
 
 fn unwritable(file: &Path, error: &io::Error) -> Failure {
     Failure::Ours(format!("cannot write {}: {error}", shown(&file.display().to_string())))
-}
-
-/// Readers see the old file or the new one, never half of it; owner and mode are those of `like`.
-fn replace(file: &Path, bytes: &[u8], like: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, chown};
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = file.with_file_name(format!(".{name}.{}.new", std::process::id()));
-    let known = fs::metadata(like)?;
-    let mut new = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    let written = new
-        .write_all(bytes)
-        .and_then(|()| chown(&temporary, Some(known.uid()), Some(known.gid())))
-        .and_then(|()| fs::set_permissions(&temporary, known.permissions()))
-        .and_then(|()| new.sync_all())
-        .and_then(|()| fs::rename(&temporary, file));
-    if written.is_err() {
-        // The reason for the failure matters more than whether the rest could be cleared away.
-        let _ = fs::remove_file(&temporary);
-        return written;
-    }
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod imap;
 pub mod managesieve;
 pub mod postfix;
 pub mod pulls;
+pub mod replace;
 pub mod rounds;
 pub mod server;
 mod standing;
