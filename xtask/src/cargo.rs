@@ -66,11 +66,15 @@ impl Programs {
 
     /// Builds both; cargo shows its own progress.
     pub(crate) fn build(profile: Profile) -> anyhow::Result<Programs> {
-        Programs::build_for(profile, None)
+        Programs::build_for(profile, None, None)
     }
 
-    /// The same for another target than this machine's own.
-    pub(crate) fn build_for(profile: Profile, target: Option<&str>) -> anyhow::Result<Programs> {
+    /// The same for another target than this machine's own, perhaps by a toolchain of `deploy/static/toolchain`.
+    pub(crate) fn build_for(
+        profile: Profile,
+        target: Option<&str>,
+        toolchain: Option<&Path>,
+    ) -> anyhow::Result<Programs> {
         let mut command = cargo();
         command.args([
             "build",
@@ -84,7 +88,10 @@ impl Programs {
         ]);
         if profile == Profile::Release {
             command.arg("--release");
-            without_our_places(&mut command);
+            without_our_places(&mut command, toolchain);
+        }
+        if let Some(toolchain) = toolchain {
+            with_toolchain(&mut command, toolchain)?;
         }
         command.args(target.iter().flat_map(|target| ["--target", target]));
         let built = built(&mut command)?;
@@ -113,7 +120,7 @@ fn built(command: &mut Command) -> anyhow::Result<BTreeMap<String, PathBuf>> {
 }
 
 /// What is handed on names neither the checkout's place nor anybody's home: builds elsewhere are alike.
-fn without_our_places(command: &mut Command) {
+fn without_our_places(command: &mut Command, toolchain: Option<&Path>) {
     let home = std::env::var("HOME").unwrap_or_default();
     let crates = std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{home}/.cargo"));
     let built = target_directory().display().to_string();
@@ -124,12 +131,28 @@ fn without_our_places(command: &mut Command) {
         (built, "/usr/src/mailwarden/target"),
     ];
     let own = std::env::var("RUSTFLAGS").unwrap_or_default();
-    let flags = places.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}"));
+    let toolchain = toolchain.map(|toolchain| (toolchain.display().to_string(), "/usr/src/rust"));
+    let named = places.iter().chain(&toolchain);
+    let flags = named.map(|(from, to)| format!("--remap-path-prefix={from}={to}"));
     let flags = own.split_ascii_whitespace().map(str::to_owned).chain(flags).collect::<Vec<_>>();
     // Separated by this character, paths may hold blanks.
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     let c = places.map(|(from, to)| format!("-ffile-prefix-map={from}={to}"));
     command.env("CFLAGS", c.join(" "));
+}
+
+/// Debian compiles the standard library for glibc only, so it is compiled with the programs: cargo takes that from
+/// compilers that call themselves nightly, which RUSTC_BOOTSTRAP makes of any.
+fn with_toolchain(command: &mut Command, toolchain: &Path) -> anyhow::Result<()> {
+    let root = toolchain.canonicalize().with_context(|| format!("finding {}", toolchain.display()))?;
+    let rustc = root.join("usr/bin/rustc");
+    if !rustc.exists() {
+        bail!("{} holds no toolchain; deploy/static/toolchain makes one", root.display());
+    }
+    command.args(["-Z", "build-std=std,panic_unwind"]).env("RUSTC", rustc).env("RUSTC_BOOTSTRAP", "1");
+    command.env("LD_LIBRARY_PATH", root.join("usr/lib/x86_64-linux-gnu"));
+    command.env("CC_x86_64_unknown_linux_musl", "musl-gcc");
+    Ok(())
 }
 
 /// Where everything goes that is made and may be thrown away.

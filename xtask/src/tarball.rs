@@ -20,6 +20,9 @@ pub(crate) struct Options {
     /// Build for this target, e.g. x86_64-unknown-linux-musl; else for this machine, or what the environment names
     #[arg(long)]
     target: Option<String>,
+    /// Build with a toolchain that deploy/static/toolchain made
+    #[arg(long, value_name = "DIR", requires = "target")]
+    toolchain: Option<PathBuf>,
     /// Where it goes [default: out/packages]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -30,7 +33,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     fs::create_dir_all(&output).with_context(|| format!("making {}", output.display()))?;
     let programs = match (&options.target, Programs::named()) {
         (None, Some(programs)) => programs,
-        (target, _) => Programs::build_for(Profile::Release, target.as_deref())?,
+        (target, _) => {
+            Programs::build_for(Profile::Release, target.as_deref(), options.toolchain.as_deref())?
+        }
     };
     let target = options.target.as_deref().unwrap_or("linux");
     let name = format!("mailwarden-{}-{target}", env!("CARGO_PKG_VERSION"));

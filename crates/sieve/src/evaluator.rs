@@ -225,6 +225,8 @@ pub(crate) struct Run<'w, 'a> {
     pub(crate) findings: Findings,
     /// How many undecided branches are around the current place.
     pub(crate) conditional: usize,
+    /// How many blocks around here the engine does not compile.
+    pub(crate) not_compiled: usize,
     /// Set while a loop is tried out.
     rehearsing: usize,
     /// How many commands were run so.
@@ -283,6 +285,7 @@ impl<'w, 'a> Run<'w, 'a> {
             frames: Vec::new(),
             findings: Findings::default(),
             conditional: 0,
+            not_compiled: 0,
             rehearsing: 0,
             rehearsed: 0,
             globals_unknown,

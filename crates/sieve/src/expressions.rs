@@ -210,9 +210,9 @@ impl Run<'_, '_> {
         }
     }
 
-    /// RFC 6609 §3.4.1.
+    /// RFC 6609 §3.4.1. It counts from there on in the text, whether or not it runs, if it is compiled at all.
     pub(crate) fn declare_globals(&mut self, bound: &Bound<'_>) {
-        let Some(names) = bound.last() else { return };
+        let Some(names) = bound.last().filter(|_| self.not_compiled == 0) else { return };
         for name in self.names(names) {
             self.frame_mut().globals.insert(lowered(&name));
         }

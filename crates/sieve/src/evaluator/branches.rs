@@ -3,6 +3,7 @@
 use super::{Gone, Run, State, unset};
 use crate::classes::classes_of;
 use crate::conditions::Step;
+use crate::constant::Fixed;
 use crate::keep::Trace;
 use crate::outcomes::Outcome;
 use crate::store::{Changes, MatchState};
@@ -19,7 +20,8 @@ impl Run<'_, '_> {
             signature.map_or("", |signature| signature.name)
         };
         let mut branches = Vec::new();
-        let mut chain = Chain { script: self.frame().script, open: Outcome::True, failed: Vec::new() };
+        let mut chain =
+            Chain { script: self.frame().script, open: Outcome::True, failed: Vec::new(), decided: false };
         let mut next = Some(first);
         let answers = self.answers.len();
         while let Some(id) = next {
@@ -71,7 +73,10 @@ impl Run<'_, '_> {
         }
         let matched = if let Outcome::Maybe(matched) = outcome { matched } else { None };
         let matches = Some(matched.unwrap_or_else(|| self.state.matches.clone()));
-        Branch { open, steps, block: command.block, matches }
+        let fixed = command.test.map_or(Fixed::Open, |test| self.fixed(test));
+        let compiled = !chain.decided && fixed != Fixed::False;
+        chain.decided |= fixed == Fixed::True;
+        Branch { open, steps, block: command.block, matches, compiled }
     }
 
     fn step(&self, script: usize, test: u32) -> Step {
@@ -129,7 +134,9 @@ impl Run<'_, '_> {
             self.conditional += 1;
         }
         branch.steps.iter().for_each(|step| self.walk(*step));
+        self.not_compiled += usize::from(!branch.compiled);
         self.block(branch.block);
+        self.not_compiled -= usize::from(!branch.compiled);
         self.go_back(path);
         self.conditional -= usize::from(branch.open && !certain);
         BranchEnd {
@@ -201,6 +208,8 @@ struct Chain {
     /// Whether the next branch is reached: surely, perhaps, or never.
     open: Outcome,
     failed: Vec<Step>,
+    /// A branch before is always taken, as the compiler sees it.
+    decided: bool,
 }
 
 /// How many failed tests of a chain the conditions of a later branch name.
@@ -221,11 +230,13 @@ pub(super) struct Branch {
     block: Option<CommandId>,
     /// The match variables its test leaves, when a test leads into it.
     matches: Option<MatchState>,
+    /// What Pigeonhole does not compile declares nothing.
+    compiled: bool,
 }
 
 impl Branch {
     pub(super) fn of(block: Option<CommandId>) -> Self {
-        Self { open: true, steps: Vec::new(), block, matches: None }
+        Self { open: true, steps: Vec::new(), block, matches: None, compiled: true }
     }
 }
 
