@@ -13,7 +13,9 @@ use crate::{check_house, counts};
 
 const STEPS: usize = 8;
 /// The slow tier repeats what a mail server other than the machine's own may see differently.
-const SLOW_STEPS: usize = STEPS + 4;
+const SLOW_STEPS: usize = 4;
+/// What the slow tier alone shares with the others: what is installed, the programs, the tests.
+const SHARED_STEPS: usize = 3;
 /// The suites that have Postfix in them.
 const SUITES_OF_THE_GATE: &str = "binary(scope_mail) | binary(receive_only) | binary(gate_down) | binary(garbage) | \
      binary(crashes) | binary(reloads) | binary(postfix_check) | binary(bad_policy) | binary(rules) | \
@@ -31,33 +33,62 @@ pub(crate) struct Options {
     /// Run the ignored tests too: bigger, slower, other servers
     #[arg(long)]
     slow: bool,
+    /// Run what --slow runs besides, and nothing else
+    #[arg(long, conflicts_with = "slow")]
+    slow_only: bool,
+}
+
+/// Which tests run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tier {
+    Normal,
+    All,
+    Slow,
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let total = if options.slow { SLOW_STEPS } else { STEPS };
+    let tier = match (options.slow, options.slow_only) {
+        (true, _) => Tier::All,
+        (_, true) => Tier::Slow,
+        _ => Tier::Normal,
+    };
+    let total = match tier {
+        Tier::Normal => STEPS,
+        Tier::All => STEPS + SLOW_STEPS,
+        Tier::Slow => SHARED_STEPS + SLOW_STEPS,
+    };
     let mut steps = Steps::of(total);
     steps.step("what the tests need", install)?;
-    steps.step("the formatter", || execute(cargo().args(["fmt", "--all", "--check"])))?;
-    steps.step("clippy, every warning an error", || execute(&mut clippy()))?;
-    steps.step("the house rules", check_house::run)?;
+    if tier != Tier::Slow {
+        steps.step("the formatter", || execute(cargo().args(["fmt", "--all", "--check"])))?;
+        steps.step("clippy, every warning an error", || execute(&mut clippy()))?;
+        steps.step("the house rules", check_house::run)?;
+    }
     let programs = steps.step("the two programs", || Programs::build(Profile::Dev))?;
-    steps.step("examples in the documentation", || {
-        execute(cargo().args(["test", "--locked", "--workspace", "--doc", "--all-features", "--quiet"]))
-    })?;
-    steps.step("instructions of the hot paths", || counts::run(&counts::Options::default()))?;
-    if options.slow {
-        let root = steps.step("a Debian 13 for its Postfix and Dovecot", debian_13)?;
-        steps.step("a Debian 12 for its Cyrus", debian_12_with_cyrus)?;
-        steps.step("the gate behind Postfix 3.10", || {
-            execute(&mut repeated(&programs, SUITES_OF_THE_GATE, (postfix::ROOT_VARIABLE, &root)))
+    if tier != Tier::Slow {
+        steps.step("examples in the documentation", || {
+            execute(cargo().args(["test", "--locked", "--workspace", "--doc", "--all-features", "--quiet"]))
         })?;
-        steps.step("the rounds at Dovecot 2.4", || {
-            execute(&mut repeated(&programs, SUITES_OF_THE_ROUNDS, (dovecot::ROOT_VARIABLE, &root)))
-        })?;
+        steps.step("instructions of the hot paths", || counts::run(&counts::Options::default()))?;
+    }
+    if tier != Tier::Normal {
+        other_servers(&mut steps, &programs)?;
     }
     // Last, and without a word after it: the run ends with the runner's own summary.
     crate::talk::say(&format!("[ {total}/{total}] unit, property and end-to-end tests ..."));
-    execute(&mut nextest(&programs, options.slow))
+    execute(&mut nextest(&programs, tier))
+}
+
+/// The suites once more, on the servers of another Debian.
+fn other_servers(steps: &mut Steps, programs: &Programs) -> anyhow::Result<()> {
+    let root = steps.step("a Debian 13 for its Postfix and Dovecot", debian_13)?;
+    steps.step("a Debian 12 for its Cyrus", debian_12_with_cyrus)?;
+    steps.step("the gate behind Postfix 3.10", || {
+        execute(&mut repeated(programs, SUITES_OF_THE_GATE, (postfix::ROOT_VARIABLE, &root)))
+    })?;
+    steps.step("the rounds at Dovecot 2.4", || {
+        execute(&mut repeated(programs, SUITES_OF_THE_ROUNDS, (dovecot::ROOT_VARIABLE, &root)))
+    })
 }
 
 fn install() -> anyhow::Result<()> {
@@ -100,17 +131,19 @@ fn debian_12_with_cyrus() -> anyhow::Result<()> {
 
 /// Some suites once more, with a server of another tree.
 fn repeated(programs: &Programs, suites: &str, (variable, root): (&str, &Path)) -> Command {
-    let mut command = nextest(programs, false);
+    let mut command = nextest(programs, Tier::Normal);
     command.args(["-E", &format!("package(mailwarden-e2e) & ({suites})")]);
     command.env(variable, root);
     command
 }
 
-fn nextest(programs: &Programs, slow: bool) -> Command {
+fn nextest(programs: &Programs, tier: Tier) -> Command {
     let mut command = cargo();
     command.args(["nextest", "run", "--locked", "--workspace", "--all-features"]);
-    if slow {
-        command.args(["--run-ignored", "all"]);
+    match tier {
+        Tier::Normal => {}
+        Tier::All => drop(command.args(["--run-ignored", "all"])),
+        Tier::Slow => drop(command.args(["--run-ignored", "only"])),
     }
     for (variable, program) in PROGRAM_VARIABLES.into_iter().zip([&programs.mailwarden, &programs.milter]) {
         command.env(variable, program);
@@ -153,11 +186,11 @@ mod tests {
     #[test]
     fn the_runner_is_told_where_the_programs_are() {
         let programs = Programs { mailwarden: PathBuf::from("/t/mw"), milter: PathBuf::from("/t/mwm") };
-        let command = shown(&nextest(&programs, true));
+        let command = shown(&nextest(&programs, Tier::All));
         assert!(
             command.contains("MAILWARDEN_BIN=/t/mw ") && command.contains("MAILWARDEN_MILTER_BIN=/t/mwm ")
         );
         assert!(command.ends_with("--all-features --run-ignored all"), "{command}");
-        assert!(!shown(&nextest(&programs, false)).contains("ignored"));
+        assert!(!shown(&nextest(&programs, Tier::Normal)).contains("ignored"));
     }
 }

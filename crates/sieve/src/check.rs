@@ -490,7 +490,11 @@ impl<'t> Check<'t> {
             "set" => self.set(bound, command),
             "vacation" if self.is_pigeonhole() => self.vacation(bound, command),
             "break" => self.leave_loop(bound, command),
-            "extracttext" => self.modifiers(bound, command),
+            "extracttext" => self.set(bound, command),
+            "execute" if self.is_pigeonhole() => {
+                self.assigned(bound.value("output"), command.start, command.end);
+            }
+            "deleteheader" if self.is_pigeonhole() => self.comparison(bound, command.start, command.end),
             "include" if self.is_pigeonhole() => self.include(bound, command),
             "setflag" | "addflag" | "removeflag" if bound.positional.len() == 2 => {
                 self.flag_variable(bound, command);
@@ -503,9 +507,8 @@ impl<'t> Check<'t> {
     }
 
     fn flag_variable(&mut self, bound: &Bound<'_>, command: &Command) {
-        let name = self.names(bound.at(0)).into_iter().next().map(|(_, name)| name);
-        if self.is_pigeonhole() && name.is_some_and(|name| !self.is_assignable(&name)) {
-            self.refuse(command.start, command.end, "not the name of a variable that can be set");
+        if self.is_pigeonhole() {
+            self.assigned(bound.at(0), command.start, command.end);
         }
         if !self.declared.contains(b"variables".as_slice()) {
             self.refuse_strictly(command.start, command.end, "a variable without the variables capability");
@@ -572,9 +575,15 @@ impl<'t> Check<'t> {
 
     fn set(&mut self, bound: &Bound<'_>, command: &Command) {
         self.modifiers(bound, command);
-        let name = self.names(bound.at(0)).into_iter().next().map(|(_, name)| name);
-        if name.is_some_and(|name| !self.is_assignable(&name)) && self.reading.dialect != Dialect::Stalwart {
-            self.refuse(command.start, command.end, "not the name of a variable that can be set");
+        if self.reading.dialect != Dialect::Stalwart {
+            self.assigned(bound.at(0), command.start, command.end);
+        }
+    }
+
+    fn assigned(&mut self, variable: Option<&Argument>, start: usize, end: usize) {
+        let names = self.names(variable);
+        if names.first().is_some_and(|(_, name)| !self.is_assignable(name)) {
+            self.refuse(start, end, "not the name of a variable that can be set");
         }
     }
 
@@ -603,11 +612,11 @@ impl<'t> Check<'t> {
             }
             "address" if self.is_pigeonhole() => self.address_headers(bound, test),
             "envelope" if self.is_pigeonhole() => self.envelope_parts(bound, test),
+            "execute" if self.is_pigeonhole() => self.assigned(bound.value("output"), test.start, test.end),
             _ => {}
         }
         if self.is_pigeonhole() {
-            self.relation(bound, test);
-            self.comparator(bound, test);
+            self.comparison(bound, test.start, test.end);
         }
     }
 
@@ -623,37 +632,44 @@ impl<'t> Check<'t> {
         let known = |name: &[u8]| {
             ["from", "to", "auth"].iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
         };
-        if self.strings(bound.at(0)).iter().any(|(_, name)| !known(name)) {
+        let named = self.constants(bound.at(0));
+        if !named.iter().all(|name| known(name)) {
             self.refuse(test.start, test.end, "an unknown part of the envelope");
         }
         let parts = ["all", "localpart", "domain", "user", "detail"];
-        let login = |(_, name): &(u32, Cow<'_, [u8]>)| name.eq_ignore_ascii_case(b"auth");
-        if parts.iter().any(|part| bound.has(part)) && self.strings(bound.at(0)).iter().any(login) {
+        let login = |name: &Cow<'_, [u8]>| name.eq_ignore_ascii_case(b"auth");
+        if parts.iter().any(|part| bound.has(part)) && named.iter().any(login) {
             self.refuse(test.start, test.end, "an address part of what is no address");
         }
     }
 
+    /// How values are compared, and which of several.
+    fn comparison(&mut self, bound: &Bound<'_>, start: usize, end: usize) {
+        self.relation(bound, start, end);
+        self.comparator(bound, start, end);
+    }
+
     /// A relation is read as it is written (measured).
-    fn relation(&mut self, bound: &Bound<'_>, test: &Test) {
+    fn relation(&mut self, bound: &Bound<'_>, start: usize, end: usize) {
         for tag in ["count", "value"] {
             if let Some((_, relation)) = self.names(bound.value(tag)).first()
                 && !matches!(&**relation, b"gt" | b"ge" | b"lt" | b"le" | b"eq" | b"ne")
             {
-                self.refuse(test.start, test.end, "an unknown relation");
+                self.refuse(start, end, "an unknown relation");
             }
         }
     }
 
     /// Variables are not read in the name of a comparator (measured).
-    fn comparator(&mut self, bound: &Bound<'_>, test: &Test) {
+    fn comparator(&mut self, bound: &Bound<'_>, start: usize, end: usize) {
         let Some((_, name)) = self.strings(bound.value("comparator")).pop() else { return };
         let numeric = name.eq_ignore_ascii_case(b"i;ascii-numeric")
             && self.declared.contains(b"comparator-i;ascii-numeric".as_slice());
         let basic = name.eq_ignore_ascii_case(b"i;octet") || name.eq_ignore_ascii_case(b"i;ascii-casemap");
         if !basic && !numeric {
-            self.refuse(test.start, test.end, "an unknown comparator");
+            self.refuse(start, end, "an unknown comparator");
         } else if numeric && (bound.has("contains") || bound.has("matches")) {
-            self.refuse(test.start, test.end, "a numeric comparator compares no parts of strings");
+            self.refuse(start, end, "a numeric comparator compares no parts of strings");
         }
     }
 }

@@ -58,6 +58,11 @@ fn what_later_tests_may_look_at_is_not_taken_away() {
     let if_seen = format!("if hasflag \"\\\\Seen\" {{ {redirect} }}");
     assert!(refused(EffectKind::Addflag, addflag, &if_seen));
     assert!(!refused(EffectKind::Addflag, addflag, &if_there));
+    // What the test says is known before the edit, and no longer behind it.
+    let looped = "foreverypart { setflag \"evil\"; if hasflag :contains \"e\" { keep; } } discard;";
+    let script = format!("require [\"imap4flags\",\"foreverypart\",\"mime\"]; {looped}");
+    let effect = effect_of(script.as_bytes(), EffectKind::Setflag);
+    assert!(disable(script.as_bytes(), Dialect::Pigeonhole, &effect).is_err());
 }
 
 #[test]

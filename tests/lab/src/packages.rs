@@ -53,10 +53,11 @@ const REQUIRED: [(&str, &str); 24] = [
 ];
 
 /// What the slow tier needs besides.
-const REQUIRED_SLOW: [(&str, &str); 4] = [
+const REQUIRED_SLOW: [(&str, &str); 5] = [
     ("/usr/sbin/debootstrap", "debootstrap"),
     ("/usr/bin/m4", "m4"),
     ("/usr/bin/lintian", "lintian"),
+    ("/usr/bin/musl-gcc", "musl-tools"),
     // Only to judge unit files; it is never started.
     ("/usr/bin/systemd-analyze", "systemd"),
 ];

@@ -10,8 +10,10 @@ use crate::tree::{Argument, Command};
 use crate::vocabulary::{Signature, number};
 use std::borrow::Cow;
 
-/// The longest name of a stored script.
-const MAX_SCRIPT_NAME: usize = 255;
+/// The longest name of a stored script, in octets: with `.sieve` it is the name of a file.
+const MAX_SCRIPT_NAME: usize = 249;
+/// The longest name of a program, in characters.
+const MAX_PROGRAM_NAME: usize = 128;
 
 impl<'t> Check<'t> {
     pub(super) fn pigeonhole_arguments(
@@ -109,11 +111,17 @@ impl<'t> Check<'t> {
 
     fn objection(&mut self, name: &str, bound: &Bound<'t>) -> Option<&'static str> {
         match name {
-            "setflag" | "addflag" | "removeflag" if bound.positional.len() == 2 => self.use_locally(bound),
+            "setflag" | "addflag" | "removeflag" if bound.positional.len() == 2 => {
+                self.note_assigned(bound.at(0));
+                None
+            }
             "hasflag" if bound.positional.len() == 2 => self.read_flags(bound),
-            "extracttext" => self.use_locally(bound),
+            "extracttext" => {
+                self.note_assigned(bound.at(0));
+                None
+            }
             "set" => {
-                self.use_locally(bound);
+                self.note_assigned(bound.at(0));
                 bound.has("quoteregex").then_some("a tag that does not belong here")
             }
             "global" => self.late_global(bound),
@@ -122,12 +130,16 @@ impl<'t> Check<'t> {
                 let field = self.constant(bound.at(0));
                 field.is_some_and(|field| !is_field_name(&field)).then_some("not the name of a header field")
             }
-            "pipe" | "filter" | "execute" => self.program(bound),
+            "pipe" | "filter" | "execute" => {
+                self.note_assigned(bound.value("output"));
+                self.program(bound)
+            }
             "notify" => {
                 let method = self.constant(bound.value("method"));
                 let mail = method.is_none_or(|method| method.eq_ignore_ascii_case(b"mailto"));
                 (!mail).then_some("not the `mailto` method")
             }
+            "header" | "address" | "date" if self.is_first_of_none(bound) => Some("`:index` counts from one"),
             "header" | "address" | "exists" => {
                 let options = ["anychild", "type", "subtype", "contenttype", "param"];
                 let lonely = options.iter().any(|tag| bound.has(tag)) && !bound.has("mime");
@@ -137,11 +149,14 @@ impl<'t> Check<'t> {
         }
     }
 
-    fn use_locally(&mut self, bound: &Bound<'t>) -> Option<&'static str> {
-        for (_, name) in self.names(bound.at(0)) {
+    fn note_assigned(&mut self, variable: Option<&Argument>) {
+        for (_, name) in self.names(variable) {
             self.locals.insert(name.to_ascii_lowercase());
         }
-        None
+    }
+
+    fn is_first_of_none(&self, bound: &Bound<'_>) -> bool {
+        matches!(bound.value("index"), Some(Argument::Number(token)) if number(self.reading.text(*token)) == Some(0))
     }
 
     /// Match variables can be read, but not set.
@@ -204,7 +219,8 @@ impl<'t> Check<'t> {
         let Some(name) = self.constant(bound.at(0)) else {
             return Some("the name of a program must be constant");
         };
-        if name.is_empty() || name.contains(&b'/') {
+        let is_program = text(&name).is_some_and(|name| name.chars().count() <= MAX_PROGRAM_NAME);
+        if !is_program {
             return Some("not the name of a program");
         }
         let broken = |text: &Cow<'_, [u8]>| text.contains(&b'\n') || text.contains(&b'\r');
@@ -212,10 +228,16 @@ impl<'t> Check<'t> {
     }
 }
 
-/// Names of stored scripts are not paths.
+/// Names of stored scripts and of programs are not paths, nor anything that is no text (RFC 5804 §1.6; measured: U+00FF
+/// counts among what is none).
+fn text(name: &[u8]) -> Option<&str> {
+    let name = std::str::from_utf8(name).ok()?;
+    let odd = |c: char| c.is_control() || matches!(c, '/' | '\u{ff}' | '\u{2028}' | '\u{2029}');
+    (!name.is_empty() && !name.contains(odd)).then_some(name)
+}
+
 pub(super) fn is_script_name(name: &[u8]) -> bool {
-    let sound = |byte: &u8| *byte != b'/' && *byte >= b' ' && *byte != 0x7f;
-    !name.is_empty() && name.len() <= MAX_SCRIPT_NAME && name.iter().all(sound)
+    name.len() <= MAX_SCRIPT_NAME && text(name).is_some()
 }
 
 /// RFC 5435 §3.5: a name, which begins with a letter or a digit, and a value on one line.

@@ -68,6 +68,10 @@ pub(super) fn prove(before: &Analysis, after: &Analysis, change: &Change) -> Opt
         let new = new.next_if(|new| is_same(old, new, change))?;
         side_effects.local_copies |= old.local_copy != new.local_copy;
         side_effects.reach |= old.reach != new.reach && !is_relieved(old.reach, new.reach);
+        // A test on flags that was decided before, and is open now, decides about this effect.
+        if asks_for_flags(&old.conditions) != asks_for_flags(&new.conditions) {
+            return None;
+        }
     }
     skip_inserted(&mut new, change);
     let whole_rule = matches!(change.fate, Fate::RuleOff { .. });
