@@ -24,7 +24,9 @@ use sqlx::{
 use crate::error::LedgerError;
 use crate::open::shown_url;
 use crate::owner::give_to_owner_of;
-use crate::store::{Access, Argument, Cell, Dialect, Pending, Row, Store, Transaction};
+use crate::store::{
+    Access, Argument, Cell, Column, Dialect, Pending, Row, Rows, Statement, Store, Transaction,
+};
 
 /// How long a writer waits for another process to finish its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,7 +55,6 @@ pub(crate) const DIALECT: Dialect = Dialect {
     elements: "json_each($1)",
     text: "",
     try_turn: "SELECT 1",
-    unhex: ("unhex(", ")"),
 };
 
 /// Where a database is.
@@ -235,6 +236,75 @@ fn bound(sql: &str, arguments: Vec<Argument>) -> Query<'static, Sqlite, SqliteAr
     })
 }
 
+/// The most rows of one INSERT. All powers of two below it are statements that a connection keeps prepared; any
+/// number of rows is a few of them.
+const ROWS_AT_ONCE: usize = 128;
+
+/// How many rows the next INSERT takes of so many.
+fn rows_at_once(left: usize) -> usize {
+    if left == 0 { 0 } else { (1 << left.ilog2()).min(ROWS_AT_ONCE) }
+}
+
+fn insert_statement(rows: &Rows, count: usize) -> String {
+    let row = format!("({})", vec!["?"; rows.columns.len()].join(","));
+    format!("{} VALUES {} {}", rows.insert_into(), vec![row; count].join(","), rows.otherwise)
+}
+
+/// A column whose values are taken one by one.
+enum Values {
+    Integers(std::vec::IntoIter<i64>),
+    Texts(std::vec::IntoIter<String>),
+    NullableTexts(std::vec::IntoIter<Option<String>>),
+    Bytes(std::vec::IntoIter<Vec<u8>>),
+    NullableBytes(std::vec::IntoIter<Option<Vec<u8>>>),
+}
+
+impl From<Column> for Values {
+    fn from(column: Column) -> Self {
+        match column {
+            Column::Integers(values) => Self::Integers(values.into_iter()),
+            Column::Texts(values) => Self::Texts(values.into_iter()),
+            Column::NullableTexts(values) => Self::NullableTexts(values.into_iter()),
+            Column::Bytes(values) => Self::Bytes(values.into_iter()),
+            Column::NullableBytes(values) => Self::NullableBytes(values.into_iter()),
+        }
+    }
+}
+
+impl Values {
+    fn bind(
+        &mut self,
+        query: Query<'static, Sqlite, SqliteArguments>,
+    ) -> Query<'static, Sqlite, SqliteArguments> {
+        match self {
+            Self::Integers(values) => query.bind(values.next()),
+            Self::Texts(values) => query.bind(values.next()),
+            Self::NullableTexts(values) => query.bind(values.next().flatten()),
+            Self::Bytes(values) => query.bind(values.next()),
+            Self::NullableBytes(values) => query.bind(values.next().flatten()),
+        }
+    }
+}
+
+async fn insert(connection: &mut SqliteConnection, rows: Rows) -> Result<u64, sqlx::Error> {
+    let (mut left, mut inserted) = (rows.len(), 0);
+    let mut statements = Vec::new();
+    while left > 0 {
+        let count = rows_at_once(left);
+        statements.push((count, insert_statement(&rows, count)));
+        left -= count;
+    }
+    let mut columns: Vec<Values> = rows.columns.into_iter().map(|(_, column)| column.into()).collect();
+    for (count, sql) in statements {
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for _ in 0..count {
+            query = columns.iter_mut().fold(query, |query, column| column.bind(query));
+        }
+        inserted += query.execute(&mut *connection).await?.rows_affected();
+    }
+    Ok(inserted)
+}
+
 fn cells(row: &SqliteRow) -> Result<Row, sqlx::Error> {
     (0..row.len()).map(|column| cell(row, column)).collect::<Result<_, _>>().map(Row::new)
 }
@@ -274,6 +344,30 @@ impl Transaction for SqliteTransaction {
             let rows = bound(sql, arguments).fetch_all(&mut *self.transaction).await;
             let cells = rows.and_then(|rows| rows.iter().map(cells).collect());
             cells.map_err(|error| failed(&self.name, doing, error))
+        })
+    }
+
+    fn insert<'a>(&'a mut self, doing: &'static str, rows: Rows) -> Pending<'a, u64> {
+        Box::pin(async move {
+            let done = insert(&mut self.transaction, rows).await;
+            done.map_err(|error| failed(&self.name, doing, error))
+        })
+    }
+
+    fn move_on<'a>(
+        &'a mut self,
+        doing: &'static str,
+        expecting: Statement,
+        rows: Vec<Rows>,
+    ) -> Pending<'a, bool> {
+        Box::pin(async move {
+            if self.execute(doing, expecting.sql, expecting.arguments).await? != 1 {
+                return Ok(false);
+            }
+            for rows in rows {
+                self.insert(doing, rows).await?;
+            }
+            Ok(true)
         })
     }
 
