@@ -32,6 +32,9 @@ use crate::store::{
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections to a file: one writes at a time, the others read beside it.
 const FILE_CONNECTIONS: u32 = 4;
+/// How many pages of 4 KiB the write-ahead log gathers: pages that are written again and again (the right edges of
+/// indices) are copied from it once.
+const WAL_PAGES: &str = "4000";
 /// How often opening is tried again while another process creates the same file.
 const OPEN_ATTEMPTS: u32 = 100;
 /// How long to wait between these attempts.
@@ -236,13 +239,15 @@ fn bound(sql: &str, arguments: Vec<Argument>) -> Query<'static, Sqlite, SqliteAr
     })
 }
 
-/// The most rows of one INSERT. All powers of two below it are statements that a connection keeps prepared; any
-/// number of rows is a few of them.
+/// The most rows of one INSERT.
 const ROWS_AT_ONCE: usize = 128;
+/// Up to so many rows go in one INSERT, whatever their number.
+const FEW_ROWS: usize = 16;
 
-/// How many rows the next INSERT takes of so many.
+/// How many rows the next INSERT takes of so many that are left: a connection keeps its statements prepared, so
+/// that there must not be one for every number.
 fn rows_at_once(left: usize) -> usize {
-    if left == 0 { 0 } else { (1 << left.ilog2()).min(ROWS_AT_ONCE) }
+    if left <= FEW_ROWS { left } else { (1 << left.ilog2()).min(ROWS_AT_ONCE) }
 }
 
 fn insert_statement(rows: &Rows, count: usize) -> String {
@@ -494,6 +499,8 @@ fn pool(location: &Location, purpose: &SqlitePurpose) -> SqlitePool {
         .busy_timeout(BUSY_TIMEOUT)
         // What is erased shall not linger in free pages.
         .pragma("secure_delete", "ON")
+        // What is committed is on the disk either way; this is how often it is copied from the log to its place.
+        .pragma("wal_autocheckpoint", WAL_PAGES)
         .disable_statement_logging();
     let pool = SqlitePoolOptions::new()
         .idle_timeout(None)
@@ -540,6 +547,21 @@ mod tests {
 
     fn url(path: &Path) -> String {
         format!("sqlite:{}", path.display())
+    }
+
+    #[test]
+    fn any_number_of_rows_goes_in_a_few_kinds_of_statements() {
+        let mut kinds = std::collections::BTreeSet::new();
+        for all in 0..2_000 {
+            let mut left = all;
+            while left > 0 {
+                let count = rows_at_once(left);
+                assert!((1..=left).contains(&count), "{count} of {left}");
+                kinds.insert(count);
+                left -= count;
+            }
+        }
+        assert!(kinds.len() <= 20, "{kinds:?}");
     }
 
     #[test]
