@@ -92,7 +92,7 @@ pub struct Journal {
 
 #[derive(Debug)]
 enum Command {
-    Record(JournalRow),
+    Record(Box<JournalRow>),
     Flush(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
@@ -126,7 +126,7 @@ impl Journal {
     /// Records a decision; never waits. If the queue is full the decision is dropped and counted.
     pub fn record<D: Serialize>(&self, entry: &JournalEntry<D>) {
         let row = journal_row(entry);
-        if row.is_none_or(|row| self.queue.try_send(Command::Record(row)).is_err()) {
+        if row.is_none_or(|row| self.queue.try_send(Command::Record(Box::new(row))).is_err()) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -358,7 +358,7 @@ async fn gather(commands: &mut mpsc::Receiver<Command>) -> (Vec<JournalRow>, Wak
             },
         };
         match received {
-            Some(Command::Record(entry)) => batch.push(entry),
+            Some(Command::Record(entry)) => batch.push(*entry),
             Some(Command::Flush(reply)) => return (batch, Wake::Flush(reply)),
             Some(Command::Close(reply)) => return (batch, Wake::Close(Some(reply))),
             None => return (batch, Wake::Close(None)),
