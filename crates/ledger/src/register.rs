@@ -245,7 +245,12 @@ impl VendorRegister {
     /// What an address has heard, by its lookup key.
     #[must_use]
     pub fn vendor(&self, address: &str) -> Option<VendorRecord> {
-        lock(&self.contents).vendors.get(address).cloned()
+        self.look(address, VendorRecord::clone)
+    }
+
+    /// Looks at what an address has heard, if anything, where it stands; by its lookup key.
+    pub fn look<R>(&self, address: &str, look: impl FnOnce(&VendorRecord) -> R) -> Option<R> {
+        lock(&self.contents).vendors.get(address).map(look)
     }
 
     /// Asks or changes who is new this hour.
