@@ -14,8 +14,8 @@ use crate::domain::{Domain, DomainError};
 /// practice and MTAs carry them; §4.5.3.1.3 bounds the whole path at 256.
 pub const MAX_LOCAL_PART: usize = 256;
 
-/// A key of this length or less is built without allocating; longer addresses are rare.
-const SHORT_KEY: usize = 96;
+/// A local part of this length or less is folded without allocating; longer ones are rare.
+const SHORT_LOCAL: usize = 64;
 
 /// A mailbox address. The local part is kept as its content, without quotes and in its own case.
 ///
@@ -60,11 +60,22 @@ impl Address {
     /// # Errors
     /// When the text is anything but one address; see [`AddressError`].
     pub fn parse(text: &str) -> Result<Self, AddressError> {
+        Self::parse_with(text, Domain::parse)
+    }
+
+    /// The same, where whoever reads many addresses of few domains has a way of their own to read those.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], and those of `read_domain`.
+    pub fn parse_with(
+        text: &str,
+        read_domain: impl FnOnce(&str) -> Result<Domain, DomainError>,
+    ) -> Result<Self, AddressError> {
         let (local, domain) = if text.starts_with('"') { split_quoted(text)? } else { split_plain(text)? };
         if local.len() > MAX_LOCAL_PART {
             return Err(AddressError::LocalPartTooLong);
         }
-        Ok(Self { local: local.into(), domain: Domain::parse(domain)? })
+        Ok(Self { local, domain: read_domain(domain)? })
     }
 
     /// An address from parts that were read elsewhere. None when the local part is too long or holds a
@@ -96,24 +107,25 @@ impl Address {
         key
     }
 
-    /// Shows the bytes of [`Self::key`] without allocating them, for tables that are asked for every message.
-    pub fn with_key<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
-        let domain = self.domain.as_str().as_bytes();
-        let length = self.local.len() + 1 + domain.len();
-        if !self.local.is_ascii() || length > SHORT_KEY {
-            return look(self.key().as_bytes());
+    /// Shows the case-folded local part, as it stands in [`Self::key`], for tables that are asked for every message:
+    /// it is only built where it is not written so already.
+    pub fn with_folded_local<R>(&self, look: impl FnOnce(&[u8]) -> R) -> R {
+        let local = self.local.as_bytes();
+        if !local.iter().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii()) {
+            return look(local);
         }
-        let mut key = [0_u8; SHORT_KEY];
-        let (local, rest) = key.split_at_mut(self.local.len());
-        local.copy_from_slice(self.local.as_bytes());
-        local.make_ascii_lowercase();
-        rest[0] = b'@';
-        rest[1..=domain.len()].copy_from_slice(domain);
-        look(&key[..length])
+        if !local.is_ascii() || local.len() > SHORT_LOCAL {
+            return look(folded(&self.local).collect::<String>().as_bytes());
+        }
+        let mut folded = [0_u8; SHORT_LOCAL];
+        let folded = &mut folded[..local.len()];
+        folded.copy_from_slice(local);
+        folded.make_ascii_lowercase();
+        look(folded)
     }
 }
 
-fn split_plain(text: &str) -> Result<(String, &str), AddressError> {
+fn split_plain(text: &str) -> Result<(Box<str>, &str), AddressError> {
     let (local, domain) = text.split_once('@').ok_or(AddressError::NoDomain)?;
     if local.is_empty() {
         return Err(AddressError::NoLocalPart);
@@ -124,11 +136,11 @@ fn split_plain(text: &str) -> Result<(String, &str), AddressError> {
     if local.split('.').any(str::is_empty) {
         return Err(AddressError::Dot);
     }
-    Ok((local.to_owned(), domain))
+    Ok((local.into(), domain))
 }
 
 /// RFC 5321 §4.1.2: `Quoted-string "@" Domain`, the quotes and backslashes resolved.
-fn split_quoted(text: &str) -> Result<(String, &str), AddressError> {
+fn split_quoted(text: &str) -> Result<(Box<str>, &str), AddressError> {
     let mut content = String::new();
     let mut chars = text.char_indices().skip(1);
     while let Some((at, c)) = chars.next() {
@@ -141,12 +153,12 @@ fn split_quoted(text: &str) -> Result<(String, &str), AddressError> {
     Err(AddressError::Quotes)
 }
 
-fn after_quotes(content: String, rest: &str) -> Result<(String, &str), AddressError> {
+fn after_quotes(content: String, rest: &str) -> Result<(Box<str>, &str), AddressError> {
     if let Some(bad) = content.chars().find(|&c| is_unprintable(c)) {
         return Err(AddressError::Character(bad));
     }
     let domain = rest.strip_prefix('@').ok_or(AddressError::Quotes)?;
-    Ok((content, domain))
+    Ok((content.into(), domain))
 }
 
 /// Case folding character by character, so that it does not depend on the neighbours (a Greek final sigma is
@@ -244,12 +256,25 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_shown_as_it_is_built() {
+    fn the_folded_local_part_is_shown_as_it_stands_in_the_key() {
         let long = format!("{}@a.example", "Ab".repeat(60));
-        for text in ["Vendor.X@Open.Example", "\"\"@a.example", "ΟΔΟΣ@a.example", &long] {
+        for text in ["Vendor.X@Open.Example", "plain@a.example", "\"\"@a.example", "ΟΔΟΣ@a.example", &long]
+        {
             let address = Address::parse(text).unwrap();
-            assert_eq!(address.with_key(<[u8]>::to_vec), address.key().into_bytes(), "{text}");
+            let shown = address.with_folded_local(<[u8]>::to_vec);
+            let key = [shown.as_slice(), b"@", address.domain().as_str().as_bytes()].concat();
+            assert_eq!(key, address.key().into_bytes(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_domain_can_be_read_by_whoever_knows_it_already() {
+        let known = Domain::parse("a.example").unwrap();
+        let read = |text: &str| if text == "a.example" { Ok(known.clone()) } else { Domain::parse(text) };
+        for text in ["Ops@a.example", "ops@A.example", "\"o p\"@b.example"] {
+            assert_eq!(Address::parse_with(text, read), Address::parse(text), "{text}");
+        }
+        assert_eq!(Address::parse_with("ops@a..b", read), Address::parse("ops@a..b"));
     }
 
     #[test]

@@ -5,14 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use crate::error::LedgerError;
 use crate::event::{Draft, searchable};
 use crate::merkle::{Frontier, Hash, Subtree, leaf_hash};
-use crate::store::{Access, Store, Transaction};
+use crate::store::{Access, Argument, Column, Rows, Statement, Store, Transaction};
 use crate::view::read_head;
-use mailwarden_proof::hex::to_hex;
 
 /// Perfect subtrees are stored at every multiple of this height, so that a proof reads a few hundred hashes
 /// however large the ledger is, at the cost of one more hash per 255 entries.
@@ -43,19 +41,16 @@ impl Appending {
         Ok(Self { store: Arc::clone(store), transaction, frontier })
     }
 
-    pub(crate) async fn commit(self, doing: &'static str) -> Result<(), LedgerError> {
-        self.transaction.commit(doing).await
+    pub(crate) async fn commit(self, doing: &'static str) -> Result<Frontier, LedgerError> {
+        self.transaction.commit(doing).await?;
+        Ok(self.frontier)
     }
 
     /// Writes the drafts as the next entries.
     pub(crate) async fn append(&mut self, drafts: &[Draft]) -> Result<Vec<Receipt>, LedgerError> {
-        let mut previous = self.ends_of_cases(drafts).await?;
-        let mut rows = Rows::default();
-        for draft in drafts {
-            rows.add(&mut self.frontier, &mut previous, draft);
-        }
-        self.write(&rows).await?;
-        Ok(rows.receipts)
+        let previous = self.ends_of_cases(drafts).await?;
+        let written = self.write(Batch::new(&self.frontier, previous, drafts)).await?;
+        written.ok_or_else(|| self.store.contradiction("the right edge changed while it was held"))
     }
 
     /// The last entry of every case that the drafts belong to.
@@ -78,85 +73,168 @@ impl Appending {
         Ok(last.into_iter().flatten().next().map(i64::unsigned_abs))
     }
 
-    async fn write(&mut self, rows: &Rows) -> Result<(), LedgerError> {
-        let dialect = self.store.dialect();
-        let (index, elements) = (dialect.integer_at(0), dialect.elements);
-        let entries = format!(
-            "INSERT INTO ledger_entry (leaf_index, leaf, leaf_hash, kind, at_us, subject, case_id)
-             SELECT {index}, value ->> 1, {}, value ->> 3, {}, value ->> 5, value ->> 6 FROM {elements}",
-            dialect.bytes_at(2),
-            dialect.integer_at(4),
-        );
-        let details = format!(
-            "INSERT INTO ledger_detail (leaf_index, salt, detail)
-             SELECT {index}, {}, value ->> 2 FROM {elements}",
-            dialect.bytes_at(1),
-        );
-        let subtrees = format!(
-            "INSERT INTO ledger_subtree (height, position, hash)
-             SELECT {index}, {}, {} FROM {elements}",
-            dialect.integer_at(1),
-            dialect.bytes_at(2),
-        );
-        self.insert("appending entries to", &entries, &rows.entries).await?;
-        self.insert("appending details to", &details, &rows.details).await?;
-        self.insert("appending subtrees to", &subtrees, &rows.subtrees).await?;
-        self.write_head().await
-    }
-
-    /// One statement for all rows: on PostgreSQL every statement is a journey over the network.
-    async fn insert(&mut self, doing: &'static str, sql: &str, rows: &[Value]) -> Result<(), LedgerError> {
-        if rows.is_empty() {
-            return Ok(());
+    /// Writes what a batch becomes, if the right edge is still the one that it was made on.
+    async fn write(&mut self, batch: Batch) -> Result<Option<Vec<Receipt>>, LedgerError> {
+        let expecting = Statement {
+            sql: "UPDATE ledger_head SET size = $1, frontier = $2 WHERE id = 0 AND size = $3 AND frontier = $4",
+            arguments: edge(&batch.after).into_iter().chain(edge(&self.frontier)).collect(),
+        };
+        let rows: Vec<Rows> = [batch.entries.rows(), batch.subtrees.rows()]
+            .into_iter()
+            .filter(|rows| !rows.is_empty())
+            .collect();
+        if !self.transaction.move_on("appending entries to", expecting, rows).await? {
+            return Ok(None);
         }
-        let elements = serde_json::to_string(rows).unwrap_or_default();
-        self.transaction.execute(doing, sql, vec![elements.into()]).await.map(drop)
-    }
-
-    async fn write_head(&mut self) -> Result<(), LedgerError> {
-        let sql = "UPDATE ledger_head SET size = $1, frontier = $2 WHERE id = 0";
-        let arguments = vec![self.frontier.size().into(), self.frontier.to_bytes().into()];
-        self.transaction.execute("writing the right edge of", sql, arguments).await.map(drop)
+        self.frontier = batch.after;
+        Ok(Some(batch.receipts))
     }
 }
 
-/// The rows that a batch of drafts becomes.
-#[derive(Default)]
-struct Rows {
+fn edge(frontier: &Frontier) -> [Argument; 2] {
+    [frontier.size().into(), frontier.to_bytes().into()]
+}
+
+/// What a batch of drafts becomes.
+struct Batch {
     receipts: Vec<Receipt>,
-    entries: Vec<Value>,
-    details: Vec<Value>,
-    subtrees: Vec<Value>,
+    entries: Entries,
+    subtrees: Subtrees,
+    /// The right edge behind it.
+    after: Frontier,
 }
 
-impl Rows {
-    fn add(&mut self, frontier: &mut Frontier, previous: &mut HashMap<String, u64>, draft: &Draft) {
-        let index = frontier.size();
+impl Batch {
+    /// The drafts as the entries from `frontier` on; `previous` are the last entries of their cases.
+    fn new(frontier: &Frontier, mut previous: HashMap<String, u64>, drafts: &[Draft]) -> Self {
+        let mut batch = Self {
+            receipts: Vec::with_capacity(drafts.len()),
+            entries: Entries::default(),
+            subtrees: Subtrees::default(),
+            after: frontier.clone(),
+        };
+        for draft in drafts {
+            batch.add(&mut previous, draft);
+        }
+        batch
+    }
+
+    fn add(&mut self, previous: &mut HashMap<String, u64>, draft: &Draft) {
+        let index = self.after.size();
         let before = draft.case.as_ref().and_then(|case| previous.insert(case.clone(), index));
         let leaf = draft.leaf(index, before);
         let hash = leaf_hash(leaf.as_bytes());
-        frontier.append(hash, |subtree, hash| self.add_subtree(subtree, hash));
-        if let Some(detail) = &draft.committed {
-            self.details.push(json!([index, to_hex(&detail.salt), detail.text]));
-        }
-        let (kind, subject) = (draft.kind.as_str(), searchable(&draft.subject));
-        self.entries.push(json!([index, leaf, hash.to_hex(), kind, draft.at_us, subject, draft.case]));
+        let subtrees = &mut self.subtrees;
+        self.after.append(hash, |subtree, hash| subtrees.add(subtree, hash));
+        self.entries.add(index, leaf, hash, draft);
         self.receipts.push(Receipt { index, leaf_hash: hash });
     }
+}
 
-    fn add_subtree(&mut self, subtree: Subtree, hash: Hash) {
-        if subtree.height > 0 && subtree.height.is_multiple_of(STORED_HEIGHT) {
-            self.subtrees.push(json!([subtree.height, subtree.position, hash.to_hex()]));
+/// Rows of `ledger_entry`.
+#[derive(Default)]
+struct Entries {
+    indices: Vec<i64>,
+    leaves: Vec<String>,
+    hashes: Vec<Vec<u8>>,
+    kinds: Vec<String>,
+    instants: Vec<i64>,
+    subjects: Vec<String>,
+    cases: Vec<Option<String>>,
+    salts: Vec<Option<Vec<u8>>>,
+    details: Vec<Option<String>>,
+}
+
+impl Entries {
+    fn add(&mut self, index: u64, leaf: String, hash: Hash, draft: &Draft) {
+        let committed = draft.committed.as_ref();
+        self.indices.push(signed(index));
+        self.leaves.push(leaf);
+        self.hashes.push(hash.0.to_vec());
+        self.kinds.push(draft.kind.as_str().to_owned());
+        self.instants.push(draft.at_us);
+        self.subjects.push(searchable(draft.subject.as_str()));
+        self.cases.push(draft.case.clone());
+        self.salts.push(committed.map(|detail| detail.salt.to_vec()));
+        self.details.push(committed.map(|detail| detail.text.clone()));
+    }
+
+    fn rows(self) -> Rows {
+        Rows {
+            table: "ledger_entry",
+            columns: vec![
+                ("leaf_index", Column::Integers(self.indices)),
+                ("leaf", Column::Texts(self.leaves)),
+                ("leaf_hash", Column::Bytes(self.hashes)),
+                ("kind", Column::Texts(self.kinds)),
+                ("at_us", Column::Integers(self.instants)),
+                ("subject", Column::Texts(self.subjects)),
+                ("case_id", Column::NullableTexts(self.cases)),
+                ("salt", Column::NullableBytes(self.salts)),
+                ("detail", Column::NullableTexts(self.details)),
+            ],
+            otherwise: "",
         }
     }
 }
 
-/// Appends all drafts or none.
-pub(crate) async fn append(store: &Arc<dyn Store>, drafts: &[Draft]) -> Result<Vec<Receipt>, LedgerError> {
+/// Rows of `ledger_subtree`.
+#[derive(Default)]
+struct Subtrees {
+    heights: Vec<i64>,
+    positions: Vec<i64>,
+    hashes: Vec<Vec<u8>>,
+}
+
+impl Subtrees {
+    fn add(&mut self, subtree: Subtree, hash: Hash) {
+        if subtree.height > 0 && subtree.height.is_multiple_of(STORED_HEIGHT) {
+            self.heights.push(subtree.height.into());
+            self.positions.push(signed(subtree.position));
+            self.hashes.push(hash.0.to_vec());
+        }
+    }
+
+    fn rows(self) -> Rows {
+        Rows {
+            table: "ledger_subtree",
+            columns: vec![
+                ("height", Column::Integers(self.heights)),
+                ("position", Column::Integers(self.positions)),
+                ("hash", Column::Bytes(self.hashes)),
+            ],
+            otherwise: "",
+        }
+    }
+}
+
+/// Both databases have signed integers only; sizes never reach 2^63.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Appends all drafts or none. `known` is the right edge as this process left it; as a rule nobody else wrote
+/// since, and it needs not be read. It is forgotten whenever it is not certain.
+pub(crate) async fn append(
+    store: &Arc<dyn Store>,
+    drafts: &[Draft],
+    known: &mut Option<Frontier>,
+) -> Result<Vec<Receipt>, LedgerError> {
     let doing = "appending to";
+    let belongs_to_case = |draft: &Draft| draft.case.is_some();
+    let remembered = known.take().filter(|_| !drafts.iter().any(belongs_to_case));
+    if let Some(frontier) = remembered {
+        let transaction = store.begin(doing, Access::Writing).await?;
+        let mut appending = Appending { store: Arc::clone(store), transaction, frontier };
+        let batch = Batch::new(&appending.frontier, HashMap::new(), drafts);
+        if let Some(receipts) = appending.write(batch).await? {
+            *known = Some(appending.commit(doing).await?);
+            return Ok(receipts);
+        }
+    }
     let mut appending = Appending::begin(store, doing).await?;
     let receipts = appending.append(drafts).await?;
-    appending.commit(doing).await?;
+    *known = Some(appending.commit(doing).await?);
     Ok(receipts)
 }
 
@@ -188,13 +266,9 @@ async fn erase_one(
     doing: &'static str,
     index: u64,
 ) -> Result<bool, LedgerError> {
-    let delete = "DELETE FROM ledger_detail WHERE leaf_index = $1";
-    if transaction.execute(doing, delete, vec![index.into()]).await? == 0 {
-        return Ok(false);
-    }
-    let unname = "UPDATE ledger_entry SET subject = NULL WHERE leaf_index = $1";
-    transaction.execute(doing, unname, vec![index.into()]).await?;
-    Ok(true)
+    let erase = "UPDATE ledger_entry SET subject = NULL, salt = NULL, detail = NULL
+                 WHERE leaf_index = $1 AND salt IS NOT NULL";
+    Ok(transaction.execute(doing, erase, vec![index.into()]).await? > 0)
 }
 
 #[cfg(test)]
@@ -232,13 +306,13 @@ mod tests {
         let store = SqliteStore::open(&url, crate::open::LEDGER.sqlite(), true).await.unwrap();
         let shared: Arc<dyn Store> = Arc::new(store.clone());
         on_every_connection(&store, "PRAGMA max_page_count = 40").await;
-        let error = append(&shared, &[draft(10), draft(1 << 20)]).await.unwrap_err();
+        let error = append(&shared, &[draft(10), draft(1 << 20)], &mut None).await.unwrap_err();
         assert_eq!(error.fault(), Fault::Unreachable);
         assert!(error.to_string().contains("disk is full"), "{error}");
 
         // SQLite has rolled back by itself; every connection must be able to begin anew.
         on_every_connection(&store, "PRAGMA max_page_count = 1000000; BEGIN IMMEDIATE; ROLLBACK").await;
-        let receipts = append(&shared, &[draft(10), draft(1 << 20)]).await.unwrap();
+        let receipts = append(&shared, &[draft(10), draft(1 << 20)], &mut None).await.unwrap();
         assert_eq!(receipts.iter().map(|receipt| receipt.index).collect::<Vec<_>>(), [0, 1]);
     }
 
@@ -247,7 +321,7 @@ mod tests {
         let store = SqliteStore::open("sqlite::memory:", crate::open::LEDGER.sqlite(), true).await.unwrap();
         let shared: Arc<dyn Store> = Arc::new(store.clone());
         sqlx::raw_sql("UPDATE ledger_head SET size = 3").execute(store.pool()).await.unwrap();
-        let error = append(&shared, &[draft(1)]).await.unwrap_err();
+        let error = append(&shared, &[draft(1)], &mut None).await.unwrap_err();
         assert!(matches!(error, LedgerError::Corrupted { .. }), "{error}");
         assert_eq!(error.fault(), Fault::Ours);
     }

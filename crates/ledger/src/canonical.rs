@@ -25,6 +25,11 @@ pub fn canonical_json(value: &Value) -> Result<String, EventError> {
     Ok(out)
 }
 
+/// Writes the value of a member of an object.
+pub(crate) fn write_member(out: &mut String, value: &Value) -> Result<(), EventError> {
+    write_value(out, value, MAX_DEPTH - 1)
+}
+
 fn write_value(out: &mut String, value: &Value, depth: usize) -> Result<(), EventError> {
     match value {
         Value::Null => out.push_str("null"),
@@ -83,20 +88,29 @@ fn write_object(out: &mut String, members: &Map<String, Value>, depth: usize) ->
 /// controls.
 pub(crate) fn write_string(out: &mut String, text: &str) {
     out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\t' => out.push_str("\\t"),
-            '\n' => out.push_str("\\n"),
-            '\u{c}' => out.push_str("\\f"),
-            '\r' => out.push_str("\\r"),
-            control if control < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(control))),
-            other => out.push(other),
-        }
+    let mut rest = text;
+    while let Some(at) = rest.find(|character| matches!(character, '"' | '\\' | '\0'..'\u{20}')) {
+        let (plain, from) = rest.split_at(at);
+        out.push_str(plain);
+        // What is escaped is ASCII: one byte.
+        write_escaped(out, from.as_bytes()[0]);
+        rest = &from[1..];
     }
+    out.push_str(rest);
     out.push('"');
+}
+
+fn write_escaped(out: &mut String, byte: u8) {
+    match byte {
+        b'"' => out.push_str("\\\""),
+        b'\\' => out.push_str("\\\\"),
+        0x8 => out.push_str("\\b"),
+        b'\t' => out.push_str("\\t"),
+        b'\n' => out.push_str("\\n"),
+        0xc => out.push_str("\\f"),
+        b'\r' => out.push_str("\\r"),
+        control => out.push_str(&format!("\\u{control:04x}")),
+    }
 }
 
 #[cfg(test)]

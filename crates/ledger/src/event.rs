@@ -5,9 +5,9 @@ pub use mailwarden_proof::entry::{
     Detail, EVENT_SCHEMA, EventKind, Leaf, MAX_KIND_BYTES, OtherKind, StoredEvent, commitment, is_dotted_name,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::canonical::{canonical_json, write_string};
+use crate::canonical::{write_member, write_string};
 use crate::error::EventError;
 use crate::random::random_32;
 
@@ -115,31 +115,34 @@ pub(crate) struct Draft {
 impl Draft {
     /// Checks an event and writes it, with a salt of its own if its kind is personal.
     pub(crate) fn new(event: &Event) -> Result<Self, EventError> {
-        Self::with_salt(event, random_32())
+        Self::with_salt(event.clone(), random_32)
     }
 
-    fn with_salt(event: &Event, salt: [u8; 32]) -> Result<Self, EventError> {
-        check_texts(event)?;
+    /// The same; the salt is asked for if it is needed.
+    pub(crate) fn with_salt(event: Event, salt: impl FnOnce() -> [u8; 32]) -> Result<Self, EventError> {
+        check_texts(&event)?;
         let at = checked_instant(event.at)?;
-        let detail = detail_text(event)?;
-        let personal = event.kind.is_personal();
+        let detail = detail_text(&event)?;
         let mut before_case = String::from("{\"actor\":");
         write_string(&mut before_case, &event.actor);
         before_case.push_str(&format!(",\"at\":\"{}\"", instant_text(at)));
-        let mut before_index = match personal {
-            true => format!(",\"commitment\":\"{}\"", commitment(&salt, &detail).to_hex()),
-            false => format!(",\"detail\":{detail}"),
+        let (before_index, committed) = if event.kind.is_personal() {
+            let salt = salt();
+            let commitment = commitment(&salt, &detail).to_hex();
+            let before_index = format!(",\"commitment\":\"{commitment}\",\"index\":");
+            (before_index, Some(CommittedDetail { salt, text: detail }))
+        } else {
+            (format!(",\"detail\":{detail},\"index\":"), None)
         };
-        before_index.push_str(",\"index\":");
         Ok(Self {
-            kind: event.kind.clone(),
+            after_index: after_index(&event),
+            kind: event.kind,
             at_us: at.timestamp_micros(),
-            subject: event.subject.clone(),
-            case: event.case.clone(),
-            committed: personal.then_some(CommittedDetail { salt, text: detail }),
+            subject: event.subject,
+            case: event.case,
+            committed,
             before_case,
             before_index,
-            after_index: after_index(event),
         })
     }
 
@@ -191,8 +194,9 @@ pub fn is_case_id(text: &str) -> bool {
 }
 
 /// A text as it stands in the columns that queries use: PostgreSQL's texts cannot hold the character NUL.
-pub(crate) fn searchable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
+pub(crate) fn searchable(text: impl Into<String>) -> String {
+    let text = text.into();
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 fn check_text(field: &'static str, text: &str, limit: usize) -> Result<(), EventError> {
@@ -218,14 +222,17 @@ fn instant_text(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
+/// Canonical: the names of the members stand in their order.
 fn detail_text(event: &Event) -> Result<String, EventError> {
-    let mut detail = Map::new();
-    detail.insert("payload".to_owned(), event.payload.clone());
+    let mut text = String::from("{\"payload\":");
+    write_member(&mut text, &event.payload)?;
     if let Some(prior_state) = &event.prior_state {
-        detail.insert("prior_state".to_owned(), prior_state.clone());
+        text.push_str(",\"prior_state\":");
+        write_member(&mut text, prior_state)?;
     }
-    detail.insert("subject".to_owned(), Value::from(event.subject.as_str()));
-    let text = canonical_json(&Value::Object(detail))?;
+    text.push_str(",\"subject\":");
+    write_string(&mut text, &event.subject);
+    text.push('}');
     check_length("payload and prior_state", &text, MAX_DETAIL_BYTES)?;
     Ok(text)
 }
@@ -238,6 +245,7 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
+    use crate::canonical::canonical_json;
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
@@ -264,7 +272,7 @@ mod tests {
     #[test]
     fn a_personal_leaf_holds_a_commitment_and_nothing_of_the_detail() {
         let held = event(EventKind::GateHeld).replacing(json!("old")).with(json!({"queue_id": "4Q"}));
-        let draft = Draft::with_salt(&held, [7; 32]).unwrap();
+        let draft = Draft::with_salt(held, || [7; 32]).unwrap();
         let leaf = draft.leaf(0, None);
         assert!(!leaf.contains("billing") && !leaf.contains("4Q") && !leaf.contains("old"), "{leaf}");
         let detail = draft.committed.clone().unwrap().text;

@@ -18,7 +18,7 @@ use crate::error::LedgerError;
 use crate::event::searchable;
 use crate::open::{self, JOURNAL};
 use crate::reference::Reference;
-use crate::store::{Access, Argument, Row, Store, Transaction, read_all};
+use crate::store::{Access, Argument, Column, Row, Rows, Store, Transaction, read_all};
 
 /// How many decisions may wait to be written.
 const QUEUE_ENTRIES: usize = 8_192;
@@ -92,7 +92,7 @@ pub struct Journal {
 
 #[derive(Debug)]
 enum Command {
-    Record(JournalRow),
+    Record(Box<JournalRow>),
     Flush(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
@@ -126,7 +126,7 @@ impl Journal {
     /// Records a decision; never waits. If the queue is full the decision is dropped and counted.
     pub fn record<D: Serialize>(&self, entry: &JournalEntry<D>) {
         let row = journal_row(entry);
-        if row.is_none_or(|row| self.queue.try_send(Command::Record(row)).is_err()) {
+        if row.is_none_or(|row| self.queue.try_send(Command::Record(Box::new(row))).is_err()) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -191,8 +191,20 @@ impl Journal {
     }
 }
 
-/// A decision as one element of the JSON array that is written: encoded once, before it takes room in the queue.
-type JournalRow = String;
+/// A decision as it is written: encoded once, before it takes room in the queue.
+#[derive(Debug)]
+struct JournalRow {
+    reference: Reference,
+    at_us: i64,
+    rule: String,
+    verdict: String,
+    recipient: Option<String>,
+    envelope_sender: Option<String>,
+    header_from: Option<String>,
+    client: Option<String>,
+    queue_id: Option<String>,
+    detail: String,
+}
 
 /// What strangers can make long is cut. None if the detail cannot be written as JSON.
 fn journal_row<D: Serialize>(entry: &JournalEntry<D>) -> Option<JournalRow> {
@@ -200,20 +212,19 @@ fn journal_row<D: Serialize>(entry: &JournalEntry<D>) -> Option<JournalRow> {
     if detail.len() > MAX_DETAIL_BYTES {
         detail = format!("{{\"left_out_bytes\":{}}}", detail.len());
     }
-    // The detail stays a text within the text: PostgreSQL unescapes what it takes apart, and refuses U+0000.
-    let columns = (
-        entry.reference.as_str(),
-        entry.at.timestamp_micros(),
-        cut(&entry.rule),
-        cut(&entry.verdict),
-        entry.recipient.as_deref().map(cut),
-        entry.envelope_sender.as_deref().map(cut),
-        entry.header_from.as_deref().map(cut),
-        entry.client.as_deref().map(cut),
-        entry.queue_id.as_deref().map(cut),
+    let owned = |text: &Option<String>| text.as_deref().map(|text| cut(text).into_owned());
+    Some(JournalRow {
+        reference: entry.reference,
+        at_us: entry.at.timestamp_micros(),
+        rule: cut(&entry.rule).into_owned(),
+        verdict: cut(&entry.verdict).into_owned(),
+        recipient: owned(&entry.recipient),
+        envelope_sender: owned(&entry.envelope_sender),
+        header_from: owned(&entry.header_from),
+        client: owned(&entry.client),
+        queue_id: owned(&entry.queue_id),
         detail,
-    );
-    serde_json::to_string(&columns).ok()
+    })
 }
 
 fn cut(text: &str) -> Cow<'_, str> {
@@ -264,7 +275,7 @@ impl Writer {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         loop {
             let (batch, wake) = gather(&mut commands).await;
-            self.write(&batch).await;
+            self.write(batch).await;
             match wake {
                 Wake::Gathered => {}
                 Wake::Flush(reply) => tell(reply),
@@ -279,19 +290,20 @@ impl Writer {
         }
     }
 
-    async fn write(&mut self, batch: &[JournalRow]) {
+    async fn write(&mut self, batch: Vec<JournalRow>) {
         if batch.is_empty() {
             return;
         }
+        let all = batch.len() as u64;
         match self.write_and_prune(batch).await {
             Ok(written) => {
-                self.count_dropped((batch.len() as u64).saturating_sub(written));
+                self.count_dropped(all.saturating_sub(written));
                 if std::mem::take(&mut self.failing) {
                     tracing::info!("the gate journal is written again");
                 }
             }
             Err(error) => {
-                self.count_dropped(batch.len() as u64);
+                self.count_dropped(all);
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::warn!(%error, "decisions are missing from the gate journal; mail goes on");
                 }
@@ -303,10 +315,10 @@ impl Writer {
         self.dropped.fetch_add(count, Ordering::Relaxed);
     }
 
-    async fn write_and_prune(&self, batch: &[JournalRow]) -> Result<u64, LedgerError> {
+    async fn write_and_prune(&self, batch: Vec<JournalRow>) -> Result<u64, LedgerError> {
         let doing = "writing decisions to";
         let mut transaction = self.store.begin(doing, Access::WritingInHaste).await?;
-        let written = insert(self.store.as_ref(), transaction.as_mut(), batch).await?;
+        let written = transaction.insert(doing, rows(batch)).await?;
         self.prune(transaction.as_mut(), Utc::now()).await?;
         transaction.commit(doing).await?;
         Ok(written)
@@ -346,7 +358,7 @@ async fn gather(commands: &mut mpsc::Receiver<Command>) -> (Vec<JournalRow>, Wak
             },
         };
         match received {
-            Some(Command::Record(entry)) => batch.push(entry),
+            Some(Command::Record(entry)) => batch.push(*entry),
             Some(Command::Flush(reply)) => return (batch, Wake::Flush(reply)),
             Some(Command::Close(reply)) => return (batch, Wake::Close(Some(reply))),
             None => return (batch, Wake::Close(None)),
@@ -358,24 +370,59 @@ async fn gather(commands: &mut mpsc::Receiver<Command>) -> (Vec<JournalRow>, Wak
     }
 }
 
-/// One statement for the whole batch: a tenth of the work of a statement for each row.
-async fn insert(
-    store: &dyn Store,
-    transaction: &mut dyn Transaction,
-    batch: &[JournalRow],
-) -> Result<u64, LedgerError> {
-    let rows = format!("[{}]", batch.join(","));
-    let sql = format!(
-        "INSERT INTO decision (reference, at_us, rule, verdict, recipient, envelope_sender, header_from,
-                               client, queue_id, detail)
-         SELECT value ->> 0, {}, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-                value ->> 7, value ->> 8, value ->> 9
-         FROM {} WHERE true
-         ON CONFLICT (reference) DO NOTHING",
-        store.dialect().integer_at(1),
-        store.dialect().elements,
-    );
-    transaction.execute("writing decisions to", &sql, vec![rows.into()]).await
+fn rows(batch: Vec<JournalRow>) -> Rows {
+    let mut columns = Columns::default();
+    batch.into_iter().for_each(|row| columns.add(row));
+    columns.rows()
+}
+
+/// Rows of `decision`.
+#[derive(Default)]
+struct Columns {
+    references: Vec<String>,
+    instants: Vec<i64>,
+    rules: Vec<String>,
+    verdicts: Vec<String>,
+    recipients: Vec<Option<String>>,
+    envelope_senders: Vec<Option<String>>,
+    headers_from: Vec<Option<String>>,
+    clients: Vec<Option<String>>,
+    queue_ids: Vec<Option<String>>,
+    details: Vec<String>,
+}
+
+impl Columns {
+    fn add(&mut self, row: JournalRow) {
+        self.references.push(row.reference.as_str().to_owned());
+        self.instants.push(row.at_us);
+        self.rules.push(row.rule);
+        self.verdicts.push(row.verdict);
+        self.recipients.push(row.recipient);
+        self.envelope_senders.push(row.envelope_sender);
+        self.headers_from.push(row.header_from);
+        self.clients.push(row.client);
+        self.queue_ids.push(row.queue_id);
+        self.details.push(row.detail);
+    }
+
+    fn rows(self) -> Rows {
+        Rows {
+            table: "decision",
+            columns: vec![
+                ("reference", Column::Texts(self.references)),
+                ("at_us", Column::Integers(self.instants)),
+                ("rule", Column::Texts(self.rules)),
+                ("verdict", Column::Texts(self.verdicts)),
+                ("recipient", Column::NullableTexts(self.recipients)),
+                ("envelope_sender", Column::NullableTexts(self.envelope_senders)),
+                ("header_from", Column::NullableTexts(self.headers_from)),
+                ("client", Column::NullableTexts(self.clients)),
+                ("queue_id", Column::NullableTexts(self.queue_ids)),
+                ("detail", Column::Texts(self.details)),
+            ],
+            otherwise: "ON CONFLICT (reference) DO NOTHING",
+        }
+    }
 }
 
 #[cfg(test)]

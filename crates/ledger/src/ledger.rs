@@ -19,8 +19,9 @@ use crate::error::{EventError, LedgerError};
 use crate::event::{Draft, Event, EventKind, StoredEvent};
 use crate::export::{self, ExportedEntry};
 use crate::filter::EventFilter;
-use crate::merkle::Hash;
+use crate::merkle::{Frontier, Hash};
 use crate::proof::{ConsistencyProof, InclusionProof};
+use crate::random::Salts;
 use crate::refusals::{Accumulator, Hour, RefusalSum, hour_of};
 use crate::retention::Retention;
 use crate::store::{Access, Store};
@@ -118,8 +119,12 @@ impl Ledger {
         let store = open::open(url, &open::LEDGER, options.create).await?;
         let refusals = Arc::new(Mutex::new(Accumulator::default()));
         let (queue, commands) = mpsc::channel(QUEUE_CALLS);
-        let writer =
-            Writer { store: Arc::clone(&store), refusals: Arc::clone(&refusals), entered_before: Hour::MIN };
+        let writer = Writer {
+            store: Arc::clone(&store),
+            refusals: Arc::clone(&refusals),
+            entered_before: Hour::MIN,
+            edge: None,
+        };
         tokio::spawn(writer.run(commands, options.refusal_flush));
         Ok(Self { store, queue, room: Arc::new(Semaphore::new(QUEUE_BYTES)), refusals })
     }
@@ -142,7 +147,11 @@ impl Ledger {
         if events.len() > MAX_EVENTS_PER_CALL {
             return Err(EventError::TooMany(events.len(), MAX_EVENTS_PER_CALL).into());
         }
-        let drafts: Vec<Draft> = events.iter().map(Draft::new).collect::<Result<_, _>>()?;
+        let mut salts = Salts::new();
+        let drafts: Vec<Draft> = events
+            .into_iter()
+            .map(|event| Draft::with_salt(event, || salts.next_salt()))
+            .collect::<Result<_, _>>()?;
         let room = self.room_for(&drafts).await?;
         self.ask(|reply| Command::Append(Waiting { drafts, reply, _room: room })).await
     }
@@ -413,6 +422,8 @@ struct Writer {
     refusals: Arc<Mutex<Accumulator>>,
     /// Hours before this one have been entered.
     entered_before: Hour,
+    /// The right edge as this process left it.
+    edge: Option<Frontier>,
 }
 
 impl Writer {
@@ -460,7 +471,7 @@ impl Writer {
     }
 
     /// One transaction for all that wait.
-    async fn commit(&self, waiting: Vec<Waiting>) {
+    async fn commit(&mut self, waiting: Vec<Waiting>) {
         let mut drafts = Vec::new();
         let mut callers = Vec::with_capacity(waiting.len());
         for mut append in waiting {
@@ -470,7 +481,7 @@ impl Writer {
         if drafts.is_empty() {
             return callers.into_iter().for_each(|(_, reply, _)| answer(reply, Ok(Vec::new())));
         }
-        match append::append(&self.store, &drafts).await {
+        match append::append(&self.store, &drafts, &mut self.edge).await {
             Ok(receipts) => {
                 let mut receipts = receipts.into_iter();
                 for (count, reply, _) in callers {

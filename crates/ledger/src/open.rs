@@ -23,12 +23,12 @@ pub(crate) const LEDGER: Purpose = Purpose {
     sqlite: SqlitePurpose {
         name: "ledger",
         application_id: 0x4d57_4c47,
-        migrations: &[include_str!("schema.sql"), include_str!("schema_2.sql")],
+        migrations: &[include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")],
         synchronous: SqliteSynchronous::Full,
     },
     postgres: PostgresPurpose {
         name: "ledger",
-        migrations: &[include_str!("postgres.sql")],
+        migrations: &[include_str!("postgres.sql"), include_str!("postgres_2.sql")],
         connections: CONNECTIONS,
     },
 };

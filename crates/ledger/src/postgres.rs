@@ -17,7 +17,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Postgres, Row as _, TypeInfo as _, Val
 
 use crate::error::LedgerError;
 use crate::secret::read_secret;
-use crate::store::{Access, Argument, Cell, Dialect, Pending, Row, Store, Transaction};
+use crate::store::{
+    Access, Argument, Cell, Column, Dialect, Pending, Row, Rows, Statement, Store, Transaction,
+};
 
 /// How long to try to get a connection, the making of a new one included.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -46,7 +48,6 @@ pub(crate) const DIALECT: Dialect = Dialect {
     text: " #>> '{}'",
     // Two that delete the same rows in another order would wait for each other.
     try_turn: "SELECT pg_try_advisory_xact_lock(1297566793)::int::bigint",
-    unhex: ("decode(", ", 'hex')"),
 };
 
 const WANTED: &str = "`postgres://USER@HOST:PORT/DATABASE`";
@@ -118,7 +119,8 @@ impl PostgresStore {
                         (part TEXT PRIMARY KEY, version BIGINT NOT NULL)";
         transaction.execute(doing, versions, Vec::new()).await?;
         for script in purpose.migrations.iter().skip(version) {
-            let done = answered(sqlx::raw_sql(*script).execute(&mut *transaction.transaction)).await;
+            // As long as it takes: a large table is written anew, and each script lifts the server's limits.
+            let done = sqlx::raw_sql(*script).execute(&mut *transaction.transaction).await;
             done.map_err(|error| failed(&self.name, doing, error))?;
         }
         let sql = "INSERT INTO mailwarden_schema (part, version) VALUES ($1, $2)
@@ -132,16 +134,9 @@ impl PostgresStore {
         doing: &'static str,
         access: Access,
     ) -> Result<PostgresTransaction, LedgerError> {
-        let how = match access {
-            Access::Reading => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            // Whoever waited for a lock must see what its holder wrote, whatever the server's default is.
-            Access::Writing | Access::WritingInHaste => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-        };
-        let begun = answered(self.pool.begin_with(how)).await;
+        let begun = answered(self.pool.begin_with(beginning(access))).await;
         let transaction = begun.map_err(|error| failed(&self.name, doing, error))?;
-        let mut transaction = PostgresTransaction { transaction, name: self.name.clone() };
-        transaction.choose_durability(doing, access).await?;
-        Ok(transaction)
+        Ok(PostgresTransaction { transaction, name: self.name.clone() })
     }
 
     /// The schema version of our tables, if there are any.
@@ -292,7 +287,7 @@ impl Store for PostgresStore {
     /// until those are overwritten.
     fn forget_deleted(&self) -> Pending<'_, ()> {
         Box::pin(async {
-            let vacuum = sqlx::raw_sql("VACUUM ledger_detail, ledger_entry").execute(&self.pool);
+            let vacuum = sqlx::raw_sql("VACUUM ledger_entry").execute(&self.pool);
             if let Err(error) = answered(vacuum).await {
                 tracing::warn!(%error, "what was erased is gone from the tables, but not yet from their files");
             }
@@ -322,20 +317,64 @@ struct PostgresTransaction {
     name: String,
 }
 
-impl PostgresTransaction {
-    /// An administrator may have turned waiting for the disk off for everybody; a ledger cannot do without.
-    /// Stricter settings (waiting for replicas) stay.
-    async fn choose_durability(&mut self, doing: &'static str, access: Access) -> Result<(), LedgerError> {
-        let sql = match access {
-            Access::Reading => return Ok(()),
-            Access::Writing => {
-                "SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
-                 WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)"
-            }
-            Access::WritingInHaste => "SELECT set_config('synchronous_commit', 'off', true)",
-        };
-        self.execute(doing, sql, Vec::new()).await.map(drop)
+/// How a transaction begins, with all that is to be said about it, in one journey.
+///
+/// Whoever waited for a lock must see what its holder wrote, whatever the server's default is. An administrator
+/// may have turned waiting for the disk off for everybody; a ledger cannot do without. Stricter settings (waiting
+/// for replicas) stay.
+fn beginning(access: Access) -> &'static str {
+    match access {
+        Access::Reading => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        Access::Writing => {
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+             SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+             WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)"
+        }
+        Access::WritingInHaste => {
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit TO off"
+        }
     }
+}
+
+/// Columns as arrays, from the place after `first` on: what to read them from.
+fn unnested(rows: &Rows, first: usize) -> String {
+    let arrays = rows.columns.iter().enumerate().map(|(place, (_, column))| {
+        let kind = match column {
+            Column::Integers(_) => "bigint",
+            Column::Texts(_) | Column::NullableTexts(_) => "text",
+            Column::Bytes(_) | Column::NullableBytes(_) => "bytea",
+        };
+        format!("${}::{kind}[]", first + place + 1)
+    });
+    format!("unnest({})", arrays.collect::<Vec<_>>().join(", "))
+}
+
+fn with_columns(
+    query: Query<'static, Postgres, PgArguments>,
+    rows: Rows,
+) -> Query<'static, Postgres, PgArguments> {
+    rows.columns.into_iter().fold(query, |query, (_, column)| match column {
+        Column::Integers(values) => query.bind(values),
+        Column::Texts(values) => query.bind(values),
+        Column::NullableTexts(values) => query.bind(values),
+        Column::Bytes(values) => query.bind(values),
+        Column::NullableBytes(values) => query.bind(values),
+    })
+}
+
+/// One statement for all of it: every statement is a journey over the network.
+fn moving_on(expecting: &Statement, rows: &[Rows]) -> String {
+    let mut sql = format!("WITH moved AS ({} RETURNING 1)", expecting.sql);
+    let mut place = expecting.arguments.len();
+    for (number, rows) in rows.iter().enumerate() {
+        let (insert, values) = (rows.insert_into(), unnested(rows, place));
+        sql.push_str(&format!(
+            ", part{number} AS ({insert} SELECT given.* FROM moved, {values} AS given {})",
+            rows.otherwise
+        ));
+        place += rows.columns.len();
+    }
+    sql + " SELECT count(*) FROM moved"
 }
 
 fn bound(sql: &str, arguments: Vec<Argument>) -> Query<'static, Postgres, PgArguments> {
@@ -386,6 +425,31 @@ impl Transaction for PostgresTransaction {
             let rows = answered(bound(sql, arguments).fetch_all(&mut *self.transaction)).await;
             let cells = rows.and_then(|rows| rows.iter().map(cells).collect());
             cells.map_err(|error| failed(&self.name, doing, error))
+        })
+    }
+
+    fn insert<'a>(&'a mut self, doing: &'static str, rows: Rows) -> Pending<'a, u64> {
+        Box::pin(async move {
+            let sql =
+                format!("{} SELECT * FROM {} {}", rows.insert_into(), unnested(&rows, 0), rows.otherwise);
+            let query = with_columns(sqlx::query(AssertSqlSafe(sql)), rows);
+            let done = answered(query.execute(&mut *self.transaction)).await;
+            done.map(|done| done.rows_affected()).map_err(|error| failed(&self.name, doing, error))
+        })
+    }
+
+    fn move_on<'a>(
+        &'a mut self,
+        doing: &'static str,
+        expecting: Statement,
+        rows: Vec<Rows>,
+    ) -> Pending<'a, bool> {
+        Box::pin(async move {
+            let query = bound(&moving_on(&expecting, &rows), expecting.arguments);
+            let query = rows.into_iter().fold(query, with_columns);
+            let moved = answered(query.fetch_one(&mut *self.transaction)).await;
+            let moved = moved.and_then(|row| row.try_get::<i64, _>(0));
+            moved.map(|moved| moved == 1).map_err(|error| failed(&self.name, doing, error))
         })
     }
 

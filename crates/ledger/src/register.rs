@@ -3,12 +3,13 @@
 //! One task exchanges it with the database, a moment behind: what was heard here is added to what stands there,
 //! and what others wrote since the last time comes back. So it survives restarts, and several gates that share a
 //! database know what each of them heard. A crash may cost the last moment, after which an organisation is at
-//! worst met for the first time once more. What strangers can make grow is bounded: unregistered addresses give
+//! worst met for the first time once more. That somebody known wrote once more waits for a minute and is added up
+//! meanwhile: a crash costs the last minute of the counts. What strangers can make grow is bounded: unregistered addresses give
 //! way to one another, registered ones never do.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
@@ -25,6 +26,10 @@ pub const MAX_UNREGISTERED: usize = 100_000;
 const FORGOTTEN_AT_ONCE: usize = 16;
 /// How far the database may be behind, and this register behind what others wrote.
 const EXCHANGE_EVERY: Duration = Duration::from_millis(500);
+/// How far counts in the database may be behind, where nothing is new but one more message.
+const COUNTS_EVERY: Duration = Duration::from_secs(60);
+/// How many addresses may wait with nothing but counts; more are written at the next exchange.
+const MAX_COUNTING: usize = 20_000;
 /// Before the first row.
 const NOTHING_READ: i64 = -1;
 
@@ -34,6 +39,8 @@ struct Contents {
     unregistered: usize,
     newcomers: Newcomers,
     untold: Untold,
+    /// What was heard since of those of whom nothing else is new.
+    counts: HashMap<String, VendorRecord>,
 }
 
 /// What the database has not been told.
@@ -44,6 +51,12 @@ struct Untold {
     /// Addresses that made room.
     forgotten: HashSet<String>,
     newcomers: newcomers::Untold,
+}
+
+/// What is written at once, and how those records are to stand if nobody else wrote since the last time.
+struct Telling {
+    untold: Untold,
+    standing: Vec<VendorRecord>,
 }
 
 impl Untold {
@@ -61,6 +74,26 @@ struct Exchanged {
 
 impl Contents {
     fn hear(&mut self, heard: &Heard<'_>) {
+        match self.vendors.get_mut(heard.address) {
+            Some(known) if known.knows(heard) => {
+                known.count(heard);
+                self.count(heard);
+            }
+            _ => self.hear_news(heard),
+        }
+    }
+
+    fn count(&mut self, heard: &Heard<'_>) {
+        // What is news is told in a moment; a count that comes with it goes with it.
+        let untold = self.untold.heard.get_mut(heard.address);
+        match untold.or_else(|| self.counts.get_mut(heard.address)) {
+            Some(record) if record.knows(heard) => record.count(heard),
+            Some(record) => record.add(VendorRecord::of(heard)),
+            None => drop(self.counts.insert(heard.address.to_owned(), VendorRecord::of(heard))),
+        }
+    }
+
+    fn hear_news(&mut self, heard: &Heard<'_>) {
         if !self.vendors.contains_key(heard.address) {
             self.make_room();
         }
@@ -76,8 +109,10 @@ impl Contents {
         if self.untold.forgotten.contains(&record.address) {
             return;
         }
-        if let Some(untold) = self.untold.heard.get(&record.address) {
-            record.add(untold.clone());
+        for untold in [&self.untold.heard, &self.counts] {
+            if let Some(untold) = untold.get(&record.address) {
+                record.add(untold.clone());
+            }
         }
         let address = record.address.clone();
         let was_guest = self.is_guest(&address);
@@ -115,13 +150,29 @@ impl Contents {
         for (_, _, address) in guests.drain(..leaving) {
             self.vendors.remove(&address);
             self.untold.heard.remove(&address);
+            self.counts.remove(&address);
             self.untold.forgotten.insert(address);
         }
         self.unregistered = guests.len();
     }
 
-    fn take_untold(&mut self) -> Untold {
-        Untold { newcomers: self.newcomers.take_untold(), ..std::mem::take(&mut self.untold) }
+    /// What is to be written: all that is new, and the counts of its addresses with it; and all other counts if it
+    /// is their time.
+    fn take_untold(&mut self, with_counts: bool) -> Telling {
+        let mut untold =
+            Untold { newcomers: self.newcomers.take_untold(), ..std::mem::take(&mut self.untold) };
+        if with_counts || self.counts.len() >= MAX_COUNTING {
+            std::mem::take(&mut self.counts)
+                .into_values()
+                .for_each(|record| add_to(&mut untold.heard, record));
+        }
+        for (address, record) in &mut untold.heard {
+            if let Some(counted) = self.counts.remove(address) {
+                record.add(counted);
+            }
+        }
+        let standing = untold.heard.keys().filter_map(|address| self.vendors.get(address).cloned()).collect();
+        Telling { untold, standing }
     }
 
     /// What could not be written is to be written again.
@@ -179,7 +230,7 @@ impl VendorRegister {
         let contents = Arc::new(Mutex::new(Contents::default()));
         let mut exchange =
             Exchange { store, contents: Arc::clone(&contents), read: NOTHING_READ, is_failing: false };
-        exchange.exchange().await?;
+        exchange.exchange(true).await?;
         lock(&contents).newcomers.begin_again();
         let (commands, received) = mpsc::channel(16);
         tokio::spawn(exchange.run(received));
@@ -194,7 +245,12 @@ impl VendorRegister {
     /// What an address has heard, by its lookup key.
     #[must_use]
     pub fn vendor(&self, address: &str) -> Option<VendorRecord> {
-        lock(&self.contents).vendors.get(address).cloned()
+        self.look(address, VendorRecord::clone)
+    }
+
+    /// Looks at what an address has heard, if anything, where it stands; by its lookup key.
+    pub fn look<R>(&self, address: &str, look: impl FnOnce(&VendorRecord) -> R) -> Option<R> {
+        lock(&self.contents).vendors.get(address).map(look)
     }
 
     /// Asks or changes who is new this hour.
@@ -253,22 +309,29 @@ struct Exchange {
 
 impl Exchange {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut counted = Instant::now();
         loop {
             match tokio::time::timeout(EXCHANGE_EVERY, commands.recv()).await {
-                Err(_) => self.exchange_or_warn().await,
-                Ok(Some(Command::Flush(reply))) => drop(reply.send(self.exchange().await)),
+                Err(_) => {
+                    let with_counts = counted.elapsed() >= COUNTS_EVERY;
+                    self.exchange_or_warn(with_counts).await;
+                    if with_counts {
+                        counted = Instant::now();
+                    }
+                }
+                Ok(Some(Command::Flush(reply))) => drop(reply.send(self.exchange(true).await)),
                 Ok(Some(Command::Close(reply))) => {
-                    let written = self.exchange().await;
+                    let written = self.exchange(true).await;
                     let closed = self.store.close().await;
                     return drop(reply.send(written.and(closed)));
                 }
-                Ok(None) => return self.exchange_or_warn().await,
+                Ok(None) => return self.exchange_or_warn(true).await,
             }
         }
     }
 
-    async fn exchange_or_warn(&mut self) {
-        match self.exchange().await {
+    async fn exchange_or_warn(&mut self, with_counts: bool) {
+        match self.exchange(with_counts).await {
             Ok(()) if std::mem::take(&mut self.is_failing) => {
                 tracing::info!("the vendor register is written again");
             }
@@ -280,9 +343,10 @@ impl Exchange {
         }
     }
 
-    async fn exchange(&mut self) -> Result<(), LedgerError> {
-        let untold = lock(&self.contents).take_untold();
-        let exchanged = if untold.is_empty() { self.read().await } else { self.write(&untold).await };
+    async fn exchange(&mut self, with_counts: bool) -> Result<(), LedgerError> {
+        let telling = lock(&self.contents).take_untold(with_counts);
+        let exchanged =
+            if telling.untold.is_empty() { self.read().await } else { self.write(&telling).await };
         match exchanged {
             Ok(exchanged) => {
                 self.read = exchanged.revision;
@@ -290,7 +354,7 @@ impl Exchange {
                 Ok(())
             }
             Err(error) => {
-                lock(&self.contents).put_back(untold);
+                lock(&self.contents).put_back(telling.untold);
                 Err(error)
             }
         }
@@ -306,22 +370,43 @@ impl Exchange {
     }
 
     /// Who writes holds the row of the revision, so that its order is that of the commits.
-    async fn write(&self, untold: &Untold) -> Result<Exchanged, LedgerError> {
+    async fn write(&self, telling: &Telling) -> Result<Exchanged, LedgerError> {
         let doing = "writing vendors to";
         let mut transaction = self.store.begin(doing, Access::WritingInHaste).await?;
         let for_update = self.store.dialect().for_update;
-        let revision = self.revision(transaction.as_mut(), for_update).await? + 1;
-        let mut exchanged = self.written_by_others(transaction.as_mut(), revision).await?;
+        let before = self.revision(transaction.as_mut(), for_update).await?;
+        let revision = before + 1;
+        let Telling { untold, standing } = telling;
         let store = self.store.as_ref();
-        vendors::forget(store, transaction.as_mut(), &untold.forgotten).await?;
-        let written = vendors::add(store, transaction.as_mut(), &untold.heard, revision).await?;
-        exchanged.vendors.retain(|record| !untold.heard.contains_key(&record.address));
-        exchanged.vendors.extend(written);
+        let mut exchanged = if before == self.read {
+            // Nobody else wrote: how the records stand there is known here.
+            vendors::forget(store, transaction.as_mut(), &untold.forgotten).await?;
+            vendors::put(transaction.as_mut(), standing, revision).await?;
+            Exchanged { revision, vendors: Vec::new(), hours: Vec::new() }
+        } else {
+            self.add_to_others(transaction.as_mut(), untold, revision).await?
+        };
         let written = newcomers::add(store, transaction.as_mut(), &untold.newcomers, revision).await?;
         exchanged.hours.extend(written);
         let sql = "UPDATE register_revision SET revision = $1 WHERE id = 1";
         transaction.execute(doing, sql, vec![revision.into()]).await?;
         transaction.commit(doing).await?;
+        Ok(exchanged)
+    }
+
+    /// Adds what was heard here to what others wrote since, and learns that.
+    async fn add_to_others(
+        &self,
+        transaction: &mut dyn Transaction,
+        untold: &Untold,
+        revision: i64,
+    ) -> Result<Exchanged, LedgerError> {
+        let mut exchanged = self.written_by_others(transaction, revision).await?;
+        let store = self.store.as_ref();
+        vendors::forget(store, transaction, &untold.forgotten).await?;
+        let written = vendors::add(store, transaction, &untold.heard, revision).await?;
+        exchanged.vendors.retain(|record| !untold.heard.contains_key(&record.address));
+        exchanged.vendors.extend(written);
         Ok(exchanged)
     }
 
@@ -394,6 +479,57 @@ mod tests {
     }
 
     #[test]
+    fn what_is_new_is_told_at_once_and_one_more_message_waits() {
+        let mut contents = Contents::default();
+        let hear = |contents: &mut Contents, organisation: &str, expected, seconds| {
+            let organisations = [organisation.to_owned()];
+            let (address, registered) = ("acme@s.example", true);
+            let heard =
+                Heard { address, registered, organisations: &organisations, expected, at: at(seconds) };
+            contents.hear(&heard);
+        };
+        let told = |telling: Telling| {
+            let heard = telling.untold.heard.into_values().next();
+            heard.zip(telling.standing.into_iter().next()).map(|(heard, all)| (heard.messages, all.messages))
+        };
+        hear(&mut contents, "acme.example", false, 0);
+        hear(&mut contents, "acme.example", false, 1);
+        assert_eq!(told(contents.take_untold(false)), Some((2, 2)), "a new address");
+        hear(&mut contents, "acme.example", false, 2);
+        hear(&mut contents, "acme.example", false, 3);
+        assert_eq!(told(contents.take_untold(false)), None, "nothing but counts");
+        hear(&mut contents, "spam.example", false, 4);
+        assert_eq!(
+            told(contents.take_untold(false)),
+            Some((3, 5)),
+            "a new organisation, and the counts with it"
+        );
+        hear(&mut contents, "acme.example", true, 5);
+        assert_eq!(told(contents.take_untold(false)), Some((1, 6)), "the vendor is known as itself");
+        hear(&mut contents, "acme.example", false, 6);
+        assert_eq!(told(contents.take_untold(false)), None, "that does not change");
+        assert_eq!(told(contents.take_untold(true)), Some((1, 7)), "its time has come");
+        let record = &contents.vendors["acme@s.example"];
+        assert_eq!((record.first_seen, record.last_seen, record.messages), (at(0), at(6), 7));
+        assert_eq!(record.organisations["acme.example"].messages, 6);
+    }
+
+    #[test]
+    fn counts_do_not_wait_where_there_are_too_many() {
+        let mut contents = Contents::default();
+        for round in 0..2 {
+            for n in 0..MAX_COUNTING {
+                let address = format!("vendor{n}@s.example");
+                let (organisations, expected) = (&[][..], true);
+                let heard =
+                    Heard { address: &address, registered: true, organisations, expected, at: at(round) };
+                contents.hear(&heard);
+            }
+            assert_eq!(contents.take_untold(false).untold.heard.len(), MAX_COUNTING);
+        }
+    }
+
+    #[test]
     fn strangers_give_way_to_one_another_and_never_push_out_a_registered_vendor() {
         let mut contents = Contents::default();
         let mut hear = |address: &str, registered, seconds| {
@@ -418,7 +554,7 @@ mod tests {
             assert!(contents.vendors.contains_key(kept), "{kept}");
         }
         assert!(!contents.vendors.contains_key("guess0@s.example"), "the oldest went first");
-        let untold = contents.take_untold();
+        let untold = contents.take_untold(true).untold;
         assert!(untold.forgotten.contains("guess0@s.example"));
         assert!(!untold.heard.contains_key("guess0@s.example"), "what is forgotten is not written");
     }

@@ -24,12 +24,17 @@ use sqlx::{
 use crate::error::LedgerError;
 use crate::open::shown_url;
 use crate::owner::give_to_owner_of;
-use crate::store::{Access, Argument, Cell, Dialect, Pending, Row, Store, Transaction};
+use crate::store::{
+    Access, Argument, Cell, Column, Dialect, Pending, Row, Rows, Statement, Store, Transaction,
+};
 
 /// How long a writer waits for another process to finish its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections to a file: one writes at a time, the others read beside it.
 const FILE_CONNECTIONS: u32 = 4;
+/// How many pages of 4 KiB the write-ahead log gathers: pages that are written again and again (the right edges of
+/// indices) are copied from it once.
+const WAL_PAGES: &str = "4000";
 /// How often opening is tried again while another process creates the same file.
 const OPEN_ATTEMPTS: u32 = 100;
 /// How long to wait between these attempts.
@@ -53,7 +58,6 @@ pub(crate) const DIALECT: Dialect = Dialect {
     elements: "json_each($1)",
     text: "",
     try_turn: "SELECT 1",
-    unhex: ("unhex(", ")"),
 };
 
 /// Where a database is.
@@ -235,6 +239,77 @@ fn bound(sql: &str, arguments: Vec<Argument>) -> Query<'static, Sqlite, SqliteAr
     })
 }
 
+/// The most rows of one INSERT.
+const ROWS_AT_ONCE: usize = 128;
+/// Up to so many rows go in one INSERT, whatever their number.
+const FEW_ROWS: usize = 16;
+
+/// How many rows the next INSERT takes of so many that are left: a connection keeps its statements prepared, so
+/// that there must not be one for every number.
+fn rows_at_once(left: usize) -> usize {
+    if left <= FEW_ROWS { left } else { (1 << left.ilog2()).min(ROWS_AT_ONCE) }
+}
+
+fn insert_statement(rows: &Rows, count: usize) -> String {
+    let row = format!("({})", vec!["?"; rows.columns.len()].join(","));
+    format!("{} VALUES {} {}", rows.insert_into(), vec![row; count].join(","), rows.otherwise)
+}
+
+/// A column whose values are taken one by one.
+enum Values {
+    Integers(std::vec::IntoIter<i64>),
+    Texts(std::vec::IntoIter<String>),
+    NullableTexts(std::vec::IntoIter<Option<String>>),
+    Bytes(std::vec::IntoIter<Vec<u8>>),
+    NullableBytes(std::vec::IntoIter<Option<Vec<u8>>>),
+}
+
+impl From<Column> for Values {
+    fn from(column: Column) -> Self {
+        match column {
+            Column::Integers(values) => Self::Integers(values.into_iter()),
+            Column::Texts(values) => Self::Texts(values.into_iter()),
+            Column::NullableTexts(values) => Self::NullableTexts(values.into_iter()),
+            Column::Bytes(values) => Self::Bytes(values.into_iter()),
+            Column::NullableBytes(values) => Self::NullableBytes(values.into_iter()),
+        }
+    }
+}
+
+impl Values {
+    fn bind(
+        &mut self,
+        query: Query<'static, Sqlite, SqliteArguments>,
+    ) -> Query<'static, Sqlite, SqliteArguments> {
+        match self {
+            Self::Integers(values) => query.bind(values.next()),
+            Self::Texts(values) => query.bind(values.next()),
+            Self::NullableTexts(values) => query.bind(values.next().flatten()),
+            Self::Bytes(values) => query.bind(values.next()),
+            Self::NullableBytes(values) => query.bind(values.next().flatten()),
+        }
+    }
+}
+
+async fn insert(connection: &mut SqliteConnection, rows: Rows) -> Result<u64, sqlx::Error> {
+    let (mut left, mut inserted) = (rows.len(), 0);
+    let mut statements = Vec::new();
+    while left > 0 {
+        let count = rows_at_once(left);
+        statements.push((count, insert_statement(&rows, count)));
+        left -= count;
+    }
+    let mut columns: Vec<Values> = rows.columns.into_iter().map(|(_, column)| column.into()).collect();
+    for (count, sql) in statements {
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for _ in 0..count {
+            query = columns.iter_mut().fold(query, |query, column| column.bind(query));
+        }
+        inserted += query.execute(&mut *connection).await?.rows_affected();
+    }
+    Ok(inserted)
+}
+
 fn cells(row: &SqliteRow) -> Result<Row, sqlx::Error> {
     (0..row.len()).map(|column| cell(row, column)).collect::<Result<_, _>>().map(Row::new)
 }
@@ -274,6 +349,30 @@ impl Transaction for SqliteTransaction {
             let rows = bound(sql, arguments).fetch_all(&mut *self.transaction).await;
             let cells = rows.and_then(|rows| rows.iter().map(cells).collect());
             cells.map_err(|error| failed(&self.name, doing, error))
+        })
+    }
+
+    fn insert<'a>(&'a mut self, doing: &'static str, rows: Rows) -> Pending<'a, u64> {
+        Box::pin(async move {
+            let done = insert(&mut self.transaction, rows).await;
+            done.map_err(|error| failed(&self.name, doing, error))
+        })
+    }
+
+    fn move_on<'a>(
+        &'a mut self,
+        doing: &'static str,
+        expecting: Statement,
+        rows: Vec<Rows>,
+    ) -> Pending<'a, bool> {
+        Box::pin(async move {
+            if self.execute(doing, expecting.sql, expecting.arguments).await? != 1 {
+                return Ok(false);
+            }
+            for rows in rows {
+                self.insert(doing, rows).await?;
+            }
+            Ok(true)
         })
     }
 
@@ -400,6 +499,8 @@ fn pool(location: &Location, purpose: &SqlitePurpose) -> SqlitePool {
         .busy_timeout(BUSY_TIMEOUT)
         // What is erased shall not linger in free pages.
         .pragma("secure_delete", "ON")
+        // What is committed is on the disk either way; this is how often it is copied from the log to its place.
+        .pragma("wal_autocheckpoint", WAL_PAGES)
         .disable_statement_logging();
     let pool = SqlitePoolOptions::new()
         .idle_timeout(None)
@@ -446,6 +547,21 @@ mod tests {
 
     fn url(path: &Path) -> String {
         format!("sqlite:{}", path.display())
+    }
+
+    #[test]
+    fn any_number_of_rows_goes_in_a_few_kinds_of_statements() {
+        let mut kinds = std::collections::BTreeSet::new();
+        for all in 0..2_000 {
+            let mut left = all;
+            while left > 0 {
+                let count = rows_at_once(left);
+                assert!((1..=left).contains(&count), "{count} of {left}");
+                kinds.insert(count);
+                left -= count;
+            }
+        }
+        assert!(kinds.len() <= 20, "{kinds:?}");
     }
 
     #[test]

@@ -58,8 +58,74 @@ pub(crate) trait Transaction: Send {
         sql: &'a str,
         arguments: Vec<Argument>,
     ) -> Pending<'a, Vec<Row>>;
+    /// Inserts rows; how many there are now that were not there before.
+    fn insert<'a>(&'a mut self, doing: &'static str, rows: Rows) -> Pending<'a, u64>;
+    /// Changes one row if it is as the statement expects it, and inserts rows with it; `false` if the row was not
+    /// so: then the transaction is to be given up.
+    fn move_on<'a>(
+        &'a mut self,
+        doing: &'static str,
+        expecting: Statement,
+        rows: Vec<Rows>,
+    ) -> Pending<'a, bool>;
     /// Ends it; all of it is in force when this returns.
     fn commit(self: Box<Self>, doing: &'static str) -> Pending<'static, ()>;
+}
+
+/// A statement with what stands in its places.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    pub(crate) sql: &'static str,
+    pub(crate) arguments: Vec<Argument>,
+}
+
+/// Rows for one table, column by column. Each database takes many of them in its own shortest way; in both, as
+/// values: what is written into a text first has to be read out of it again.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) table: &'static str,
+    pub(crate) columns: Vec<(&'static str, Column)>,
+    /// What happens to a row that is there already; nothing is said of tables where none can be.
+    pub(crate) otherwise: &'static str,
+}
+
+/// The values of one column, all columns of the same length.
+#[derive(Debug)]
+pub(crate) enum Column {
+    Integers(Vec<i64>),
+    Texts(Vec<String>),
+    NullableTexts(Vec<Option<String>>),
+    Bytes(Vec<Vec<u8>>),
+    NullableBytes(Vec<Option<Vec<u8>>>),
+}
+
+impl Column {
+    fn len(&self) -> usize {
+        match self {
+            Self::Integers(values) => values.len(),
+            Self::Texts(values) => values.len(),
+            Self::NullableTexts(values) => values.len(),
+            Self::Bytes(values) => values.len(),
+            Self::NullableBytes(values) => values.len(),
+        }
+    }
+}
+
+impl Rows {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.columns.first().map_or(0, |(_, column)| column.len())
+    }
+
+    /// `INSERT INTO table (columns)`.
+    pub(crate) fn insert_into(&self) -> String {
+        let names: Vec<&str> = self.columns.iter().map(|(name, _)| *name).collect();
+        format!("INSERT INTO {} ({})", self.table, names.join(", "))
+    }
 }
 
 /// Words in which the two databases differ.
@@ -73,16 +139,9 @@ pub(crate) struct Dialect {
     pub(crate) text: &'static str,
     /// Yields 1 if nobody else tidies up at this moment, and keeps others from it until the commit.
     pub(crate) try_turn: &'static str,
-    /// Bytes from hexadecimal text: what stands before it and behind it.
-    pub(crate) unhex: (&'static str, &'static str),
 }
 
 impl Dialect {
-    /// The bytes written in hexadecimal at one place of the element.
-    pub(crate) fn bytes_at(&self, place: usize) -> String {
-        format!("{}value ->> {place}{}", self.unhex.0, self.unhex.1)
-    }
-
     /// The integer at one place of the element.
     pub(crate) fn integer_at(&self, place: usize) -> String {
         format!("CAST(value ->> {place} AS BIGINT)")

@@ -36,7 +36,7 @@ pub(crate) async fn add(store: &Arc<dyn Store>, counts: &[Count]) -> Result<(), 
         dialect.elements
     );
     appending.transaction.execute(doing, &sql, vec![counts.to_string().into()]).await?;
-    appending.commit(doing).await
+    appending.commit(doing).await.map(drop)
 }
 
 /// The limit of objects is kept here once more, because every process counts only its own.

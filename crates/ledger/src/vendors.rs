@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::LedgerError;
-use crate::store::{Row, Store, Transaction, read_all};
+use crate::store::{Column, Row, Rows, Store, Transaction, read_all};
 
 /// The most organisations that one address remembers one by one.
 pub const MAX_ORGANISATIONS: usize = 32;
@@ -83,6 +83,29 @@ impl VendorRecord {
         self.organisations.len() >= MAX_ORGANISATIONS
     }
 
+    /// Whether a message tells nothing but that there was one more.
+    pub(crate) fn knows(&self, heard: &Heard<'_>) -> bool {
+        let known = |name: &String| match self.organisations.get(name) {
+            Some(organisation) => organisation.expected || !heard.expected,
+            None => self.has_more(),
+        };
+        self.registered == heard.registered && heard.organisations.iter().all(known)
+    }
+
+    /// Counts a message that tells nothing else.
+    pub(crate) fn count(&mut self, heard: &Heard<'_>) {
+        self.first_seen = self.first_seen.min(heard.at);
+        self.last_seen = self.last_seen.max(heard.at);
+        self.messages = self.messages.saturating_add(1);
+        for (at, name) in heard.organisations.iter().enumerate() {
+            if !heard.organisations[..at].contains(name)
+                && let Some(known) = self.organisations.get_mut(name)
+            {
+                known.count(heard.at);
+            }
+        }
+    }
+
     /// Adds what was heard besides.
     pub(crate) fn add(&mut self, other: Self) {
         if other.last_seen >= self.last_seen {
@@ -102,6 +125,12 @@ impl VendorRecord {
 }
 
 impl OrganisationRecord {
+    fn count(&mut self, at: DateTime<Utc>) {
+        self.first_seen = self.first_seen.min(at);
+        self.last_seen = self.last_seen.max(at);
+        self.messages = self.messages.saturating_add(1);
+    }
+
     fn add(&mut self, other: &Self) {
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
@@ -149,22 +178,44 @@ pub(crate) async fn add(
     let rows = transaction.fetch(doing, &sql, vec![addresses.to_string().into()]).await?;
     let mut sums = records.clone();
     read_all(store, rows, vendor_record)?.into_iter().for_each(|record| add_to(&mut sums, record));
-    let rows: Value = sums.values().map(|record| json_row(record, revision)).collect();
-    let integer = |place| store.dialect().integer_at(place);
-    let sql = format!(
-        "INSERT INTO vendor (address, registered, first_us, last_us, messages, organisations, revision)
-         SELECT value ->> 0, {}, {}, {}, {}, value ->> 5, {} FROM {elements} WHERE true
-         ON CONFLICT (address) DO UPDATE SET registered = excluded.registered, first_us = excluded.first_us,
-         last_us = excluded.last_us, messages = excluded.messages, organisations = excluded.organisations,
-         revision = excluded.revision",
-        integer(1),
-        integer(2),
-        integer(3),
-        integer(4),
-        integer(6),
-    );
-    transaction.execute(doing, &sql, vec![rows.to_string().into()]).await?;
-    Ok(sums.into_values().collect())
+    let sums: Vec<VendorRecord> = sums.into_values().collect();
+    put(transaction, &sums, revision).await?;
+    Ok(sums)
+}
+
+/// Writes records as they are to stand there.
+pub(crate) async fn put(
+    transaction: &mut dyn Transaction,
+    records: &[VendorRecord],
+    revision: i64,
+) -> Result<(), LedgerError> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    transaction.insert("writing vendors to", rows(records, revision)).await.map(drop)
+}
+
+fn rows(records: &[VendorRecord], revision: i64) -> Rows {
+    let integers = |value: fn(&VendorRecord) -> i64| Column::Integers(records.iter().map(value).collect());
+    let texts = |value: fn(&VendorRecord) -> String| Column::Texts(records.iter().map(value).collect());
+    Rows {
+        table: "vendor",
+        columns: vec![
+            ("address", texts(|record| record.address.clone())),
+            ("registered", integers(|record| record.registered.into())),
+            ("first_us", integers(|record| record.first_seen.timestamp_micros())),
+            ("last_us", integers(|record| record.last_seen.timestamp_micros())),
+            ("messages", integers(|record| i64::try_from(record.messages).unwrap_or(i64::MAX))),
+            (
+                "organisations",
+                texts(|record| serde_json::to_string(&record.organisations).unwrap_or_default()),
+            ),
+            ("revision", Column::Integers(vec![revision; records.len()])),
+        ],
+        otherwise: "ON CONFLICT (address) DO UPDATE SET registered = excluded.registered,
+            first_us = excluded.first_us, last_us = excluded.last_us, messages = excluded.messages,
+            organisations = excluded.organisations, revision = excluded.revision",
+    }
 }
 
 /// Takes addresses away.
@@ -196,16 +247,4 @@ fn vendor_record(mut row: Row) -> Option<VendorRecord> {
         messages: row.number()?,
         organisations: serde_json::from_str(&row.text()?).ok()?,
     })
-}
-
-fn json_row(record: &VendorRecord, revision: i64) -> Value {
-    json!([
-        record.address,
-        i64::from(record.registered),
-        record.first_seen.timestamp_micros(),
-        record.last_seen.timestamp_micros(),
-        i64::try_from(record.messages).unwrap_or(i64::MAX),
-        json!(record.organisations).to_string(),
-        revision,
-    ])
 }

@@ -9,7 +9,9 @@ mod common;
 use std::time::Instant;
 
 use common::{Databases, Place, fill, held, loaded};
-use mailwarden_ledger::{CheckpointKey, Ledger, Problem, verify};
+use mailwarden_ledger::{
+    CheckpointKey, Journal, JournalBounds, JournalEntry, Ledger, Problem, Reference, verify,
+};
 use serde_json::json;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
@@ -104,7 +106,10 @@ async fn events_beside_bare_rows(on: Databases) {
     let place = on.place();
     let (ledger, other) = (place.open().await, on.place());
     let bare = Bare::open(&other).await;
-    for (batch, calls) in [(1, 500), (10, 200), (100, 50), (1_000, 10)] {
+    for (batch, calls) in [(1, 500), (10, 200), (100, 50), (1_000, 20)] {
+        if std::env::var("MAILWARDEN_LEDGER_CALLS_OF").is_ok_and(|only| only != batch.to_string()) {
+            continue;
+        }
         let mut ratios = Vec::new();
         let (mut events, mut rows) = (0.0, 0.0);
         for _ in 0..5 {
@@ -118,6 +123,59 @@ async fn events_beside_bare_rows(on: Databases) {
             ratios[2]
         );
     }
+}
+
+/// What this process has used of processors; SQLite runs inside of it.
+fn processor_seconds() -> f64 {
+    const TICKS_A_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let ticks: f64 =
+        fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().unwrap()).sum();
+    ticks / TICKS_A_SECOND
+}
+
+fn decision(number: usize) -> JournalEntry {
+    JournalEntry {
+        reference: Reference::new(),
+        at: chrono::Utc::now(),
+        rule: "route".into(),
+        verdict: "reroute".into(),
+        recipient: Some(format!("vendor-{number}@saas.client.example")),
+        envelope_sender: Some("billing@vendor.example".into()),
+        header_from: Some("Vendor \"Billing\" <billing@vendor.example>".into()),
+        client: Some("mail.vendor.example [192.0.2.1]".into()),
+        queue_id: Some("4QXyZ1abcdef".into()),
+        detail: json!({"trace": ["route", "vendor-state", "vendor-binding"], "edits": ["Mailwarden-Route: x"]}),
+    }
+}
+
+/// Decisions as the gate records them, in batches as they gather.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow: a measurement"]
+async fn journal_rates() {
+    const BATCHES: usize = 100;
+    let place = Databases::Sqlite.place();
+    let journal = Journal::open(&place.url, JournalBounds::default()).await.unwrap();
+    for batch in [10, 100, 1_000] {
+        let decisions: Vec<JournalEntry> = (0..batch * BATCHES).map(decision).collect();
+        let (used, begun) = (processor_seconds(), Instant::now());
+        let mut recording = std::time::Duration::ZERO;
+        for gathered in decisions.chunks(batch) {
+            let begun = Instant::now();
+            gathered.iter().for_each(|decision| journal.record(decision));
+            recording += begun.elapsed();
+            journal.flush().await.unwrap();
+        }
+        let all = (batch * BATCHES) as f64;
+        println!(
+            "batches of {batch:>4}: {:>8.0} decisions/s, processor {:.1} us each, of which recording {:.1} us",
+            all / begun.elapsed().as_secs_f64(),
+            (processor_seconds() - used) * 1e6 / all,
+            recording.as_secs_f64() * 1e6 / all
+        );
+    }
+    assert_eq!(journal.dropped(), 0);
 }
 
 /// How large the measured ledger is; the slow tier is content with a tenth of what the documentation states.

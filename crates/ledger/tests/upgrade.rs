@@ -4,7 +4,7 @@
 #[macro_use]
 mod common;
 
-use common::{at, held};
+use common::{Databases, at, held};
 use mailwarden_ledger::{
     EventFilter, Journal, JournalBounds, Ledger, LedgerError, Problem, SignedNote, VendorRegister, Verifier,
     verify,
@@ -16,6 +16,11 @@ const REGISTER_V2: &str = include_str!("fixtures/register-v2.sql");
 const JOURNAL_V1: &str = include_str!("fixtures/journal-v1.sql");
 /// The key that signed the checkpoint in the fixture.
 const KEY_V1: &str = "ledger.example+327b92d5+AfBhFAvJATfGesUJFGgAb/zNYc53SmeyJmnYVtG8Ilzr";
+
+const LEDGER_V2: &str = include_str!("fixtures/ledger-v2.sql");
+const POSTGRES_LEDGER_V1: &str = include_str!("fixtures/postgres-ledger-v1.sql");
+/// The key that signed the checkpoint in both.
+const KEY_V2: &str = "ledger.example+b72bfa74+AX1Qy10Kpv0YKkoPSnigcUBLq3Q2fog8cScepFlrnhnX";
 
 /// A file as the SQL text describes it.
 async fn restored(text: &'static str) -> (TempDir, String) {
@@ -50,6 +55,41 @@ async fn a_ledger_of_version_1_goes_on_under_the_present_version() {
         [None, None, Some("OFF-1")]
     );
     assert!(!verify(&ledger, &[], &[]).await.unwrap().iter().any(Problem::is_damage));
+}
+
+/// Eleven entries: two of a case, one with a prior state, one erased, and a checkpoint over ten of them.
+async fn goes_on_whole(url: &str) {
+    let ledger = Ledger::open_existing(url).await.unwrap();
+    let anchors = ledger.checkpoints().await.unwrap();
+    let found = verify(&ledger, &[KEY_V2.parse().unwrap()], &anchors).await.unwrap();
+    assert_eq!(found, [Problem::Unanchored { first: 10, last: 10 }]);
+    let entries = ledger.events(&EventFilter::default()).await.unwrap();
+    let prior_state = entries[7].detail.as_ref().unwrap().prior_state.clone();
+    assert_eq!(prior_state, Some(serde_json::json!({"script": "keep;\n"})));
+    assert_eq!((entries[4].detail.as_ref(), entries[5].detail.is_some()), (None, true));
+    let erased_before = ledger.erase(4, "alice", "GDPR-18", at("2026-05-01T00:00:00Z")).await.unwrap_err();
+    assert!(matches!(erased_before, LedgerError::NothingToErase(4)), "{erased_before}");
+    assert_eq!(ledger.erase(5, "alice", "GDPR-18", at("2026-05-01T00:00:00Z")).await.unwrap().index, 11);
+    assert_eq!(ledger.append(held(12).in_case("OFF-1")).await.unwrap().index, 12);
+    let found = verify(&ledger, &[KEY_V2.parse().unwrap()], &anchors).await.unwrap();
+    assert_eq!(found, [Problem::Unanchored { first: 10, last: 12 }]);
+    ledger.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_ledger_of_version_2_goes_on_under_the_present_version() {
+    let (_directory, url) = restored(LEDGER_V2).await;
+    goes_on_whole(&url).await;
+}
+
+#[tokio::test]
+async fn a_ledger_of_version_1_in_postgresql_goes_on_under_the_present_version() {
+    let on = Databases::postgresql();
+    let place = on.place();
+    place.sql(POSTGRES_LEDGER_V1).await.unwrap();
+    goes_on_whole(&place.url).await;
+    let gone = place.sql("SELECT 1 / (1 - count(*)) FROM pg_class WHERE relname = 'ledger_detail'").await;
+    assert_eq!(gone, Ok(()), "the table of details is gone");
 }
 
 #[tokio::test]

@@ -93,9 +93,8 @@ async fn an_entry_altered_with_its_hash_is_found_by_the_tree(on: Databases) {
         let hash = leaf_hash(forged.as_bytes()).to_hex();
         place
             .tamper(&format!(
-                "DELETE FROM ledger_detail WHERE leaf_index = {index};
-                 UPDATE ledger_entry SET leaf = '{forged}', leaf_hash = x'{hash}', kind = 'policy.loaded',
-                 subject = 's' WHERE leaf_index = {index}"
+                "UPDATE ledger_entry SET leaf = '{forged}', leaf_hash = x'{hash}', kind = 'policy.loaded',
+                 subject = 's', salt = NULL, detail = NULL WHERE leaf_index = {index}"
             ))
             .await;
         assert_eq!(damage(&ledger).await, [Problem::AlteredRange { first, last }]);
@@ -117,10 +116,10 @@ async fn swapped_entries_are_named_both(on: Databases) {
 async fn an_altered_detail_or_salt_or_column_is_named_exactly(on: Databases) {
     for (sql, part) in [
         (
-            "UPDATE ledger_detail SET detail = replace(detail, 'mailbox', 'm') WHERE leaf_index = 100",
+            "UPDATE ledger_entry SET detail = replace(detail, 'mailbox', 'm') WHERE leaf_index = 100",
             Part::Detail,
         ),
-        ("UPDATE ledger_detail SET salt = zeroblob(32) WHERE leaf_index = 100", Part::Detail),
+        ("UPDATE ledger_entry SET salt = zeroblob(32) WHERE leaf_index = 100", Part::Detail),
         ("UPDATE ledger_entry SET subject = 'other' WHERE leaf_index = 100", Part::Columns),
         ("UPDATE ledger_entry SET kind = 'policy.loaded' WHERE leaf_index = 100", Part::Columns),
         ("UPDATE ledger_entry SET at_us = 0 WHERE leaf_index = 100", Part::Columns),
@@ -171,7 +170,6 @@ async fn a_cut_end_is_named_by_the_stored_size_and_by_checkpoints(on: Databases)
     place
         .tamper(
             "DELETE FROM ledger_entry WHERE leaf_index >= 500;
-             DELETE FROM ledger_detail WHERE leaf_index >= 500;
              UPDATE ledger_head SET size = 500, frontier = (SELECT frontier FROM kept);
              DELETE FROM ledger_checkpoint; DROP TABLE kept",
         )
@@ -309,8 +307,7 @@ async fn erasing_leaves_the_proof_and_nothing_of_the_person(on: Databases) {
 }
 
 async fn a_detail_that_vanished_without_a_record_is_named(on: Databases) {
-    let gone = "DELETE FROM ledger_detail WHERE leaf_index = 4;
-                UPDATE ledger_entry SET subject = NULL WHERE leaf_index = 4";
+    let gone = "UPDATE ledger_entry SET subject = NULL, salt = NULL, detail = NULL WHERE leaf_index = 4";
     assert_eq!(damage_by(&on, 20, gone).await, [Problem::DetailMissing { index: 4 }]);
 }
 

@@ -54,7 +54,7 @@ impl GateMemory {
 
 impl Memory for GateMemory {
     fn vendor(&self, address: &Address) -> Option<Remembered> {
-        self.register.vendor(&address.key()).as_ref().map(remembered)
+        self.register.look(&address.key(), remembered)
     }
 
     fn is_newcomer(&self, scope: &str, address: &Address, now: DateTime<Utc>) -> bool {

@@ -1,16 +1,17 @@
 //! From written tables to an indexed policy: every mistake is collected, none is guessed away.
 
+mod claims;
 mod control;
 
-use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
-use std::hash::Hash;
 use std::ops::Range;
 use std::str::FromStr;
 
-use mailwarden_address::{Address, Domain};
+use hashbrown::{HashMap, HashSet};
+use mailwarden_address::{Address, Domain, DomainError};
 use sha2::{Digest, Sha256};
 
+use crate::compile::claims::{Claims, Written};
 use crate::diagnostic::{Diagnostic, Level, Source, toml_error};
 use crate::model::{Accept, Client, DomainRecord, Mailbox, Person, Profile, Scope, Vendor};
 use crate::pattern::LocalPattern;
@@ -76,16 +77,22 @@ struct Compiler {
     digest: String,
     diagnostics: Vec<Diagnostic>,
     references: Vec<Reference>,
+    /// The texts that were read; the last one is being read.
+    sources: Vec<Source>,
+    /// Every domain that was read.
+    domains: Domains,
     domain_places: HashMap<Domain, Place>,
     wildcard_places: HashMap<Domain, Place>,
-    address_places: HashMap<Address, Place>,
-    person_places: HashMap<Address, Place>,
+    /// Which addresses are a mailbox's or a vendor's, and which are a person's.
+    record_claims: Claims,
+    person_claims: Claims,
     /// The admin queues of all domains, once all texts are read.
     queues: HashSet<Address>,
 }
 
 impl Compiler {
     fn read(&mut self, source: &Source) {
+        self.sources.push(source.clone());
         let text = match source.utf8() {
             Ok(text) => text,
             Err(diagnostic) => return self.diagnostics.push(*diagnostic),
@@ -184,7 +191,7 @@ impl Compiler {
         // Indexed even when it is a duplicate: one mistake is not reported again for every vendor of the
         // scope.
         if is_wildcard {
-            claim(&mut self.wildcard_places, &domain, &place, &mut self.diagnostics, "domain");
+            claim(&mut self.wildcard_places, &domain, &place, &mut self.diagnostics);
             self.policy.wildcard_index.insert(domain.clone(), self.policy.scopes.len());
         } else {
             self.claim_domain(&domain, place);
@@ -272,11 +279,9 @@ impl Compiler {
         let sender_domains = self.values(source, &raw.sender_domains);
         let account = self.account(source, &mut raw);
         let reply = raw.reply.and_then(|reply| self.reply_text(source, reply));
-        if !self.claim_address(&address, Place::of(source, &raw.address)) {
-            return;
-        }
+        let Some(number) = self.claim_address(&address, &raw.address) else { return };
         let at = self.policy.vendors.len();
-        self.policy.addresses.add_vendor(&address, at);
+        self.policy.addresses.set_vendor(number, at);
         if let Some(pattern) = LocalPattern::parse(address.local()) {
             self.vendor_pattern(&address, pattern, at, Place::of(source, &raw.address));
         }
@@ -312,14 +317,14 @@ impl Compiler {
     fn mailbox(&mut self, source: &Source, client: usize, raw: RawMailbox) {
         let Some(address) = self.value::<Address>(source, &raw.address) else { return };
         let at = self.policy.mailboxes.len();
-        if self.claim_address(&address, Place::of(source, &raw.address)) {
-            self.policy.addresses.add_mailbox(&address, at);
+        if let Some(number) = self.claim_address(&address, &raw.address) {
+            self.policy.addresses.set_mailbox(number, at);
         }
         let mut aliases = Vec::new();
         for written in &raw.aliases {
             let Some(alias) = self.value::<Address>(source, written) else { continue };
-            if self.claim_address(&alias, Place::of(source, written)) {
-                self.policy.addresses.add_mailbox(&alias, at);
+            if let Some(number) = self.claim_address(&alias, written) {
+                self.policy.addresses.set_mailbox(number, at);
                 aliases.push(alias);
             }
         }
@@ -391,10 +396,13 @@ impl Compiler {
         let mut claimed = Vec::new();
         for text in written {
             let Some(address) = self.value::<Address>(source, text) else { continue };
-            let place = Place::of(source, text);
-            if claim(&mut self.person_places, &address, &place, &mut self.diagnostics, "address") {
-                self.policy.addresses.add_person(&address, at);
-                claimed.push(address);
+            let number = self.policy.addresses.add(&address);
+            match self.person_claims.claim(number, self.written(text)) {
+                Ok(()) => {
+                    self.policy.addresses.set_person(number, at);
+                    claimed.push(address);
+                }
+                Err(first) => self.used_twice(&address, text, first),
             }
         }
         claimed
@@ -407,7 +415,7 @@ impl Compiler {
         T: FromStr + Wording,
         T::Err: Display,
     {
-        match written.get_ref().parse::<T>() {
+        match T::read(written.get_ref(), &mut self.domains) {
             Ok(value) => Some(value),
             Err(error) => {
                 self.error(
@@ -447,8 +455,13 @@ impl Compiler {
 
     fn reference(&mut self, source: &Source, written: &Text, kind: ReferenceKind) -> Option<Address> {
         let address = self.value::<Address>(source, written)?;
-        let place = Place::of(source, written);
-        self.references.push(Reference { address: address.clone(), place, kind });
+        // What is in a scope already will be: most addresses of a large policy need no second look.
+        let is_settled =
+            matches!(kind, ReferenceKind::InScope) && self.policy.scope_index.contains_key(address.domain());
+        if !is_settled {
+            let place = Place::of(source, written);
+            self.references.push(Reference { address: address.clone(), place, kind });
+        }
         Some(address)
     }
 
@@ -486,11 +499,33 @@ impl Compiler {
     // --- uniqueness ---------------------------------------------------------------------------------------------
 
     fn claim_domain(&mut self, domain: &Domain, place: Place) -> bool {
-        claim(&mut self.domain_places, domain, &place, &mut self.diagnostics, "domain")
+        claim(&mut self.domain_places, domain, &place, &mut self.diagnostics)
     }
 
-    fn claim_address(&mut self, address: &Address, place: Place) -> bool {
-        claim(&mut self.address_places, address, &place, &mut self.diagnostics, "address")
+    /// The number of an address that belongs to nothing else; `None`, and a diagnostic, if it does.
+    fn claim_address(&mut self, address: &Address, text: &Text) -> Option<usize> {
+        let number = self.policy.addresses.add(address);
+        match self.record_claims.claim(number, self.written(text)) {
+            Ok(()) => Some(number),
+            Err(first) => {
+                self.used_twice(address, text, first);
+                None
+            }
+        }
+    }
+
+    /// Where a value of the text that is being read stands.
+    fn written<T>(&self, value: &Spanned<T>) -> Written {
+        Written::new(self.sources.len() - 1, value.span())
+    }
+
+    fn place(&self, written: Written) -> Place {
+        Place { source: self.sources[written.source()].clone(), span: written.span() }
+    }
+
+    fn used_twice(&mut self, address: &Address, text: &Text, first: Written) {
+        let (again, first) = (self.place(self.written(text)), self.place(first));
+        self.diagnostics.push(duplicate("policy.duplicate-address", "address", address, &again, &first));
     }
 
     // --- references ---------------------------------------------------------------------------------------------
@@ -532,7 +567,9 @@ impl Compiler {
             .cloned()
             .collect();
         for address in in_scope {
-            let place = self.address_places[&address].clone();
+            let number = self.policy.addresses.number(&address);
+            let Some(written) = number.and_then(|number| self.record_claims.first(number)) else { continue };
+            let place = self.place(written);
             self.error(
                 "policy.mailbox-in-scope",
                 place,
@@ -610,47 +647,72 @@ impl Compiler {
 }
 
 /// How a kind of value is spoken of when it is wrong.
-trait Wording {
+trait Wording: FromStr {
     const ID: &'static str;
     const WHAT: &'static str;
     const HELP: &'static str;
+
+    /// Reads it; domains that were read before are not read again.
+    fn read(text: &str, domains: &mut Domains) -> Result<Self, Self::Err>;
+}
+
+/// Domains that were read, each kept once: a large policy names the same ones a thousand times.
+#[derive(Default)]
+struct Domains(HashSet<Domain>);
+
+impl Domains {
+    fn read(&mut self, text: &str) -> Result<Domain, DomainError> {
+        if let Some(known) = self.0.get(text) {
+            return Ok(known.clone());
+        }
+        let domain = Domain::parse(text)?;
+        Ok(self.0.get_or_insert_with(&domain, Domain::clone).clone())
+    }
 }
 
 impl Wording for Address {
     const ID: &'static str = "policy.bad-address";
     const WHAT: &'static str = "an address";
     const HELP: &'static str = "write it as local@domain, without display name or angle brackets";
+
+    fn read(text: &str, domains: &mut Domains) -> Result<Self, Self::Err> {
+        Self::parse_with(text, |domain| domains.read(domain))
+    }
 }
 
 impl Wording for Domain {
     const ID: &'static str = "policy.bad-domain";
     const WHAT: &'static str = "a domain name";
     const HELP: &'static str = "write it as labels separated by dots, e.g. saas.example.com";
+
+    fn read(text: &str, domains: &mut Domains) -> Result<Self, Self::Err> {
+        domains.read(text)
+    }
 }
 
-fn claim<K: Clone + Eq + Hash + Display>(
-    places: &mut HashMap<K, Place>,
-    key: &K,
+fn claim(
+    places: &mut HashMap<Domain, Place>,
+    domain: &Domain,
     place: &Place,
     diagnostics: &mut Vec<Diagnostic>,
-    what: &str,
 ) -> bool {
-    if let Some(first) = places.get(key) {
-        let id = if what == "domain" { "policy.duplicate-domain" } else { "policy.duplicate-address" };
-        diagnostics.push(
-            Diagnostic::error(
-                id,
-                &place.source,
-                place.span.clone(),
-                format!("the {what} `{key}` is used twice"),
-                "remove one of the two, or give it to the record it belongs to",
-            )
-            .with_related(&first.source, first.span.clone(), "first used here"),
-        );
+    if let Some(first) = places.get(domain) {
+        diagnostics.push(duplicate("policy.duplicate-domain", "domain", domain, place, first));
         return false;
     }
-    places.insert(key.clone(), place.clone());
+    places.insert(domain.clone(), place.clone());
     true
+}
+
+fn duplicate(id: &'static str, what: &str, key: &impl Display, again: &Place, first: &Place) -> Diagnostic {
+    Diagnostic::error(
+        id,
+        &again.source,
+        again.span.clone(),
+        format!("the {what} `{key}` is used twice"),
+        "remove one of the two, or give it to the record it belongs to",
+    )
+    .with_related(&first.source, first.span.clone(), "first used here")
 }
 
 fn digest(sources: &[Source]) -> String {

@@ -1,11 +1,10 @@
 //! The indexed policy and the questions the other rooms ask of it.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use mailwarden_address::{Address, Domain};
 
 use crate::control::{AcceptedGrant, AcceptedLint};
-use crate::index::AddressIndex;
+use crate::index::{AddressIndex, Known};
 use crate::model::{
     Client, DomainRecord, Exception, LiveRedirect, Mailbox, Person, Profile, Scope, UnexpectedSender, Vendor,
     VendorState,
@@ -85,12 +84,16 @@ impl Policy {
     /// What the policy says of a recipient. A burned vendor beats an active one, a vendor's own address beats
     /// a pattern, and a pattern beats the scope's catch-all.
     pub fn recipient(&self, address: &Address) -> Recipient<'_> {
-        let scope = self.scope(address.domain());
-        match (scope, scope.and_then(|_| self.vendor_of(address)), self.mailbox(address)) {
-            (Some(scope), Some(vendor), _) => Recipient::Vendor(vendor, scope),
-            (_, _, Some(mailbox)) => Recipient::Mailbox(mailbox),
-            (Some(scope), None, None) => Recipient::InScope(scope),
-            (None, _, None) => Recipient::Unknown,
+        let (scope, known) = (self.scope(address.domain()), self.addresses.get(address));
+        let vendor = scope.and_then(|_| self.vendor_among(known, address));
+        let mailbox = || known.mailbox().map(|at| &self.mailboxes[at]);
+        match (scope, vendor) {
+            (Some(scope), Some(vendor)) => Recipient::Vendor(vendor, scope),
+            _ => match (mailbox(), scope) {
+                (Some(mailbox), _) => Recipient::Mailbox(mailbox),
+                (None, Some(scope)) => Recipient::InScope(scope),
+                (None, None) => Recipient::Unknown,
+            },
         }
     }
 
@@ -131,8 +134,13 @@ impl Policy {
     /// The vendor whom mail to this address is for: by its own record or by a pattern, a burned one before
     /// all.
     pub fn vendor_of(&self, address: &Address) -> Option<&Vendor> {
-        let exact = self.vendor(address).filter(|vendor| !vendor.is_pattern());
-        if exact.is_some_and(|vendor| vendor.state == VendorState::Burned) {
+        self.vendor_among(self.addresses.get(address), address)
+    }
+
+    fn vendor_among(&self, known: Known, address: &Address) -> Option<&Vendor> {
+        let exact = known.vendor().map(|at| &self.vendors[at]).filter(|vendor| !vendor.is_pattern());
+        let is_burned = exact.is_some_and(|vendor| vendor.state == VendorState::Burned);
+        if is_burned || self.vendor_patterns.is_empty() {
             return exact;
         }
         let patterns = self.vendor_patterns.get(address.domain()).map(Vec::as_slice).unwrap_or_default();
@@ -186,10 +194,12 @@ impl Policy {
 
     /// Whether mail may never come from this address, and by which record.
     pub fn receive_only(&self, address: &Address) -> Option<ReceiveOnly<'_>> {
-        let by_record = || match (self.mailbox(address), self.vendor(address)) {
-            (Some(mailbox), _) if mailbox.receive_only => Some(ReceiveOnly::Mailbox(&mailbox.address)),
-            (_, Some(vendor)) => Some(ReceiveOnly::Vendor(&vendor.address)),
-            _ => None,
+        let by_record = || {
+            let known = self.addresses.get(address);
+            let mailbox =
+                known.mailbox().map(|at| &self.mailboxes[at]).filter(|mailbox| mailbox.receive_only);
+            let vendor = || known.vendor().map(|at| ReceiveOnly::Vendor(&self.vendors[at].address));
+            mailbox.map(|mailbox| ReceiveOnly::Mailbox(&mailbox.address)).or_else(vendor)
         };
         self.receive_only_domain(address.domain()).or_else(by_record)
     }

@@ -35,7 +35,7 @@ impl Hash {
     /// Lower-case hexadecimal.
     #[must_use]
     pub fn to_hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        crate::hex::to_hex(&self.0)
     }
 }
 

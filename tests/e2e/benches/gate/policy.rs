@@ -35,7 +35,8 @@ impl Vendors {
         Ok(())
     }
 
-    fn text(&self, client: usize) -> String {
+    /// One client's file.
+    pub(crate) fn text(&self, client: usize) -> String {
         let domain = format!("client{client:04}.test");
         let mut text = format!(
             "[client]\nname = \"Client {client}\"\nowner = \"jane@{domain}\"\n\

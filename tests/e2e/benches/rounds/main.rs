@@ -5,24 +5,21 @@
 #![allow(clippy::print_stdout, reason = "a measurement is printed")]
 
 mod bare;
+mod place;
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use mailwarden_e2e::{World, WorldOptions, mailwarden};
-use mailwarden_lab::OutsideWorld;
+use mailwarden_e2e::mailwarden;
 
 use crate::bare::{Conversation, Protocol, Recorder};
+use crate::place::{Place, login};
 
 /// As many on each server as `[sweep]` allows when nothing is said.
 const AT_ONCE: usize = 32;
-const FOLDERS: [&str; 4] = ["Plans", "Plans/2026", "Lists", "Invoices"];
-const SCRIPT: &str =
-    "require [\"fileinto\"];\r\nif header :contains \"list-id\" \"dev\" { fileinto \"Lists\"; }\r\n";
 /// Fewer processes that serve one login each and end.
 const TUNED: &str = "service imap-login {\n  service_count = 0\n  process_min_avail = 2\n}\n\
     service managesieve-login {\n  service_count = 0\n  process_min_avail = 2\n}\n\
@@ -72,49 +69,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-fn login(number: usize) -> String {
-    format!("u{number:05}@example.test")
-}
-
-/// A server whose mailboxes are all alike.
-struct Place {
-    world: World,
-    mailboxes: usize,
-}
-
 impl Place {
-    fn of(mailboxes: usize, conf: &str) -> Result<Place> {
-        let mut wanted = WorldOptions { gate: false, policy: String::new(), ..WorldOptions::default() };
-        wanted.lab.outside = OutsideWorld::Discarded;
-        // Besides those whom the policy knows: a login that is refused would be waited for.
-        wanted.lab.users.extend((0..mailboxes).map(|number| (login(number), "pw".to_owned())));
-        conf.clone_into(&mut wanted.lab.dovecot_conf);
-        let world = World::with(&wanted)?;
-        for number in 0..mailboxes {
-            let mut imap = world.lab.imap(&login(number))?;
-            FOLDERS.iter().try_for_each(|folder| imap.create(folder))?;
-            let mut scripts = world.lab.managesieve(&login(number))?;
-            scripts.putscript("rules", SCRIPT)?;
-            scripts.setactive("rules")?;
-        }
-        Ok(Place { world, mailboxes })
-    }
-
-    /// A configuration without TLS, which costs both sides the same, with other ports where they are recorded.
-    fn config(&self, name: &str, imap: u16, managesieve: u16) -> Result<String> {
-        let mut config = self.world.sweep_config().named(name);
-        (config.imap_port, config.sieve_port) = (imap, managesieve);
-        let file = config.save()?;
-        let text = fs::read_to_string(&file)?.replace("tls = \"starttls\"", "tls = \"none\"");
-        fs::write(&file, text)?;
-        Ok(file)
-    }
-
-    fn ports(&self) -> (u16, u16) {
-        let dovecot = &self.world.lab.dovecot;
-        (dovecot.imap_port(), dovecot.sieve_port())
-    }
-
     /// What the rounds say for the first mailbox.
     fn record(&self) -> Result<[Conversation; 2]> {
         let (imap, managesieve) = self.ports();
@@ -133,20 +88,6 @@ impl Place {
         ])?;
         ensure!(output.code == 0, "recording: {output:?}");
         Ok([imap.finish(&login(0))?, managesieve.finish(&login(0))?])
-    }
-
-    fn sweep(&self) -> Result<Duration> {
-        let (imap, managesieve) = self.ports();
-        let config = self.config("sweep", imap, managesieve)?;
-        let file = self.world.installation.path("all.jsonl");
-        let begun = Instant::now();
-        let output =
-            mailwarden(&["collect", "--all", "--profile", "remote", "--output", &file, "--config", &config])?;
-        let taken = begun.elapsed();
-        let done =
-            fs::read_to_string(&file)?.lines().filter(|line| line.starts_with("{\"done\":\"u0")).count();
-        ensure!(done == self.mailboxes, "{done} of {} mailboxes: {output:?}", self.mailboxes);
-        Ok(taken)
     }
 
     fn replay(&self, conversations: &[Conversation; 2]) -> Result<Duration> {
