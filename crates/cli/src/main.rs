@@ -21,6 +21,7 @@ mod output;
 mod policy_edit;
 mod postfix_check;
 mod postfix_render;
+mod probing;
 mod reach;
 mod remembered;
 mod rerender;

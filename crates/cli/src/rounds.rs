@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mailwarden_collect::accounts::AccountsPlan;
 use mailwarden_collect::dovecot::{self, Api, ApiSecret, DovecotPlan};
 use mailwarden_collect::postfix::{self, PostfixPlan};
+use mailwarden_collect::probe;
 use mailwarden_collect::pulls::{self, PullsPlan};
 use mailwarden_collect::{
     Credentials, Harvest, LoginStyle, Plan, Progress, Server, TlsMode, imap, managesieve, run_into,
@@ -24,6 +25,7 @@ use crate::arguments::Looking;
 use crate::elsewhere::Elsewhere;
 use crate::failure::Failure;
 use crate::output::{complain, shown};
+use crate::probing;
 use crate::spool::Spool;
 
 /// How long the command that lists the accounts may take.
@@ -57,6 +59,8 @@ impl Wanted {
             let pulls = settings.pulls.iter().flat_map(|_| pulls::SURFACES);
             surfaces.extend(elsewhere.surfaces().into_iter().chain(pulls).map(str::to_owned));
         }
+        surfaces
+            .extend(settings.probe.iter().filter(|_| profile.is_some()).map(|_| probe::SURFACE.to_owned()));
         let system = looking.all || looking.system;
         let mut wanted = Self { profile, surfaces, system, elsewhere: Elsewhere::default() };
         let is_asked = wanted.system && wanted.on_host();
@@ -147,7 +151,15 @@ pub(crate) fn covered(settings: &Settings) -> Result<BTreeSet<&'static str>, Fai
     let postfix = settings.postfix.iter().flat_map(|_| postfix::SURFACES);
     let pulls = settings.pulls.iter().flat_map(|_| pulls::SURFACES);
     let elsewhere = Elsewhere::of(settings)?.surfaces();
-    Ok(imap.chain(managesieve).chain(dovecot).chain(postfix).chain(pulls).chain(elsewhere).collect())
+    let probe = settings.probe.iter().map(|_| probe::SURFACE);
+    Ok(imap
+        .chain(managesieve)
+        .chain(dovecot)
+        .chain(postfix)
+        .chain(pulls)
+        .chain(probe)
+        .chain(elsewhere)
+        .collect())
 }
 
 /// Who is asked about what.
@@ -166,10 +178,13 @@ pub(crate) fn plan(
     plan.postfix.take_if(|_| !(on_host && wanted.system && wanted.has_any(postfix::SURFACES)));
     plan.pulls.take_if(|_| !(on_host && wanted.system && wanted.has_any(pulls::SURFACES)));
     plan.accounts.take_if(|_| !(looking.all && wanted.has("account")));
+    if wanted.system && wanted.has(probe::SURFACE) {
+        plan.probe = probing::plan(settings, policy, &plan.credentials)?;
+    }
     plan.mailboxes = mailboxes(policy, looking);
     pace(&mut plan, settings, looking);
     let nothing = plan.imap.is_none() && plan.managesieve.is_none() && plan.postfix.is_none();
-    let nothing = nothing && plan.pulls.is_none() && wanted.elsewhere.is_empty();
+    let nothing = nothing && plan.pulls.is_none() && plan.probe.is_none() && wanted.elsewhere.is_empty();
     if nothing && plan.accounts.is_none() && plan.dovecot.is_none() {
         return Err(Failure::Usage(
             "there is nothing to look at\n  \
@@ -288,7 +303,7 @@ fn credentials(settings: &Settings) -> Result<Credentials, Failure> {
     })
 }
 
-fn server(settings: &Settings, configured: &MailServer) -> Server {
+pub(crate) fn server(settings: &Settings, configured: &MailServer) -> Server {
     let tls = match configured.tls {
         Tls::Starttls => TlsMode::StartTls,
         Tls::Implicit => TlsMode::Implicit,

@@ -52,7 +52,9 @@ pub(crate) async fn saved_or_now(
 /// What is to be seen now.
 pub(crate) async fn now(settings: &Settings, policy: &Policy, looking: &Looking) -> Result<Seen, Failure> {
     let wanted = Wanted::of(settings, looking)?;
-    let plan = rounds::plan(settings, policy, looking, &wanted)?;
+    let mut plan = rounds::plan(settings, policy, looking, &wanted)?;
+    // A question is no sweep: nobody's account is tried for it.
+    plan.probe = None;
     let spool = Spool::memory(rounds::head(&wanted, &plan));
     rounds::make(plan, &wanted, spool).await.map(Seen::from)
 }

@@ -138,9 +138,13 @@ fn order_of(fact: &Fact) -> [String; 4] {
         Fact::MasterUser { login, database, .. } => {
             [login.clone(), database.clone(), String::new(), String::new()]
         }
+        Fact::SaslUser { login, database } => [login.clone(), database.clone(), String::new(), String::new()],
         Fact::Membership { login, groups } => [login.clone(), groups.join(" "), String::new(), String::new()],
         Fact::LoginServices { login, open, .. } => {
             [login.clone(), open.join(" "), String::new(), String::new()]
+        }
+        Fact::LoginTried { login, service, credential, .. } => {
+            [login.clone(), service.clone(), credential.words().to_owned(), String::new()]
         }
         Fact::LockedAccount { login, how } => [login.clone(), how.clone(), String::new(), String::new()],
         Fact::SharedHome { home, logins } => [home.clone(), logins.join(" "), String::new(), String::new()],

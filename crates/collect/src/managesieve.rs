@@ -63,6 +63,28 @@ pub async fn collect(
     }
 }
 
+/// Logs in and leaves at once.
+///
+/// # Errors
+/// [`CollectError::Denied`] where the server refuses; anything else proves nothing.
+pub async fn try_login(
+    dialer: &Dialer,
+    credentials: &Credentials,
+    mailbox: &str,
+) -> Result<(), CollectError> {
+    let (dialer, credentials, mailbox) = (dialer.clone(), credentials.clone(), mailbox.to_owned());
+    let label = dialer.label().to_owned();
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        Client::open(&dialer, &credentials, &mailbox).await?.close().await;
+        Ok(())
+    });
+    match task.join_next().await {
+        Some(Ok(login)) => login,
+        _ => Err(CollectError::misbehaved(&label, "logging in", "its answers made the reader fail")),
+    }
+}
+
 async fn look(dialer: &Dialer, credentials: &Credentials, mailbox: &str) -> Result<Harvest, CollectError> {
     let mut client = Client::open(dialer, credentials, mailbox).await?;
     let mut scripts = client.list_scripts().await?;

@@ -18,6 +18,7 @@ use crate::accounts::{self, AccountsPlan};
 use crate::dovecot::{self, DovecotPlan, Host};
 use crate::harvest::Place;
 use crate::postfix::{self, PostfixPlan};
+use crate::probe::{self, ProbePlan};
 use crate::pulls::{self, PullsPlan};
 use crate::standing::Standing;
 use crate::turns::Turns;
@@ -47,6 +48,8 @@ pub struct Plan {
     pub postfix: Option<PostfixPlan>,
     /// Where jobs that copy mail are looked for.
     pub pulls: Option<PullsPlan>,
+    /// Logins that are tried for accounts that ought to be closed.
+    pub probe: Option<ProbePlan>,
     /// The command that lists accounts; every account it lists is looked at as well.
     pub accounts: Option<AccountsPlan>,
     /// The mailboxes; a name given twice is looked at once.
@@ -76,6 +79,7 @@ impl Plan {
             dovecot: None,
             postfix: None,
             pulls: None,
+            probe: None,
             accounts: None,
             mailboxes: Vec::new(),
             connections: 32,
@@ -110,7 +114,8 @@ impl Plan {
         let dovecot = self.dovecot.iter().flat_map(|_| dovecot::SYSTEM_SURFACES);
         let dovecot = dovecot.filter(|id| *id != "account" || self.accounts.is_some());
         let pulls = self.pulls.iter().flat_map(|_| pulls::SURFACES);
-        postfix.chain(accounts).chain(dovecot).chain(pulls).collect()
+        let probe = self.probe.iter().map(|_| probe::SURFACE);
+        postfix.chain(accounts).chain(dovecot).chain(pulls).chain(probe).collect()
     }
 
     /// How to log in for a mailbox: with its own password where there is one.
@@ -313,6 +318,11 @@ impl<'a> Rounds<'a> {
             self.host.as_ref().and_then(|host| host.as_ref().ok()).map(Host::homes).unwrap_or_default();
         let jobs = self.plan.pulls.as_ref().map(|pulls| look_for_jobs(pulls, homes));
         system.absorb(jobs.unwrap_or_default());
+        if let Some(probe) = &self.plan.probe {
+            let host = self.host.as_ref().and_then(|host| host.as_ref().ok());
+            let locked = host.map(Host::locked).unwrap_or_default();
+            system.absorb(probe::collect(probe, &locked).await);
+        }
         settle(&mut system, SYSTEM, &self.plan.system_surfaces());
         system
     }

@@ -14,6 +14,9 @@ pub mod text_or_base64;
 
 pub use collection::{COLLECTION_SCHEMA, Collection, CollectionReader, End, Head, Record, Unreadable};
 pub use coverage::{Coverage, CoverageState, SYSTEM};
-pub use observation::{AclIdentifier, Evidence, Fact, Observation, PanelMeaning, RowPlace, SieveOddity};
+pub use observation::{
+    AclIdentifier, Evidence, Fact, LoginTrial, Observation, PanelMeaning, RowPlace, SieveOddity,
+    TrialCredential,
+};
 pub use profile::Profile;
 pub use surface::{Surface, SurfaceId, Tier, catalogue, reference, surface};

@@ -175,6 +175,16 @@ pub enum Fact {
         database: String,
         /// Whether it is the one these rounds log in with.
         ours: bool,
+        /// The services it is let in by, as Dovecot calls them; none where it is every one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        services: Vec<String>,
+    },
+    /// Somebody in a password database that only sending asks.
+    SaslUser {
+        /// The login, with its realm.
+        login: String,
+        /// The database's file.
+        database: String,
     },
     /// An account that may not log in, while the user database still knows it: mail for it is delivered and its
     /// scripts run.
@@ -192,6 +202,17 @@ pub enum Fact {
         open: Vec<String>,
         /// Those that do not, each with how, e.g. `pop3 (nologin)`.
         refused: Vec<String>,
+    },
+    /// One attempt to log in to an account that ought to be closed.
+    LoginTried {
+        /// The account.
+        login: String,
+        /// The service, e.g. `pop3`.
+        service: String,
+        /// With what it was tried.
+        credential: TrialCredential,
+        /// What became of it.
+        trial: LoginTrial,
     },
     /// The groups a login is in, as the user database says; access control lists name them.
     Membership {
@@ -251,6 +272,47 @@ pub struct RowPlace {
     /// Columns that the database would write anew, and that keep what they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keep: Vec<String>,
+}
+
+/// With what a login was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrialCredential {
+    /// A password of the account that the administrator knows. That it is refused says nothing of others.
+    TestPassword,
+    /// The master user of the rounds. That it is let in says that the account is not closed, and nothing of its
+    /// owner's password.
+    MasterUser,
+}
+
+impl TrialCredential {
+    /// In the words of a report.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::TestPassword => "the test password",
+            Self::MasterUser => "the master user",
+        }
+    }
+}
+
+/// What became of an attempt to log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoginTrial {
+    /// The account was opened.
+    Accepted,
+    /// It was not.
+    Refused,
+}
+
+impl LoginTrial {
+    /// As a verb.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// What a row of a panel's database gives to whom.

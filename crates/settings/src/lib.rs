@@ -6,6 +6,7 @@ mod error;
 mod network;
 mod notify;
 mod policy_files;
+mod probe;
 mod secret;
 mod sender_logins;
 mod settings;
@@ -14,6 +15,7 @@ pub use error::SettingsError;
 pub use network::{Network, NotANetwork};
 pub use notify::Notify;
 pub use policy_files::{load_policy, load_policy_about, policy_sources};
+pub use probe::Probe;
 pub use secret::SecretSource;
 pub use settings::{
     Accounts, DEFAULT_CONFIG, DoveadmApi, Dovecot, Gate, Journal, Keep, Ledger, LedgerAnchor, Login,

@@ -9,7 +9,7 @@ use mailwarden_gate::Modes;
 use mailwarden_policy::{Source, toml_error};
 use serde::Deserialize;
 
-use crate::{Network, Notify, SecretSource, SettingsError};
+use crate::{Network, Notify, Probe, SecretSource, SettingsError};
 
 /// Read when no other file is named.
 pub const DEFAULT_CONFIG: &str = "/etc/mailwarden/mailwarden.toml";
@@ -49,6 +49,8 @@ pub struct Settings {
     pub panel: Vec<Panel>,
     /// Where jobs that copy mail are looked for.
     pub pulls: Option<Pulls>,
+    /// Logins that are tried for accounts that ought to be closed.
+    pub probe: Option<Probe>,
     /// Pacing of the rounds.
     pub sweep: Sweep,
     /// How domains are looked at.
@@ -75,6 +77,7 @@ impl Default for Settings {
             accounts: None,
             panel: Vec::new(),
             pulls: None,
+            probe: None,
             sweep: Sweep::default(),
             dns: Dns::default(),
             notify: Notify::default(),

@@ -32,7 +32,7 @@ pub const MAIL_UID: u32 = 5000;
 const MASTER_SERVICES: [&str; 2] = ["imap", "sieve"];
 /// Services whose master file must exist, or their logins fail as a broken password database, but stays
 /// empty.
-const OTHER_SERVICES: [&str; 4] = ["smtp", "submission", "lmtp", "doveadm"];
+const OTHER_SERVICES: [&str; 5] = ["smtp", "submission", "lmtp", "doveadm", "pop3"];
 
 /// Twice the longest that the clock can take to its next second.
 const NOTICE_LIMIT: Duration = Duration::from_secs(2);

@@ -23,7 +23,7 @@ pub(crate) const POSTFIX_DAEMONS: &str = "/usr/lib/postfix/sbin";
 pub(crate) const POSTGRESQL: &str = "/usr/lib/postgresql/15/bin";
 
 /// One file that proves each package; `dovecot-core` comes with any of the others but is named for clarity.
-const REQUIRED: [(&str, &str); 24] = [
+const REQUIRED: [(&str, &str); 26] = [
     ("/usr/sbin/postfix", "postfix"),
     ("/usr/lib/postfix/sbin/master", "postfix"),
     ("/usr/lib/postfix/postfix-pcre.so", "postfix-pcre"),
@@ -38,9 +38,11 @@ const REQUIRED: [(&str, &str); 24] = [
     ("/usr/bin/doveadm", "dovecot-core"),
     ("/usr/lib/dovecot/imap", "dovecot-imapd"),
     ("/usr/lib/dovecot/lmtp", "dovecot-lmtpd"),
+    ("/usr/lib/dovecot/pop3", "dovecot-pop3d"),
     ("/usr/lib/dovecot/managesieve", "dovecot-managesieved"),
     ("/usr/lib/dovecot/modules/lib90_sieve_plugin.so", "dovecot-sieve"),
     ("/usr/lib/dovecot/modules/dict/libdriver_sqlite.so", "dovecot-sqlite"),
+    ("/usr/sbin/saslpasswd2", "sasl2-bin"),
     (OPENSSL, "openssl"),
     // The milter library is compared with the reference implementation, and driven by its test tool.
     (MILTERTEST, "miltertest"),

@@ -9,87 +9,37 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::{Outside, failed};
 use crate::error::shown as printable;
+use crate::lines::{Lines, Reply};
 
-/// Longest line of a reply; RFC 5321 §4.5.3.1.5 allows 512.
-const MAX_LINE: u64 = 2048;
-/// Most lines of one reply.
-const MAX_LINES: usize = 100;
 /// Most certificates of one host that are kept.
 const MAX_CERTIFICATES: usize = 6;
 /// Longest certificate that is kept.
 const MAX_CERTIFICATE: usize = 16 * 1024;
 
-/// One reply: its code and its lines.
-struct Reply {
-    code: u16,
-    lines: Vec<String>,
-}
-
 struct Session {
-    stream: BufReader<TcpStream>,
+    lines: Lines<TcpStream>,
 }
 
 impl Session {
     async fn open(outside: &Outside, host: &Name) -> Result<(Self, Reply), String> {
         let stream = outside.connect(host, outside.plan.smtp_port).await?;
-        let mut session = Self { stream: BufReader::new(stream) };
-        let greeting = session.reply().await?;
+        let mut session = Self { lines: Lines::new(stream, outside.plan.host_timeout) };
+        let greeting = session.lines.reply().await?;
         if greeting.code != 220 {
             return Err(format!("the host greets with {}", greeting.text()));
         }
         Ok((session, greeting))
     }
 
-    async fn say(&mut self, command: &str) -> Result<Reply, String> {
-        let line = format!("{command}\r\n");
-        let written = self.stream.get_mut().write_all(line.as_bytes()).await;
-        written.map_err(|error| format!("the connection ended: {error}"))?;
-        self.reply().await
-    }
-
-    async fn reply(&mut self) -> Result<Reply, String> {
-        let mut lines = Vec::new();
-        for _ in 0..MAX_LINES {
-            let mut line = Vec::new();
-            let read = (&mut self.stream).take(MAX_LINE).read_until(b'\n', &mut line).await;
-            read.map_err(|error| format!("the connection ended: {error}"))?;
-            if !line.ends_with(b"\n") {
-                return Err("the host ended the connection in the middle of a line".to_owned());
-            }
-            let text = printable(&line);
-            let digits = line.get(..3).and_then(|code| std::str::from_utf8(code).ok());
-            let code = digits.and_then(|code| code.parse::<u16>().ok());
-            let Some(code) = code.filter(|code| (200..600).contains(code)) else {
-                return Err(format!("the host does not speak SMTP: {text}"));
-            };
-            lines.push(text.chars().skip(4).collect());
-            if line.get(3) != Some(&b'-') {
-                return Ok(Reply { code, lines });
-            }
-        }
-        Err("the host does not end its reply".to_owned())
-    }
-
     async fn hello(&mut self, outside: &Outside) -> Result<Reply, String> {
-        let reply = self.say(&format!("EHLO {}", outside.plan.helo)).await?;
+        let reply = self.lines.say(&format!("EHLO {}", outside.plan.helo)).await?;
         if reply.code == 250 { Ok(reply) } else { Err(format!("EHLO is answered {}", reply.text())) }
-    }
-
-    /// A polite end; whether the host hears it changes nothing.
-    async fn quit(mut self) {
-        let _ = self.stream.get_mut().write_all(b"QUIT\r\n").await;
-    }
-}
-
-impl Reply {
-    fn text(&self) -> String {
-        format!("{} {}", self.code, self.lines.join(" "))
     }
 }
 
@@ -109,16 +59,16 @@ async fn look(outside: &Outside, host: &Name) -> Result<SmtpSeen, String> {
     let mut seen =
         SmtpSeen { greeting, starttls, certificate_fault: String::new(), certificates: Vec::new() };
     if !starttls {
-        session.quit().await;
+        session.lines.quit().await;
         return Ok(seen);
     }
-    let reply = session.say("STARTTLS").await?;
+    let reply = session.lines.say("STARTTLS").await?;
     if reply.code != 220 {
         return Err(format!("STARTTLS is offered and answered {}", reply.text()));
     }
     let recorder = Arc::new(Recorder::new(outside)?);
     let name = ServerName::try_from(host.to_string()).map_err(|_| format!("{host} is no host name"))?;
-    let connected = recorder.connector()?.connect(name, session.stream.into_inner()).await;
+    let connected = recorder.connector()?.connect(name, session.lines.into_inner()?).await;
     let chain = recorder.chain.lock().map(|chain| chain.clone()).unwrap_or_default();
     match connected {
         Ok(mut stream) => {
@@ -147,12 +97,12 @@ async fn ask(outside: &Outside, host: &Name, address: &str) -> Result<Reply, Str
     }
     let (mut session, _) = Session::open(outside, host).await?;
     session.hello(outside).await?;
-    let sender = session.say("MAIL FROM:<>").await?;
+    let sender = session.lines.say("MAIL FROM:<>").await?;
     if sender.code != 250 {
         return Err(format!("the null sender is answered {}", sender.text()));
     }
-    let reply = session.say(&format!("RCPT TO:<{address}>")).await?;
-    session.quit().await;
+    let reply = session.lines.say(&format!("RCPT TO:<{address}>")).await?;
+    session.lines.quit().await;
     Ok(reply)
 }
 

@@ -101,17 +101,20 @@ impl Conf {
         found.map(|(inner, setting)| (inner, setting.name.as_str(), setting.value.as_str())).collect()
     }
 
-    /// The blocks of a kind in the order of the file, e.g. `passdb`; in 2.4 each has a name behind it.
+    /// The blocks of a kind in the order of the file, e.g. `passdb`; in 2.4 each has a name behind it. One that stands
+    /// inside a `protocol` block holds for that protocol alone.
     pub(super) fn blocks(&self, kind: &str) -> Vec<Block<'_>> {
         let mut blocks: Vec<(usize, Block<'_>)> = Vec::new();
         for setting in &self.settings {
-            let Some((head, number)) = setting.path.first() else { continue };
+            let protocol = setting.path.first().and_then(|(head, _)| head.strip_prefix("protocol "));
+            let Some((head, number)) = setting.path.get(usize::from(protocol.is_some())) else { continue };
             let (word, name) = head.split_once(' ').unwrap_or((head, ""));
             if word != kind {
                 continue;
             }
             if blocks.last().is_none_or(|(known, _)| known != number) {
-                blocks.push((*number, Block { name: name.trim(), settings: Vec::new() }));
+                let (name, protocol) = (name.trim(), protocol.unwrap_or_default().trim());
+                blocks.push((*number, Block { name, protocol, settings: Vec::new() }));
             }
             if let Some((_, block)) = blocks.last_mut() {
                 block.settings.push((&setting.name, &setting.value));
@@ -126,6 +129,8 @@ impl Conf {
 pub(super) struct Block<'a> {
     /// The word behind its kind.
     pub(super) name: &'a str,
+    /// The protocols it holds for, separated by blanks; empty where it holds for all.
+    pub(super) protocol: &'a str,
     settings: Vec<(&'a str, &'a str)>,
 }
 
@@ -165,6 +170,12 @@ mod tests {
         assert!(new.is_24());
         assert_eq!(new.blocks("sieve_script")[0].name, "personal");
         assert_eq!(new.plugin("acl_driver"), Some("vfile"));
+        let inner = Conf::parse(
+            "passdb {\n  driver = sql\n}\nprotocol imap {\n  mail_plugins = acl\n  passdb {\n    driver = pam\n  }\n}\n",
+        );
+        let seen: Vec<_> =
+            inner.blocks("passdb").iter().map(|block| (block.protocol, block.get("driver"))).collect();
+        assert_eq!(seen, [("", Some("sql")), ("imap", Some("pam"))]);
     }
 
     proptest! {

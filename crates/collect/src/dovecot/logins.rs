@@ -42,6 +42,14 @@ pub(super) enum Logins {
 pub(super) type Refused = BTreeMap<&'static str, String>;
 
 impl Logins {
+    /// Whether every service refuses a login.
+    pub(super) fn locks(&self, mailbox: &str) -> bool {
+        let Self::Known { services, refused, .. } = self else { return false };
+        refused
+            .get(mailbox)
+            .is_some_and(|refused| services.iter().all(|service| refused.contains_key(service)))
+    }
+
     /// What is observed of one login, and how far.
     pub(super) fn observe(&self, mailbox: &str, place: &Place<'_>, harvest: &mut Harvest) {
         match self {

@@ -66,6 +66,10 @@ impl Local {
         self.users.values().filter_map(|fields| fields.get("home")).map(PathBuf::from).collect()
     }
 
+    pub(super) fn locked(&self) -> Vec<String> {
+        self.users.keys().filter(|login| self.logins.locks(login)).cloned().collect()
+    }
+
     /// The rows of a host that does not answer; `account` of the system is the account list's own.
     fn nothing(plan: &DovecotPlan, error: &CollectError) -> Harvest {
         let surfaces = SYSTEM_SURFACES.into_iter().filter(|id| *id != "account");

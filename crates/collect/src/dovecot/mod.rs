@@ -75,6 +75,14 @@ impl Host {
         }
     }
 
+    /// Accounts that the lookups find locked for every service.
+    pub fn locked(&self) -> Vec<String> {
+        match self {
+            Self::Here(host) => host.locked(),
+            Self::Away(_) => Vec::new(),
+        }
+    }
+
     /// Looks at one mailbox.
     pub async fn visit(&self, mailbox: &str) -> Harvest {
         match self {

@@ -108,6 +108,10 @@ struct Passdb {
     is_master: bool,
     is_deny: bool,
     file: Option<String>,
+    /// The services it is asked for.
+    services: Vec<&'static str>,
+    /// Whether these are all there are.
+    is_for_all: bool,
     /// Whoever names a login is let in.
     asks_nothing: bool,
 }
@@ -125,6 +129,8 @@ impl Passdb {
             is_master: get("master") == Some("yes"),
             is_deny: get("deny") == Some("yes"),
             asks_nothing: asks_nothing(block),
+            services: SERVICES.into_iter().filter(|service| is_asked_for(block.protocol, service)).collect(),
+            is_for_all: block.protocol.is_empty(),
             file: file.map(str::to_owned).filter(|_| driver == "passwd-file"),
             driver,
         }
@@ -145,23 +151,38 @@ impl Passdb {
         } else {
             ""
         };
-        format!("{} {}{role}", self.driver, self.file.as_deref().unwrap_or_default()).trim().to_owned()
+        let scope =
+            if self.is_for_all { String::new() } else { format!(" for {}", self.services.join(", ")) };
+        format!("{} {}{role}{scope}", self.driver, self.file.as_deref().unwrap_or_default()).trim().to_owned()
     }
 
     /// The files it may read: one, or one for each service, or the one of a service.
     fn files(&self, service: Option<&str>) -> Option<Vec<PathBuf>> {
-        let file = self.file.as_ref()?;
-        let by_service = ["%s", "%{protocol}", "%{service}"].iter().find(|name| file.contains(**name));
-        let files: Vec<String> = match by_service {
-            Some(name) => {
-                let all = service.map_or(SERVICES.to_vec(), |service| vec![service]);
-                all.into_iter().map(|service| file.replace(name, service)).collect()
-            }
-            None => vec![file.clone()],
-        };
-        let known = files.iter().all(|file| !file.contains('%'));
-        known.then(|| files.into_iter().map(PathBuf::from).collect())
+        let files = self.files_by_service()?;
+        let is_asked = |services: &[&str]| service.is_none_or(|service| services.contains(&service));
+        Some(files.into_iter().filter(|(services, _)| is_asked(services)).map(|(_, file)| file).collect())
     }
+
+    /// The files it may read, each with the services whose logins it decides.
+    fn files_by_service(&self) -> Option<Vec<(Vec<&'static str>, PathBuf)>> {
+        let file = self.file.as_ref()?;
+        let by_service = ["%s", "%{protocol}", "%{service}"].into_iter().find(|name| file.contains(name));
+        let files: Vec<(Vec<&'static str>, String)> = match by_service {
+            Some(name) => {
+                self.services.iter().map(|service| (vec![*service], file.replace(name, service))).collect()
+            }
+            None => vec![(self.services.clone(), file.clone())],
+        };
+        let known = files.iter().all(|(_, file)| !file.contains('%'));
+        known.then(|| files.into_iter().map(|(services, file)| (services, file.into())).collect())
+    }
+}
+
+/// `protocol imap pop3` holds for both, `protocol !smtp` for all others.
+fn is_asked_for(protocols: &str, service: &str) -> bool {
+    let mut words = protocols.split_whitespace().peekable();
+    words.peek().is_none()
+        || words.any(|word| word.strip_prefix('!').map_or(word == service, |other| other != service))
 }
 
 /// A field that lets in without a password: among the arguments or the fields of version 2.3, a setting of its own in
@@ -193,17 +214,19 @@ fn repeated(passdb: &Passdb, known: &mut BTreeSet<String>) -> usize {
 }
 
 fn masters(passdb: &Passdb, plan: &DovecotPlan, surface: &mut Surface<'_>, harvest: &mut Harvest) {
-    let Some(files) = passdb.files(None) else {
+    let Some(files) = passdb.files_by_service() else {
         return surface
             .gaps
             .push(format!("master users of {}: not a file that can be read here", passdb.label()));
     };
-    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for file in files {
+    let mut found: BTreeMap<String, (Vec<String>, BTreeSet<&str>)> = BTreeMap::new();
+    for (services, file) in files {
         match disk::read(&file, MAX_PASSWORD_FILE) {
             Ok(bytes) => {
                 for (login, _) in rows(&bytes).take(MAX_MASTERS) {
-                    found.entry(login).or_default().push(file.display().to_string());
+                    let (files, by) = found.entry(login).or_default();
+                    files.push(file.display().to_string());
+                    by.extend(&services);
                 }
             }
             // A file for a service that nobody uses need not exist.
@@ -211,11 +234,14 @@ fn masters(passdb: &Passdb, plan: &DovecotPlan, surface: &mut Surface<'_>, harve
             Err(error) => surface.gaps.push(format!("{} ({error})", file.display())),
         }
     }
-    for (login, files) in found {
+    for (login, (files, by)) in found {
         let database = files.join(", ");
-        let excerpt = format!("master user {login} in {database}");
+        let all = by.len() == SERVICES.len();
+        let services: Vec<String> = by.into_iter().filter(|_| !all).map(str::to_owned).collect();
+        let scope = if all { String::new() } else { format!(" for {}", services.join(", ")) };
+        let excerpt = format!("master user {login}{scope} in {database}");
         let ours = login == plan.sweeper;
-        let fact = Fact::MasterUser { login, database, ours };
+        let fact = Fact::MasterUser { login, database, ours, services };
         harvest.observe(&surface.place, fact, excerpt.as_bytes(), &excerpt);
     }
 }
@@ -442,6 +468,20 @@ mod tests {
             assert_eq!(Passdb::of(&Conf::parse(closed).blocks("passdb")[0]).label(), "static", "{closed}");
         }
         assert!(all[0].files(None).unwrap().contains(&PathBuf::from("/etc/users.imap")));
+        let of_imap = "protocol imap {\n  passdb {\n    args = /m\n    driver = passwd-file\n    master = yes\n  }\n}\n";
+        let of_imap = Conf::parse(of_imap);
+        let of_imap = Passdb::of(&of_imap.blocks("passdb")[0]);
+        assert_eq!(of_imap.label(), "passwd-file /m (master users) for imap");
+        assert_eq!(of_imap.files(Some("imap")).unwrap(), [PathBuf::from("/m")]);
+        assert_eq!(of_imap.files(Some("smtp")).unwrap(), Vec::<PathBuf>::new(), "it is not asked there");
+        for (protocols, service, asked) in [
+            ("", "smtp", true),
+            ("imap pop3", "pop3", true),
+            ("imap", "smtp", false),
+            ("!smtp", "smtp", false),
+        ] {
+            assert_eq!(is_asked_for(protocols, service), asked, "{protocols} {service}");
+        }
         assert_eq!(all[1].files(None).unwrap(), [PathBuf::from("/x")]);
         assert_eq!(all[2].files(None), None);
     }

@@ -16,5 +16,5 @@ pub(crate) mod mutf7;
 mod session;
 mod wire;
 
-pub use collect::{METADATA_ENTRY, SURFACES, collect};
+pub use collect::{METADATA_ENTRY, SURFACES, collect, try_login};
 pub use session::FolderStore;

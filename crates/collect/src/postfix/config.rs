@@ -10,7 +10,7 @@ use crate::CollectError;
 const MAX_DEPTH: u32 = 20;
 const MAX_REFERENCES: u32 = 10_000;
 /// What Postfix assumes where an exported `postconf -n` says nothing.
-const DEFAULTS: [(&str, &str); 14] = [
+const DEFAULTS: [(&str, &str); 18] = [
     ("alias_maps", "hash:/etc/aliases"),
     ("allow_mail_to_commands", "alias, forward"),
     ("allow_mail_to_files", "alias, forward"),
@@ -23,6 +23,10 @@ const DEFAULTS: [(&str, &str); 14] = [
     ("virtual_transport", "virtual"),
     ("myhostname", "localhost"),
     ("mydomain", "localdomain"),
+    ("smtpd_sasl_auth_enable", "no"),
+    ("smtpd_sasl_type", "cyrus"),
+    ("smtpd_sasl_path", "smtpd"),
+    ("queue_directory", "/var/spool/postfix"),
     ("nested_header_checks", "$header_checks"),
     ("mime_header_checks", "$header_checks"),
 ];

@@ -10,6 +10,7 @@ mod look;
 mod parameters;
 mod queue;
 mod reader;
+mod sasl;
 mod source;
 mod tables;
 mod text;
@@ -32,7 +33,7 @@ use crate::disk::Tree;
 use crate::{CollectError, Harvest, command};
 
 /// The surfaces this collector covers, one row each.
-pub const SURFACES: [&str; 10] = [
+pub const SURFACES: [&str; 11] = [
     surface::ALIASES,
     surface::VIRTUAL,
     surface::BCC,
@@ -43,6 +44,7 @@ pub const SURFACES: [&str; 10] = [
     surface::FILTERS,
     surface::FORWARD,
     surface::QUEUE,
+    surface::SASL,
 ];
 /// Most bytes of one table.
 const MAX_TABLE: usize = 256 * 1024 * 1024;
@@ -139,6 +141,7 @@ pub async fn collect(plan: &PostfixPlan) -> Harvest {
     forward::read(&mut look).await;
     include::follow(&mut look);
     queue::read(&mut look).await;
+    sasl::read(&mut look).await;
     look.finish()
 }
 

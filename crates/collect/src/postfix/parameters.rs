@@ -12,6 +12,7 @@ pub(super) mod surface {
     pub(in super::super) const FILTERS: &str = "postfix.filters";
     pub(in super::super) const FORWARD: &str = "postfix.forward_files";
     pub(in super::super) const QUEUE: &str = "postfix.queue";
+    pub(in super::super) const SASL: &str = "postfix.sasl";
 }
 
 use surface::{ALIASES, BCC, CHECKS, FILTERS, FORWARD, REWRITING, SENDERS, TRANSPORT, VIRTUAL};

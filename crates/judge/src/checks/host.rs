@@ -25,7 +25,9 @@ fn judge_fact(brief: &Brief<'_>, seen: &Observation) -> Option<Draft> {
         Fact::LoginServices { login, open, refused } => leaver_login(brief, seen, login, open, refused),
         Fact::SharedHome { home, logins } => shared_home(brief, seen, home, logins),
         Fact::MasterUser { ours: true, .. } => None,
-        Fact::MasterUser { login, database, .. } => Some(master_user(brief, seen, login, database)),
+        Fact::MasterUser { login, database, services, .. } => {
+            Some(master_user(brief, seen, login, (database, services)))
+        }
         Fact::Session { login, service, .. } => leaver_session(brief, seen, login, service),
         Fact::SieveFile { path, oddity, detail } => Some(sieve_file(brief, seen, path, *oddity, detail)),
         Fact::Setting { name, value } => user_programs(seen, name, value),
@@ -47,7 +49,7 @@ fn locked(brief: &Brief<'_>, seen: &Observation, login: &str, how: &str) -> Draf
         title: format!("{name} may not log in, but mail for it is still delivered and its rules still run."),
         severity: weight.severity(),
         mailbox: login.to_owned(),
-        conditions: format!("locked by {}", shown(how)),
+        conditions: format!("locked by {}{}", shown(how), super::probe::proof(brief, login)),
         content: vec![how.as_bytes().to_vec()],
         effects: vec!["redirect".to_owned()],
         ..draft(super::locked::LOCKED, seen, login, advice)
@@ -116,12 +118,30 @@ fn shared_home(brief: &Brief<'_>, seen: &Observation, home: &str, logins: &[Stri
     })
 }
 
-fn master_user(brief: &Brief<'_>, seen: &Observation, login: &str, database: &str) -> Draft {
+/// Services by which somebody sends mail; Postfix asks as `smtp`.
+const SENDING: [&str; 2] = ["smtp", "submission"];
+
+fn master_user(
+    brief: &Brief<'_>,
+    seen: &Observation,
+    login: &str,
+    (database, services): (&str, &[String]),
+) -> Draft {
     let weight = Weight { leaver: is_leaver(brief, login), ..Weight::new(Act::Read, Destination::Unknown) };
     let name = shown(login);
     let advice = format!("take {name} out of {}, or change its password", shown(database));
     Draft {
-        title: format!("The master user {name} may log in as anybody."),
+        title: match services {
+            [] => {
+                format!("The master user {name} may log in as anybody, by every service, and send as them.")
+            }
+            some => {
+                let sends = some.iter().any(|service| SENDING.contains(&service.as_str()));
+                let and = if sends { ", and send as them" } else { "" };
+                let some = some.iter().map(|service| shown(service)).collect::<Vec<_>>().join(", ");
+                format!("The master user {name} may log in as anybody by {some}{and}.")
+            }
+        },
         severity: weight.severity(),
         locator: Locator {
             file: Some(database.to_owned()),
@@ -129,7 +149,10 @@ fn master_user(brief: &Brief<'_>, seen: &Observation, login: &str, database: &st
             ..Locator::default()
         },
         identity: vec![login.to_owned()],
-        content: vec![database.as_bytes().to_vec()],
+        content: std::iter::once(database)
+            .chain(services.iter().map(String::as_str))
+            .map(|of| of.as_bytes().to_vec())
+            .collect(),
         effects: vec!["read".to_owned()],
         path: vec![name.clone(), format!("master password database {}", shown(database))],
         ..draft("account.master-user", seen, login, advice)
@@ -261,12 +284,22 @@ mod tests {
             observed(
                 SYSTEM,
                 "dovecot.credentials",
-                Fact::MasterUser { login: word("old-admin"), database: word("/m"), ours: false },
+                Fact::MasterUser {
+                    login: word("old-admin"),
+                    database: word("/m"),
+                    ours: false,
+                    services: vec![word("imap"), word("smtp")],
+                },
             ),
             observed(
                 SYSTEM,
                 "dovecot.credentials",
-                Fact::MasterUser { login: word("sweeper"), database: word("/m"), ours: true },
+                Fact::MasterUser {
+                    login: word("sweeper"),
+                    database: word("/m"),
+                    ours: true,
+                    services: vec![],
+                },
             ),
             observed(
                 &login("sales"),
@@ -297,6 +330,12 @@ mod tests {
                 "account.shared-home backup@example.test medium",
                 "account.locked-receives jane@example.test low",
             ]
+        );
+        let master =
+            report.findings.iter().find(|finding| finding.check_id.ends_with("master-user")).unwrap();
+        assert_eq!(
+            master.title,
+            "The master user old-admin may log in as anybody by imap, smtp, and send as them."
         );
         let shared = report.findings.iter().find(|finding| finding.check_id.ends_with("home")).unwrap();
         assert_eq!(shared.mailbox, login("ops"), "the login that the policy knows is the owner");

@@ -10,7 +10,9 @@ mod locked;
 pub(crate) mod metadata;
 mod panel;
 pub(crate) mod postfix;
+mod probe;
 mod pulls;
+mod sasl;
 pub(crate) mod sieve;
 mod urlauth;
 
@@ -21,7 +23,7 @@ use crate::draft::Draft;
 
 /// What all checks found, in no particular order.
 pub(crate) fn run_all(brief: &Brief<'_>) -> Vec<Draft> {
-    let families: [fn(&Brief<'_>) -> Vec<Draft>; 11] = [
+    let families: [fn(&Brief<'_>) -> Vec<Draft>; 13] = [
         sieve::check,
         acl::check,
         metadata::check,
@@ -32,6 +34,8 @@ pub(crate) fn run_all(brief: &Brief<'_>) -> Vec<Draft> {
         accounts::check,
         host::check,
         credentials::check,
+        probe::check,
+        sasl::check,
         dns::check,
     ];
     let mut drafts: Vec<Draft> = families.iter().flat_map(|check| check(brief)).collect();

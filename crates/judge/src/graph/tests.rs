@@ -371,8 +371,12 @@ fn who_may_send_as_an_address_is_in_both_answers() {
 #[test]
 fn a_master_user_logs_in_as_everybody() {
     let database = "/etc/dovecot/masters".to_owned();
-    let master =
-        |login: &str| Fact::MasterUser { login: login.to_owned(), database: database.clone(), ours: false };
+    let master = |login: &str| Fact::MasterUser {
+        login: login.to_owned(),
+        database: database.clone(),
+        ours: false,
+        services: vec![],
+    };
     let seen = [observed(SYSTEM, "dovecot.credentials", master("bob@example.test"))];
     let answer = of_bob(&seen);
     holds(
