@@ -270,16 +270,16 @@ async fn cells_of(
     let Some(writer) = Writer::of(settings, panel)? else { return Ok(None) };
     let set = &writer.plan.set;
     let way = set.queries.iter().find(|known| known.id == query).and_then(|query| query.revoke.as_ref());
-    let owner = seen.observations.iter().find_map(|seen| match &seen.fact {
-        Fact::PanelRow { panel: of, query: by, key: at, owner, .. }
+    let row = seen.observations.iter().find_map(|seen| match &seen.fact {
+        Fact::PanelRow { panel: of, query: by, key: at, owner, target, .. }
             if of == panel && by == query && at == key =>
         {
-            Some(owner)
+            Some((owner, target))
         }
         _ => None,
     });
-    let (Some(way), Some(owner)) = (way, owner) else { return Ok(None) };
-    let place = way.place(query, &writer.plan.prefix, owner, key);
+    let (Some(way), Some((owner, target))) = (way, row) else { return Ok(None) };
+    let place = way.place(query, &writer.plan.prefix, owner, target, key);
     let mut store = writer.open().await?;
     let cells = store.read(&place).await.map_err(|error| Failure::Ours(error.to_string()))?;
     store.close().await;

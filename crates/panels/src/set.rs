@@ -70,7 +70,8 @@ pub struct Query {
 pub struct Revoke {
     /// The table, without its prefix.
     pub table: String,
-    /// The columns that name the row, each with the column of the query that holds its value: `owner` or `row_key`.
+    /// The columns that name the row, each with the column of the query that holds its value: `owner`,
+    /// `target` or `row_key`.
     pub by: BTreeMap<String, Named>,
     /// The column that lists several targets; one is taken out of it.
     pub list: Option<String>,
@@ -87,14 +88,23 @@ pub struct Revoke {
 pub enum Named {
     /// The owner.
     Owner,
+    /// Who gains, where that is one name.
+    Target,
     /// What tells the row from others.
     RowKey,
 }
 
 impl Revoke {
     /// Where a row is.
-    pub fn place(&self, query: &str, prefix: &str, owner: &str, row_key: &str) -> RowPlace {
-        let value = |named: &Named| if *named == Named::Owner { owner } else { row_key }.to_owned();
+    pub fn place(&self, query: &str, prefix: &str, owner: &str, target: &str, row_key: &str) -> RowPlace {
+        let value = |named: &Named| {
+            let value = match named {
+                Named::Owner => owner,
+                Named::Target => target,
+                Named::RowKey => row_key,
+            };
+            value.to_owned()
+        };
         RowPlace {
             query: query.to_owned(),
             table: format!("{prefix}{}", self.table),

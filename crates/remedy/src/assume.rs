@@ -51,7 +51,7 @@ fn keeps(fact: &mut Fact, object: &Object, after: &State) -> bool {
             Fact::PanelRow { panel, query, owner, target, active, key, .. },
             Object::PanelRow { panel: changed, place, .. },
             State::Row { cells },
-        ) if panel == changed && *query == place.query && is_row(place, owner, key) => {
+        ) if panel == changed && *query == place.query && is_row(place, [owner, target, key]) => {
             *active &= !cells.get(&place.switch).is_some_and(|switch| switch == "0" || switch == "false");
             let listed = place.list.as_ref().and_then(|list| cells.get(list));
             listed.is_none_or(|list| list.split(',').any(|one| one.trim().eq_ignore_ascii_case(target)))
@@ -102,7 +102,7 @@ fn keeps(fact: &mut Fact, object: &Object, after: &State) -> bool {
     }
 }
 
-/// Whether a row's owner or key is what names the place.
-fn is_row(place: &RowPlace, owner: &str, key: &str) -> bool {
-    place.by.values().all(|value| value == owner || value == key)
+/// Whether a row's owner, target or key is what names the place.
+fn is_row(place: &RowPlace, names: [&str; 3]) -> bool {
+    place.by.values().all(|value| names.contains(&value.as_str()))
 }

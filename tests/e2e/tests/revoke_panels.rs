@@ -101,7 +101,14 @@ const WHOLE: &str = "SELECT id, address, goto, modified, active FROM alias ORDER
 fn a_target_is_taken_out_of_an_alias_in_mariadb_and_put_back_exactly() {
     let server = mariadb(
         "CREATE TABLE mailbox (username VARCHAR(255), active TINYINT(1), attributes TEXT);\n\
-         CREATE TABLE domain_admins (username VARCHAR(255), domain VARCHAR(255), active TINYINT(1));\n\
+         CREATE TABLE domain_admins (id INT PRIMARY KEY, username VARCHAR(255), domain VARCHAR(255), \
+         active TINYINT(1));\n\
+         CREATE TABLE imapsync (id INT PRIMARY KEY, user2 VARCHAR(255), host1 VARCHAR(255), user1 VARCHAR(255), \
+         password1 VARCHAR(255), active TINYINT(1), modified DATETIME ON UPDATE CURRENT_TIMESTAMP);\n\
+         INSERT INTO domain_admins VALUES (5, 'jane@example.test', 'example.test', 1), \
+         (6, 'bob@example.test', 'example.test', 1);\n\
+         INSERT INTO imapsync VALUES (9, 'sales@example.test', 'imap.evil.example', 'sales', 'topsecret', 1, \
+         '2026-01-01'), (10, 'jane@example.test', 'imap.evil.example', 'jane', 'topsecret', 0, '2026-01-01');\n\
          CREATE TABLE admin (username VARCHAR(255), active TINYINT(1));\n\
          CREATE TABLE sender_acl (logged_in_as VARCHAR(255), send_as VARCHAR(255));\n\
          CREATE TABLE app_passwd (id INT PRIMARY KEY, name VARCHAR(255), mailbox VARCHAR(255), \
@@ -114,7 +121,8 @@ fn a_target_is_taken_out_of_an_alias_in_mariadb_and_put_back_exactly() {
          '2026-01-01', 1), (2, 'info@example.test', 'eve@evil.example', '2026-01-01', 1);\n\
          INSERT INTO app_passwd VALUES (7, 'phone', 'bob@example.test', 'topsecret', 1, '2026-01-01'), \
          (8, 'phone', 'jane@example.test', 'topsecret', 1, '2026-01-01');\n\
-         INSERT INTO mailbox VALUES ('bob@example.test', 0, '{}'), ('jane@example.test', 1, '{}');\n\
+         INSERT INTO mailbox VALUES ('bob@example.test', 0, '{}'), ('jane@example.test', 1, '{}'), \
+         ('sales@example.test', 1, '{}');\n\
          INSERT INTO bcc_maps VALUES (3, 'sales@example.test', 'eve@evil.example', 'rcpt', 1, '2026-01-01');\n",
     );
     let panel = Panel::new("mailcow", &server.url("reader", "panel"), &server.url("writer", "panel"));
@@ -145,9 +153,15 @@ fn a_target_is_taken_out_of_an_alias_in_mariadb_and_put_back_exactly() {
             "SELECT id, password, active, modified FROM app_passwd ORDER BY id",
         ),
         ("panel.copy-outside", "sales@example.test", "SELECT id, bcc_dest, active, modified FROM bcc_maps"),
+        (
+            "panel.pull",
+            "sales@example.test",
+            "SELECT id, password1, active, modified FROM imapsync ORDER BY id",
+        ),
+        ("panel.admin-leaver", "(system)", "SELECT id, username, active FROM domain_admins ORDER BY id"),
     ] {
         let before = rows(&server, sql);
-        let finding = panel.found(check, mailbox).unwrap();
+        let finding = panel.found(check, mailbox).unwrap_or_else(|| panic!("{check} {mailbox}"));
         let change = panel.revoke(&finding);
         assert_ne!(rows(&server, sql), before, "{check}");
         assert_eq!(panel.found(check, mailbox), None);
@@ -192,6 +206,102 @@ fn an_alias_in_postgresql_comes_back_exactly_and_one_that_was_changed_since_is_l
     let refused = panel.approved(&["restore", &change]);
     assert_ne!(refused.code, 0, "{refused:?}");
     assert_eq!(whole(), meanwhile, "what somebody did since is not undone");
+}
+
+/// A database with a reader and a writer, and a panel that is configured with both.
+fn in_postgresql(server: &PostgreSql, kind: &str, tables: &str) -> (String, Panel) {
+    let database = server.database().unwrap();
+    let roles = "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader; \
+                 GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA public TO writer;";
+    server.query(&database, &format!("{tables}{roles}")).unwrap();
+    let url = |user: &str| format!("postgres://{user}@127.0.0.1:{}/{database}", server.port());
+    let panel = Panel::new(kind, &url("reader"), &url("writer"));
+    (database, panel)
+}
+
+/// Every change is found, made, no finding any more, and taken back byte for byte.
+fn change_and_restore(panel: &Panel, whole: &dyn Fn(&str) -> String, rows: &[(&str, &str, &str)]) {
+    for (check, mailbox, sql) in rows {
+        let before = whole(sql);
+        let finding = panel.found(check, mailbox).unwrap_or_else(|| panic!("{check} {mailbox}"));
+        let change = panel.revoke(&finding);
+        assert_ne!(whole(sql), before, "{check}");
+        assert_eq!(panel.found(check, mailbox), None, "{check}");
+        panel.restore(&change);
+        assert_eq!(whole(sql), before, "{check}");
+    }
+}
+
+#[test]
+fn jobs_rights_and_aliases_of_three_panels_in_postgresql_are_switched_off_and_come_back_exactly() {
+    let server = PostgreSql::start().unwrap();
+    let first = server.database().unwrap();
+    server.query(&first, "CREATE ROLE reader LOGIN; CREATE ROLE writer LOGIN;").unwrap();
+    let (database, panel) = in_postgresql(
+        &server,
+        "postfixadmin",
+        "CREATE TABLE mailbox (username TEXT, active BOOLEAN, email_other TEXT);
+         CREATE TABLE alias (address TEXT PRIMARY KEY, goto TEXT, modified TIMESTAMP, active BOOLEAN);
+         CREATE TABLE domain_admins (username TEXT, domain TEXT, active BOOLEAN);
+         CREATE TABLE fetchmail (id SERIAL, mailbox TEXT, src_server TEXT, src_user TEXT, src_password TEXT,
+             date TIMESTAMP, active BOOLEAN);
+         INSERT INTO domain_admins VALUES ('bob@example.test', 'example.test', true),
+             ('bob@example.test', 'other.test', false), ('jane@example.test', 'example.test', true);
+         INSERT INTO fetchmail VALUES (4, 'jane@example.test', 'pop.evil.example', 'jane', 'topsecret', '2026-01-01', true);",
+    );
+    let whole = |sql: &str| server.query(&database, sql).unwrap();
+    let rows = [
+        (
+            "panel.admin-leaver",
+            "(system)",
+            "SELECT username, domain, active FROM domain_admins ORDER BY 1, 2",
+        ),
+        ("panel.pull", "jane@example.test", "SELECT id, src_password, date, active FROM fetchmail"),
+    ];
+    change_and_restore(&panel, &whole, &rows);
+    assert!(!panel.ledger().windows(9).any(|bytes| bytes == b"topsecret"), "no secret is in the ledger");
+
+    let (database, panel) = in_postgresql(
+        &server,
+        "iredmail",
+        "CREATE TABLE mailbox (username TEXT PRIMARY KEY, active INT2, enableimap INT2, enablepop3 INT2,
+             enablesmtp INT2, enablemanagesieve INT2);
+         CREATE TABLE forwardings (id SERIAL PRIMARY KEY, address TEXT, forwarding TEXT, active INT2);
+         CREATE TABLE recipient_bcc_user (username TEXT PRIMARY KEY, bcc_address TEXT, modified TIMESTAMP, active INT2);
+         CREATE TABLE recipient_bcc_domain (domain TEXT PRIMARY KEY, bcc_address TEXT, active INT2);
+         CREATE TABLE sender_bcc_user (username TEXT PRIMARY KEY, bcc_address TEXT, modified TIMESTAMP, active INT2);
+         CREATE TABLE sender_bcc_domain (domain TEXT PRIMARY KEY, bcc_address TEXT, active INT2);
+         CREATE TABLE domain_admins (username TEXT, domain TEXT, active INT2);
+         INSERT INTO forwardings VALUES (1, 'sales@example.test', 'eve@evil.example', 1),
+             (2, 'sales@example.test', 'jane@example.test', 1);
+         INSERT INTO recipient_bcc_user VALUES ('jane@example.test', 'eve@evil.example', '2026-01-01', 1);
+         INSERT INTO domain_admins VALUES ('bob@example.test', 'example.test', 1);",
+    );
+    let whole = |sql: &str| server.query(&database, sql).unwrap();
+    let rows = [
+        ("panel.mail-outside", "sales@example.test", "SELECT * FROM forwardings ORDER BY id"),
+        ("panel.copy-outside", "jane@example.test", "SELECT * FROM recipient_bcc_user"),
+        ("panel.admin-leaver", "(system)", "SELECT * FROM domain_admins"),
+    ];
+    change_and_restore(&panel, &whole, &rows);
+
+    let (database, panel) = in_postgresql(
+        &server,
+        "modoboa",
+        "CREATE TABLE core_user (id SERIAL, username TEXT, is_active BOOLEAN, is_superuser BOOLEAN, secondary_email TEXT);
+         CREATE TABLE admin_alias (id SERIAL, address TEXT, enabled BOOLEAN);
+         CREATE TABLE admin_aliasrecipient (id SERIAL, address TEXT, alias_id INTEGER);
+         INSERT INTO admin_alias VALUES (1, 'sales@example.test', true), (2, 'info@example.test', true);
+         INSERT INTO admin_aliasrecipient (address, alias_id) VALUES ('eve@evil.example', 1),
+             ('jane@example.test', 2), ('eve@evil.example', 2);",
+    );
+    let whole = |sql: &str| server.query(&database, sql).unwrap();
+    let rows = [("panel.mail-outside", "sales@example.test", "SELECT * FROM admin_alias ORDER BY id")];
+    change_and_restore(&panel, &whole, &rows);
+    // Switching the other one off would take Jane's copy as well.
+    let several = panel.found("panel.mail-outside", "info@example.test").unwrap();
+    let plan = panel.run(&["revoke", &several]);
+    assert!(plan.stdout.contains("in the panel"), "{plan:?}");
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn what_a_panel_kept_of_somebody_who_left_is_found_and_ordinary_rows_are_not() {
     assert_eq!(
         said(&report),
         [
-            "panel.admin-leaver example.test bob@example.test",
+            "panel.admin-leaver bob@example.test of example.test bob@example.test",
             "panel.mail-outside sales@example.test bob@gmail.example",
             "panel.residue 7 gone@example.test",
         ]

@@ -233,8 +233,8 @@ async fn panels_in_postgresql_say_all_they_hold_to_a_reader() {
     assert_eq!(
         database("modoboa").await,
         [
-            "admin_aliasrecipient Forward off@a.test eve@b.test off",
-            "admin_aliasrecipient Forward sales@a.test bob@b.test",
+            "admin_alias Forward off@a.test eve@b.test off",
+            "admin_alias Forward sales@a.test bob@b.test",
             "admin_senderaddress SendAs ceo@a.test jane@a.test",
             "authtoken ApiKey admin admin",
             "core_user Account admin ",
