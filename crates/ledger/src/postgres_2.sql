@@ -8,3 +8,7 @@ ALTER TABLE ledger_entry
 UPDATE ledger_entry SET salt = old.salt, detail = old.detail
 FROM ledger_detail AS old WHERE old.leaf_index = ledger_entry.leaf_index;
 DROP TABLE ledger_detail;
+
+-- Entries come in the order of their time, but for a few: where a range of them lies needs no tree.
+DROP INDEX ledger_entry_by_at;
+CREATE INDEX ledger_entry_by_at ON ledger_entry USING brin (at_us) WITH (autosummarize = on);
