@@ -11,9 +11,10 @@ mod error;
 mod row;
 mod set;
 mod shell;
+mod sogo;
 
 pub use change::RowStore;
 pub use connection::{Engine, Source};
 pub use error::PanelError;
-pub use set::{BadSet, Named, Query, QuerySet, Revoke, built_in};
+pub use set::{BadSet, Form, Named, Query, QuerySet, Revoke, built_in};
 pub use shell::{PanelPlan, Seen, collect};

@@ -3,7 +3,8 @@
 use mailwarden_evidence::{Fact, PanelMeaning};
 use serde_json::Value;
 
-use crate::set::{Pick, Query};
+use crate::set::{Form, Pick, Query};
+use crate::sogo;
 
 /// Most targets of one row.
 const MAX_TARGETS: usize = 1_000;
@@ -47,7 +48,10 @@ fn is_true(text: &str) -> bool {
 /// The facts of a row, and whether it holds more than is kept.
 pub(crate) fn facts(panel: &str, query: &Query, row: &Columns) -> (Vec<Fact>, bool) {
     if query.means == PanelMeaning::Filter && query.pick.is_empty() {
-        return (script(panel, row), false);
+        return match query.form {
+            None => (script(panel, row), false),
+            Some(Form::Sogo) => sogo_rules(panel, row),
+        };
     }
     let fact = |found: &Found| Fact::PanelRow {
         panel: panel.to_owned(),
@@ -107,12 +111,26 @@ fn script(panel: &str, row: &Columns) -> Vec<Fact> {
     if row.target.trim().is_empty() {
         return Vec::new();
     }
-    vec![Fact::SieveScript {
-        name: format!("{panel}: {}", cut(if row.label.is_empty() { &row.row_key } else { &row.label })),
-        active: row.is_active(),
-        source: row.target.clone().into_bytes(),
+    let name = if row.label.is_empty() { &row.row_key } else { &row.label };
+    vec![stored(panel, name, row.is_active(), &row.target)]
+}
+
+fn stored(panel: &str, name: &str, active: bool, source: &str) -> Fact {
+    Fact::SieveScript {
+        name: format!("{panel}: {}", cut(name)),
+        active,
+        source: source.as_bytes().to_vec(),
         implementation: "Dovecot Pigeonhole".to_owned(),
-    }]
+    }
+}
+
+/// A profile that is no JSON, or holds a rule that is not understood, is not known to hold nothing.
+fn sogo_rules(panel: &str, row: &Columns) -> (Vec<Fact>, bool) {
+    let Ok(profile) = serde_json::from_str::<Value>(&row.target) else { return (Vec::new(), true) };
+    let rules = sogo::rules(&profile);
+    let scripts = [("rules", true, &rules.active), ("rules that are switched off", false, &rules.off)];
+    let scripts = scripts.into_iter().filter(|(_, _, source)| !source.is_empty());
+    (scripts.map(|(name, active, source)| stored(panel, name, active, source)).collect(), rules.is_partial)
 }
 
 fn picked(pick: &Pick, document: &Value) -> Vec<Found> {
@@ -129,7 +147,7 @@ fn picked(pick: &Pick, document: &Value) -> Vec<Found> {
 }
 
 /// Whether a switch of a profile is on.
-fn holds(value: &Value) -> bool {
+pub(crate) fn holds(value: &Value) -> bool {
     match value {
         Value::Bool(value) => *value,
         Value::Number(number) => number.as_f64() != Some(0.0),

@@ -56,11 +56,21 @@ pub struct Query {
     /// Several targets in one column.
     #[serde(default)]
     pub list: bool,
+    /// How a filter is written where it is no Sieve script.
+    pub form: Option<Form>,
     /// How what a row gives is taken away; by hand where it does not say.
     pub revoke: Option<Revoke>,
     /// What to take out of `target` where that is a JSON document.
     #[serde(default)]
     pub pick: Vec<Pick>,
+}
+
+/// How a filter is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// Rules of SOGo, in the JSON of a profile.
+    Sogo,
 }
 
 /// Which cells of a row are changed to take away what it gives. Nothing is deleted, so that nothing has to be kept

@@ -89,6 +89,7 @@ fn what_a_groupware_would_write_again_is_found_and_ordinary_profiles_are_not() {
          INSERT INTO sogo_user_profile VALUES ('jane@example.test', '{"Forward":{"enabled":1,"forwardAddress":["sales@example.test"]},
            "Vacation":{"enabled":1,"autoReplyText":"topsecret","autoReplyEmailAddresses":["jane@example.test"]},
            "SOGoSieveFilters":[{"name":"news","active":1,"actions":[{"method":"fileinto","argument":"News"}]},
+             {"name":"gone","active":1,"match":"allmessages","actions":[{"method":"discard"}]},
              {"name":"tidy","active":1,"match":"allmessages","actions":[{"method":"redirect","argument":"x@evil.example"}]},
              {"name":"old","active":0,"match":"allmessages","actions":[{"method":"notify","argument":"y@evil.example"}]}]}', '');
          INSERT INTO sogo_user_profile VALUES ('bob@example.test', '{"Vacation":{"enabled":1,
@@ -100,7 +101,7 @@ fn what_a_groupware_would_write_again_is_found_and_ordinary_profiles_are_not() {
         &mailcow,
         r#"CREATE TABLE mailbox (username TEXT, active INT, attributes TEXT);
          CREATE TABLE alias (address TEXT, goto TEXT, active INT);
-         CREATE TABLE domain_admins (username TEXT, domain TEXT, active INT);
+         CREATE TABLE domain_admins (id INT, username TEXT, domain TEXT, active INT);
          CREATE TABLE admin (username TEXT, active INT);
          CREATE TABLE sender_acl (logged_in_as TEXT, send_as TEXT);
          CREATE TABLE sieve_filters (id INT, username TEXT, script_desc TEXT, script_name TEXT, script_data TEXT);
@@ -120,6 +121,7 @@ fn what_a_groupware_would_write_again_is_found_and_ordinary_profiles_are_not() {
             "panel.answer bob@example.test bob@example.test",
             "panel.mail-outside jane@example.test x@evil.example",
             "panel.push jane@example.test y@evil.example",
+            "sieve.hides-mail - (nowhere)",
             "sieve.redirect-external - z@evil.example",
         ]
     );
@@ -127,6 +129,12 @@ fn what_a_groupware_would_write_again_is_found_and_ordinary_profiles_are_not() {
     let of = |check: &str| findings.iter().find(|found| found["check_id"] == check).unwrap();
     assert_eq!(of("panel.mail-outside")["remediation"]["regenerated_by"], serde_json::json!(["SOGo"]));
     assert_eq!(of("panel.push")["state"], "dormant");
+    let hidden = of("sieve.hides-mail");
+    assert_eq!(
+        (hidden["surface"]["id"].as_str(), hidden["mailbox"].as_str()),
+        (Some("webmail.profile"), Some("jane@example.test"))
+    );
+    assert_eq!(hidden["remediation"]["regenerated_by"], serde_json::json!(["SOGo"]));
     let kept = of("sieve.redirect-external");
     assert_eq!(kept["surface"]["id"], "webmail.profile");
     let remedy = kept["remediation"]["command"].as_str().unwrap();

@@ -69,6 +69,8 @@ impl MariaDb {
         let mut command = Command::new(SERVER);
         command.args(["--no-defaults", "--user=nobody", "--innodb-buffer-pool-size=16M", "--skip-log-bin"]);
         command.arg(format!("--datadir={}", self.root().join("data").display()));
+        // At its start it deletes what looks like its own in the directory of temporary tables, whoever's it is.
+        command.arg(format!("--tmpdir={}", self.root().join("data").display()));
         command.arg(format!("--lc-messages-dir={SYSTEM_TABLES}")).current_dir(self.root());
         command
     }
