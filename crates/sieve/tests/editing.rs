@@ -58,6 +58,9 @@ fn what_later_tests_may_look_at_is_not_taken_away() {
     let if_seen = format!("if hasflag \"\\\\Seen\" {{ {redirect} }}");
     assert!(refused(EffectKind::Addflag, addflag, &if_seen));
     assert!(!refused(EffectKind::Addflag, addflag, &if_there));
+    let notify = "require \"notify\"; notify :method \"mailto\" :options \"a@x.example\"; denotify;";
+    let effect = effect_of(notify.as_bytes(), EffectKind::Denotify);
+    assert!(disable(notify.as_bytes(), Dialect::Pigeonhole, &effect).is_err());
     // What the test says is known before the edit, and no longer behind it.
     let looped = "foreverypart { setflag \"evil\"; if hasflag :contains \"e\" { keep; } } discard;";
     let script = format!("require [\"imap4flags\",\"foreverypart\",\"mime\"]; {looped}");

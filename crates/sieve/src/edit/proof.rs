@@ -82,9 +82,10 @@ pub(super) fn prove(before: &Analysis, after: &Analysis, change: &Change) -> Opt
     sound.then_some(side_effects)
 }
 
-/// Whether the change takes away an action that makes the message, or its flags, others for the tests behind it.
+/// Whether the change takes away an action that makes the message, or its flags, others for the tests behind it, or one
+/// that takes back what others did.
 fn decides_others(before: &Analysis, change: &Change) -> bool {
-    use EffectKind::{Addflag, Addheader, Deleteheader, Filter, Removeflag, Setflag};
+    use EffectKind::{Addflag, Addheader, Deleteheader, Denotify, Filter, Notify, Removeflag, Setflag};
     let first = |kinds: &[EffectKind]| {
         let dying =
             before.effects.iter().filter(|effect| change.holds(effect) && effect.reach != Reach::Dead);
@@ -92,12 +93,16 @@ fn decides_others(before: &Analysis, change: &Change) -> bool {
     };
     let header = first(&[Addheader, Deleteheader, Filter]);
     let flag = first(&[Addflag, Removeflag, Setflag]);
+    // What it takes back was told before it, in this script or in one that includes it.
+    let takes_back = first(&[Denotify]).is_some();
     let is_behind = |other: &Effect, first: Option<usize>| {
         first.is_some_and(|first| other.span.start > first || !other.via.is_empty())
     };
     before.effects.iter().filter(|effect| !change.holds(effect)).any(|other| {
         let is_open = other.reach == Reach::Conditional || other.form != Form::Exact;
-        (is_open && is_behind(other, header)) || (is_behind(other, flag) && asks_for_flags(&other.conditions))
+        (takes_back && other.kind == Notify)
+            || (is_open && is_behind(other, header))
+            || (is_behind(other, flag) && asks_for_flags(&other.conditions))
     })
 }
 
