@@ -8,6 +8,7 @@
 //! reason.
 
 pub mod accounts;
+mod apart;
 mod command;
 mod disk;
 pub mod dns;

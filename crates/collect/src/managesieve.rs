@@ -18,9 +18,9 @@ use io_managesieve::rfc5804::response::{
 use mailwarden_evidence::{CoverageState, Fact};
 use secrecy::ExposeSecret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::apart::apart;
 use crate::error::shown;
 use crate::harvest::{Place, named};
 use crate::server::Connection;
@@ -53,14 +53,10 @@ pub async fn collect(
     credentials: &Credentials,
     mailbox: &str,
 ) -> Result<Harvest, CollectError> {
-    let (dialer, credentials, mailbox) = (dialer.clone(), credentials.clone(), mailbox.to_owned());
-    let label = dialer.label().to_owned();
-    let mut task = JoinSet::new();
-    task.spawn(async move { look(&dialer, &credentials, &mailbox).await });
-    match task.join_next().await {
-        Some(Ok(harvest)) => harvest,
-        _ => Err(CollectError::misbehaved(&label, "reading answers", "they made the reader fail")),
-    }
+    let talk = |dialer: Dialer, credentials: Credentials, mailbox: String| async move {
+        look(&dialer, &credentials, &mailbox).await
+    };
+    apart((dialer, credentials, mailbox), "reading answers", talk).await
 }
 
 /// Logs in and leaves at once.
@@ -72,17 +68,11 @@ pub async fn try_login(
     credentials: &Credentials,
     mailbox: &str,
 ) -> Result<(), CollectError> {
-    let (dialer, credentials, mailbox) = (dialer.clone(), credentials.clone(), mailbox.to_owned());
-    let label = dialer.label().to_owned();
-    let mut task = JoinSet::new();
-    task.spawn(async move {
+    let talk = |dialer: Dialer, credentials: Credentials, mailbox: String| async move {
         Client::open(&dialer, &credentials, &mailbox).await?.close().await;
         Ok(())
-    });
-    match task.join_next().await {
-        Some(Ok(login)) => login,
-        _ => Err(CollectError::misbehaved(&label, "logging in", "its answers made the reader fail")),
-    }
+    };
+    apart((dialer, credentials, mailbox), "logging in", talk).await
 }
 
 async fn look(dialer: &Dialer, credentials: &Credentials, mailbox: &str) -> Result<Harvest, CollectError> {

@@ -1,9 +1,9 @@
 //! The IMAP surfaces of one mailbox, and the judgement whether they were seen at all.
 
 use mailwarden_evidence::{AclIdentifier, CoverageState, Fact};
-use tokio::task::JoinSet;
 
 use super::session::{AclFound, Answer, Folder, ImapSession, MetadataFound};
+use crate::apart::apart;
 use crate::harvest::{Place, named};
 use crate::{CollectError, Credentials, Dialer, Harvest};
 
@@ -41,15 +41,10 @@ pub async fn collect(
     credentials: &Credentials,
     mailbox: &str,
 ) -> Result<Harvest, CollectError> {
-    let (dialer, credentials, mailbox) = (dialer.clone(), credentials.clone(), mailbox.to_owned());
-    let label = dialer.label().to_owned();
-    // A set aborts its task when it is dropped, so a deadline around this call ends the connection too.
-    let mut task = JoinSet::new();
-    task.spawn(async move { look(&dialer, &credentials, &mailbox).await });
-    match task.join_next().await {
-        Some(Ok(harvest)) => harvest,
-        _ => Err(CollectError::misbehaved(&label, "reading answers", "they made the reader fail")),
-    }
+    let talk = |dialer: Dialer, credentials: Credentials, mailbox: String| async move {
+        look(&dialer, &credentials, &mailbox).await
+    };
+    apart((dialer, credentials, mailbox), "reading answers", talk).await
 }
 
 /// Logs in and leaves at once.
@@ -61,17 +56,11 @@ pub async fn try_login(
     credentials: &Credentials,
     mailbox: &str,
 ) -> Result<(), CollectError> {
-    let (dialer, credentials, mailbox) = (dialer.clone(), credentials.clone(), mailbox.to_owned());
-    let label = dialer.label().to_owned();
-    let mut task = JoinSet::new();
-    task.spawn(async move {
+    let talk = |dialer: Dialer, credentials: Credentials, mailbox: String| async move {
         ImapSession::open(&dialer, &credentials, &mailbox).await?.close().await;
         Ok(())
-    });
-    match task.join_next().await {
-        Some(Ok(login)) => login,
-        _ => Err(CollectError::misbehaved(&label, "logging in", "its answers made the reader fail")),
-    }
+    };
+    apart((dialer, credentials, mailbox), "logging in", talk).await
 }
 
 async fn look(dialer: &Dialer, credentials: &Credentials, mailbox: &str) -> Result<Harvest, CollectError> {
