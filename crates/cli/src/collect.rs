@@ -1,5 +1,8 @@
 //! `mailwarden collect`: the rounds without a judgement.
 
+use std::path::Path;
+
+use mailwarden_evidence::Tally;
 use mailwarden_report::Format;
 use mailwarden_settings::load_policy;
 
@@ -22,13 +25,23 @@ pub(crate) async fn run(common: &Common, collect: &Collect) -> Result<Outcome, F
         return sharing::run(&settings, collect, &wanted, plan).await;
     }
     let spool = Spool::file(&collect.output, rounds::head(&wanted, &plan), collect.resume)?;
-    let collected = rounds::make(plan, &wanted, spool).await?;
-    let gaps = collected.coverage.iter().filter(|row| !row.state.is_complete()).count();
-    complain(&format!(
-        "collected: {} mailboxes, {} observations, {gaps} gaps in {}",
-        collected.done.len().saturating_sub(1),
-        collected.observations.len(),
-        collect.output.display()
-    ));
-    Ok(if gaps > 0 { Outcome::Incomplete } else { Outcome::Clean })
+    let tally = rounds::make(plan, &wanted, spool).await?.close()?;
+    complain(&summary(&tally, &collect.output));
+    Ok(outcome(&tally))
+}
+
+/// How much there is of a collection, and where.
+pub(crate) fn summary(tally: &Tally, output: &Path) -> String {
+    format!(
+        "collected: {} mailboxes, {} observations, {} gaps in {}",
+        // The mail system is a group too.
+        tally.groups.saturating_sub(1),
+        tally.observations,
+        tally.gaps,
+        output.display()
+    )
+}
+
+pub(crate) fn outcome(tally: &Tally) -> Outcome {
+    if tally.gaps > 0 { Outcome::Incomplete } else { Outcome::Clean }
 }

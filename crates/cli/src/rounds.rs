@@ -15,7 +15,7 @@ use mailwarden_collect::{
     Credentials, Harvest, LoginStyle, Plan, Progress, Server, TlsMode, imap, managesieve, run_into,
 };
 use mailwarden_evidence::{
-    COLLECTION_SCHEMA, Collection, Coverage, CoverageState, Head, Profile, SYSTEM, catalogue, surface,
+    COLLECTION_SCHEMA, Coverage, CoverageState, Head, Profile, SYSTEM, catalogue, surface,
 };
 use mailwarden_policy::Policy;
 use mailwarden_settings::{Dovecot, MailServer, Settings, Tls};
@@ -316,8 +316,8 @@ pub(crate) fn server(settings: &Settings, configured: &MailServer) -> Server {
     server
 }
 
-/// Makes the rounds into a spool and brings back what is in it.
-pub(crate) async fn make(plan: Plan, wanted: &Wanted, mut spool: Spool) -> Result<Collection, Failure> {
+/// Makes the rounds into a spool.
+pub(crate) async fn make(plan: Plan, wanted: &Wanted, mut spool: Spool) -> Result<Spool, Failure> {
     let done = spool.done().clone();
     let progress = progress_bar(plan.mailboxes.len(), done.len());
     let mut elsewhere = match done.contains(SYSTEM) {
@@ -334,7 +334,7 @@ pub(crate) async fn make(plan: Plan, wanted: &Wanted, mut spool: Spool) -> Resul
     let made = run_into(plan, &done, take, |event| show_progress(&progress, &event)).await;
     progress.finish_and_clear();
     made.map_err(|error| Failure::Ours(format!("cannot write down what was collected: {error}")))?;
-    spool.finish()
+    Ok(spool)
 }
 
 /// What stands of a mailbox after a look at it, with what a reader should know said at once.

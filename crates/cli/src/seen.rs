@@ -56,5 +56,5 @@ pub(crate) async fn now(settings: &Settings, policy: &Policy, looking: &Looking)
     // A question is no sweep: nobody's account is tried for it.
     plan.probe = None;
     let spool = Spool::memory(rounds::head(&wanted, &plan));
-    rounds::make(plan, &wanted, spool).await.map(Seen::from)
+    rounds::make(plan, &wanted, spool).await?.finish().map(Seen::from)
 }

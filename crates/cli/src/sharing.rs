@@ -14,16 +14,17 @@ use chrono::Utc;
 use futures_util::{StreamExt as _, future, stream};
 use indicatif::ProgressBar;
 use mailwarden_collect::{Plan, Progress, Rounds};
-use mailwarden_evidence::{Head, SYSTEM};
+use mailwarden_evidence::{Head, SYSTEM, Tally};
 use mailwarden_ledger::{Beginning, Claim, LedgerError, MAX_CLAIMS, SharedRun, shown_url};
 use mailwarden_settings::Settings;
 use sha2::{Digest as _, Sha256};
 
 use crate::arguments::Collect;
+use crate::collect::{outcome, summary};
 use crate::failure::{Failure, Outcome};
 use crate::output::{complain, shown};
 use crate::rounds::{self, Wanted};
-use crate::spool::{self, Tally};
+use crate::spool;
 
 /// Mailboxes of a claim for each that is looked at: one slow mailbox holds up the end of its claim only.
 const MAILBOXES_A_VISIT: usize = 2;
@@ -70,7 +71,7 @@ pub(crate) async fn run(
     let tally = sweeper.write_down(&begun, &collect.output).await.map_err(|gone| gone.told(&name))?;
     say_what_is_there(&name, &tally, sweeper.own.get(), &collect.output);
     let _ = sweeper.run.close().await;
-    Ok(if tally.gaps > 0 { Outcome::Incomplete } else { Outcome::Clean })
+    Ok(outcome(&tally))
 }
 
 fn text_of(head: &Head) -> Result<String, Failure> {
@@ -110,13 +111,7 @@ fn same_rounds(name: &str, run: &SharedRun, own: &Head, asked: &str) -> Result<H
 }
 
 fn say_what_is_there(name: &str, tally: &Tally, own: usize, output: &Path) {
-    complain(&format!(
-        "collected: {} mailboxes, {} observations, {} gaps in {}",
-        tally.groups.saturating_sub(1),
-        tally.observations,
-        tally.gaps,
-        output.display()
-    ));
+    complain(&summary(tally, output));
     let others = tally.groups.saturating_sub(own);
     complain(&match own {
         0 => format!("the run {name} was done before; nothing was looked at, --run NAME begins another"),

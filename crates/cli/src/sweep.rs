@@ -34,7 +34,7 @@ pub(crate) async fn run(common: &Common, sweep: &Sweep) -> Result<Outcome, Failu
         Some(directory) => Spool::file(&in_directory(directory)?, head, sweep.resume)?,
         None => Spool::memory(head),
     };
-    let collection = rounds::make(plan, &wanted, spool).await?;
+    let collection = rounds::make(plan, &wanted, spool).await?.finish()?;
     conclude(&settings, &policy, collection, previous.as_ref(), &sweep.judging).await
 }
 
@@ -64,7 +64,7 @@ pub(crate) async fn now(common: &Common, looking: &Looking) -> Result<Report, Fa
     let (policy, _) = load_policy(&common.policy_directory(&settings))?;
     let plan = rounds::plan(&settings, &policy, looking, &wanted)?;
     let spool = Spool::memory(rounds::head(&wanted, &plan));
-    let collection = rounds::make(plan, &wanted, spool).await?;
+    let collection = rounds::make(plan, &wanted, spool).await?.finish()?;
     let report = remember(&settings, &policy, judged(&policy, collection), None).await;
     complain(&summary_line(&report));
     Ok(report)

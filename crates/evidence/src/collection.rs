@@ -95,74 +95,128 @@ pub struct Collection {
     pub end: Option<End>,
 }
 
-/// Takes a collection in line by line.
+impl Collection {
+    /// Adds an observation, a coverage row or a note; the lines around them are no rows.
+    pub fn add(&mut self, row: Record) {
+        match row {
+            Record::Observation(seen) => self.observations.push(seen),
+            Record::Coverage(row) => self.coverage.push(row),
+            Record::Note(note) => self.notes.push(note),
+            Record::Head(_) | Record::Done(_) | Record::End(_) => {}
+        }
+    }
+}
+
+/// How much there is of a collection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Mailboxes, the mail system as a whole included.
+    pub groups: usize,
+    /// Observations.
+    pub observations: usize,
+    /// Coverage rows.
+    pub coverage: usize,
+    /// Coverage rows that are not complete.
+    pub gaps: usize,
+}
+
+impl Tally {
+    /// Counts one line.
+    pub fn count(&mut self, record: &Record) {
+        match record {
+            Record::Observation(_) => self.observations += 1,
+            Record::Coverage(row) => {
+                self.coverage += 1;
+                self.gaps += usize::from(!row.state.is_complete());
+            }
+            Record::Done(_) => self.groups += 1,
+            Record::Note(_) | Record::Head(_) | Record::End(_) => {}
+        }
+    }
+
+    /// The last line below so many.
+    #[must_use]
+    pub fn end(self, finished: DateTime<Utc>) -> End {
+        let Self { groups, observations, coverage, gaps: _ } = self;
+        End { finished, groups, observations, coverage }
+    }
+}
+
+/// A collection without its rows, as far as it was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// The first line.
+    pub head: Option<Head>,
+    /// The mailboxes whose rows are whole.
+    pub done: BTreeSet<String>,
+    /// How much there is of it.
+    pub tally: Tally,
+    /// The last line; without it the collection is not finished.
+    pub end: Option<End>,
+    /// The length of all lines that count, with their line ends: what comes after it was interrupted.
+    pub whole_bytes: u64,
+}
+
+/// Takes a collection in line by line, and holds the rows of one mailbox at a time.
 #[derive(Debug, Default)]
 pub struct CollectionReader {
-    whole: Collection,
+    outline: Outline,
     open: Vec<Record>,
     lines: usize,
     bytes: u64,
-    whole_bytes: u64,
 }
 
 impl CollectionReader {
-    /// Takes one line without its line end.
+    /// Takes one line without its line end; brings back the rows of the mailbox that it closes, if it closes one.
     ///
     /// # Errors
     /// When it is no record, or not one that may stand here.
-    pub fn take(&mut self, line: &[u8]) -> Result<(), Unreadable> {
+    pub fn take(&mut self, line: &[u8]) -> Result<Vec<Record>, Unreadable> {
         self.lines += 1;
         self.bytes += line.len() as u64 + 1;
         let record = serde_json::from_slice(line).map_err(|error| self.faulty(&error.to_string()))?;
-        if self.whole.end.is_some() {
+        if self.outline.end.is_some() {
             return Err(self.faulty("a line after the end"));
         }
         match record {
-            Record::Head(head) => return self.begin(head),
-            _ if self.whole.head.is_none() => return Err(self.faulty("it does not begin with a head")),
+            Record::Head(head) => self.begin(head)?,
+            _ if self.outline.head.is_none() => return Err(self.faulty("it does not begin with a head")),
             Record::Done(mailbox) => return self.close_group(mailbox),
-            Record::End(end) => return self.finish(end),
+            Record::End(end) => self.finish(end)?,
             row => self.open.push(row),
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     fn begin(&mut self, head: Head) -> Result<(), Unreadable> {
-        if self.whole.head.is_some() {
+        if self.outline.head.is_some() {
             return Err(self.faulty("a second head"));
         }
         if head.schema != COLLECTION_SCHEMA {
             return Err(self.faulty(&format!("the format is `{}`, not {COLLECTION_SCHEMA}", head.schema)));
         }
-        self.whole.head = Some(head);
-        self.whole_bytes = self.bytes;
+        self.outline.head = Some(head);
+        self.outline.whole_bytes = self.bytes;
         Ok(())
     }
 
-    fn close_group(&mut self, mailbox: String) -> Result<(), Unreadable> {
-        if !self.whole.done.insert(mailbox) {
+    fn close_group(&mut self, mailbox: String) -> Result<Vec<Record>, Unreadable> {
+        if !self.outline.done.insert(mailbox) {
             return Err(self.faulty("the same mailbox a second time"));
         }
-        for row in std::mem::take(&mut self.open) {
-            match row {
-                Record::Observation(seen) => self.whole.observations.push(seen),
-                Record::Coverage(row) => self.whole.coverage.push(row),
-                Record::Note(note) => self.whole.notes.push(note),
-                Record::Head(_) | Record::Done(_) | Record::End(_) => {}
-            }
-        }
-        self.whole_bytes = self.bytes;
-        Ok(())
+        let rows = std::mem::take(&mut self.open);
+        rows.iter().for_each(|row| self.outline.tally.count(row));
+        self.outline.tally.groups += 1;
+        self.outline.whole_bytes = self.bytes;
+        Ok(rows)
     }
 
     fn finish(&mut self, end: End) -> Result<(), Unreadable> {
-        let whole = &self.whole;
-        let counted = (whole.done.len(), whole.observations.len(), whole.coverage.len());
-        if !self.open.is_empty() || counted != (end.groups, end.observations, end.coverage) {
+        if !self.open.is_empty() || self.outline.tally.end(end.finished) != end {
             return Err(self.faulty("lines are missing: the counts of the last line do not fit"));
         }
-        self.whole.end = Some(end);
-        self.whole_bytes = self.bytes;
+        self.outline.end = Some(end);
+        self.outline.whole_bytes = self.bytes;
         Ok(())
     }
 
@@ -170,14 +224,9 @@ impl CollectionReader {
         Unreadable { line: self.lines, cause: cause.to_owned() }
     }
 
-    /// The length of all lines that count, with their line ends: what comes after it was interrupted.
-    pub fn whole_bytes(&self) -> u64 {
-        self.whole_bytes
-    }
-
     /// What was read; an open group at the end is left out.
-    pub fn into_collection(self) -> Collection {
-        self.whole
+    pub fn into_outline(self) -> Outline {
+        self.outline
     }
 }
 
@@ -211,13 +260,12 @@ mod tests {
         Record::End(End { finished, groups, observations: 0, coverage })
     }
 
-    fn read(records: &[Record]) -> Result<(Collection, u64), Unreadable> {
-        let mut reader = CollectionReader::default();
+    fn read(records: &[Record]) -> Result<(Outline, Vec<Record>), Unreadable> {
+        let (mut reader, mut rows) = (CollectionReader::default(), Vec::new());
         for record in records {
-            reader.take(&serde_json::to_vec(record).unwrap())?;
+            rows.extend(reader.take(&serde_json::to_vec(record).unwrap())?);
         }
-        let bytes = reader.whole_bytes();
-        Ok((reader.into_collection(), bytes))
+        Ok((reader.into_outline(), rows))
     }
 
     fn done(mailbox: &str) -> Record {
@@ -227,14 +275,15 @@ mod tests {
     #[test]
     fn a_whole_collection_is_read_and_an_open_group_is_left_out() {
         let all = [head(), row(SYSTEM), done(SYSTEM), row("a"), done("a"), end(2, 2)];
-        let (whole, _) = read(&all).unwrap();
-        assert_eq!((whole.coverage.len(), whole.done.len()), (2, 2));
+        let (whole, rows) = read(&all).unwrap();
+        assert_eq!((rows, whole.done.len()), (vec![row(SYSTEM), row("a")], 2));
+        assert_eq!(whole.tally, Tally { groups: 2, coverage: 2, ..Tally::default() });
         assert!(whole.end.is_some());
-        let (cut, bytes) = read(&all[..4]).unwrap();
-        assert_eq!(cut.coverage.len(), 1);
+        let (cut, rows) = read(&all[..4]).unwrap();
+        assert_eq!((rows, cut.tally.coverage), (vec![row(SYSTEM)], 1));
         assert!(cut.end.is_none());
         let expected: usize = all[..3].iter().map(|line| serde_json::to_vec(line).unwrap().len() + 1).sum();
-        assert_eq!(bytes, expected as u64);
+        assert_eq!(cut.whole_bytes, expected as u64);
     }
 
     #[test]

@@ -12,7 +12,9 @@ mod profile;
 mod surface;
 pub mod text_or_base64;
 
-pub use collection::{COLLECTION_SCHEMA, Collection, CollectionReader, End, Head, Record, Unreadable};
+pub use collection::{
+    COLLECTION_SCHEMA, Collection, CollectionReader, End, Head, Outline, Record, Tally, Unreadable,
+};
 pub use coverage::{Coverage, CoverageState, SYSTEM};
 pub use observation::{
     AclIdentifier, Evidence, Fact, LoginTrial, Observation, PanelMeaning, RowPlace, SieveOddity,
