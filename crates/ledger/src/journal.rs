@@ -1,8 +1,12 @@
 //! The gate journal: recent decisions, looked up by the reference that a refusal names.
 //!
 //! Recording never waits and never fails: a bounded queue takes the entry or drops and counts it. One task
-//! writes what gathered, and deletes the oldest rows beyond the bounds in the same transaction. A crash may
-//! cost what gathered last; mail is never kept waiting for the journal.
+//! writes what gathered as one page, and deletes the oldest pages beyond the bounds in the same transaction. A
+//! crash may cost what gathered last; mail is never kept waiting for the journal.
+//!
+//! References are random, so that an index of them would touch another page of the file for every decision, once
+//! when it comes and once when it goes: ten times the work of all else in a journal that is full. Instead the
+//! references of each page stand in one text, and a question reads all of these texts.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,21 +14,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::{Value, to_raw_value};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::LedgerError;
-use crate::event::searchable;
 use crate::open::{self, JOURNAL};
 use crate::reference::Reference;
-use crate::store::{Access, Argument, Column, Row, Rows, Store, Transaction, read_all};
+use crate::store::{Access, Argument, Row, Store, Transaction, read_all};
 
 /// How many decisions may wait to be written.
 const QUEUE_ENTRIES: usize = 8_192;
-/// The most decisions written in one transaction.
-const BATCH_ENTRIES: usize = 1_000;
-/// How long a batch gathers: the most that a crash costs, with the moment that writing takes.
+/// The most decisions of one page.
+const PAGE_ENTRIES: usize = 1_000;
+/// How long a page gathers: the most that a crash costs, with the moment that writing takes.
 const GATHER: Duration = Duration::from_millis(250);
 /// The most decisions that one question returns.
 const MAX_RECENT: u64 = 10_000;
@@ -62,9 +66,9 @@ pub struct JournalEntry<D = Value> {
 /// How much the journal keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalBounds {
-    /// Older decisions are deleted.
+    /// Older decisions are deleted, with those written together with them.
     pub max_age: Duration,
-    /// Of more decisions the oldest are deleted.
+    /// There are never more decisions: the oldest are deleted, with those written together with them.
     pub max_rows: u64,
 }
 
@@ -80,6 +84,11 @@ impl JournalBounds {
         let age = TimeDelta::from_std(self.max_age).unwrap_or(TimeDelta::MAX);
         now.checked_sub_signed(age).unwrap_or(DateTime::UNIX_EPOCH)
     }
+
+    /// The most decisions of one page: all that may be kept have room in it.
+    fn page_entries(&self) -> usize {
+        usize::try_from(self.max_rows).unwrap_or(PAGE_ENTRIES).clamp(1, PAGE_ENTRIES)
+    }
 }
 
 /// An open journal. Clones are cheap and share one writer.
@@ -92,7 +101,7 @@ pub struct Journal {
 
 #[derive(Debug)]
 enum Command {
-    Record(Box<JournalRow>),
+    Record(Recorded),
     Flush(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
@@ -125,14 +134,14 @@ impl Journal {
 
     /// Records a decision; never waits. If the queue is full the decision is dropped and counted.
     pub fn record<D: Serialize>(&self, entry: &JournalEntry<D>) {
-        let row = journal_row(entry);
-        if row.is_none_or(|row| self.queue.try_send(Command::Record(Box::new(row))).is_err()) {
+        let recorded = Recorded::new(entry);
+        if recorded.is_none_or(|recorded| self.queue.try_send(Command::Record(recorded)).is_err()) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// How many decisions were not written since the journal was opened, because the queue was full, the
-    /// database failed, or their reference was taken.
+    /// How many decisions were not written since the journal was opened, because the queue was full or
+    /// the database failed.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
@@ -160,14 +169,16 @@ impl Journal {
         answer.await.map_err(|_| LedgerError::Closed)
     }
 
-    /// The decision with this reference.
+    /// The decision with this reference; the latest, if chance gave it twice.
     ///
     /// # Errors
     /// The database could not be read.
     pub async fn find(&self, reference: Reference) -> Result<Option<JournalEntry>, LedgerError> {
-        let sql = format!("{DECISION_COLUMNS} WHERE reference = $1");
-        let found = self.read("looking up a reference in", &sql, reference.as_str().into()).await?;
-        Ok(found.into_iter().next())
+        let sql = "SELECT page.lines FROM decision_page AS page
+                   JOIN decision_page_references AS held ON held.first = page.first
+                   WHERE held.refs LIKE '%' || $1 || '%' ORDER BY page.first DESC";
+        let found = self.read("looking up a reference in", sql, reference.as_str().into()).await?;
+        Ok(found.into_iter().find(|entry| entry.reference == reference))
     }
 
     /// The latest decisions, newest first; at most 10,000.
@@ -175,10 +186,17 @@ impl Journal {
     /// # Errors
     /// The database could not be read.
     pub async fn recent(&self, count: u64) -> Result<Vec<JournalEntry>, LedgerError> {
-        let sql = format!("{DECISION_COLUMNS} ORDER BY seq DESC LIMIT $1");
-        self.read("reading the latest decisions from", &sql, count.min(MAX_RECENT).into()).await
+        let count = count.min(MAX_RECENT);
+        // The page in which the first of them stands began at most one page before it.
+        let sql = "SELECT lines FROM decision_page
+                   WHERE first > (SELECT total FROM decision_total) - $1 ORDER BY first DESC";
+        let mut found =
+            self.read("reading the latest decisions from", sql, (count + PAGE_ENTRIES as u64).into()).await?;
+        found.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+        Ok(found)
     }
 
+    /// The decisions of the pages that a query finds, the newest of each page first.
     async fn read(
         &self,
         doing: &'static str,
@@ -187,72 +205,97 @@ impl Journal {
     ) -> Result<Vec<JournalEntry>, LedgerError> {
         let mut transaction = self.store.begin(doing, Access::Reading).await?;
         let rows = transaction.fetch(doing, sql, vec![argument]).await?;
-        read_all(self.store.as_ref(), rows, journal_entry)
+        let page = |mut row: Row| row.text()?.lines().rev().map(journal_entry).collect::<Option<Vec<_>>>();
+        Ok(read_all(self.store.as_ref(), rows, page)?.into_iter().flatten().collect())
     }
 }
 
 /// A decision as it is written: encoded once, before it takes room in the queue.
 #[derive(Debug)]
-struct JournalRow {
+struct Recorded {
     reference: Reference,
     at_us: i64,
-    rule: String,
-    verdict: String,
-    recipient: Option<String>,
-    envelope_sender: Option<String>,
-    header_from: Option<String>,
-    client: Option<String>,
-    queue_id: Option<String>,
-    detail: String,
+    line: String,
 }
 
-/// What strangers can make long is cut. None if the detail cannot be written as JSON.
-fn journal_row<D: Serialize>(entry: &JournalEntry<D>) -> Option<JournalRow> {
-    let mut detail = serde_json::to_string(&entry.detail).ok()?;
-    if detail.len() > MAX_DETAIL_BYTES {
-        detail = format!("{{\"left_out_bytes\":{}}}", detail.len());
+/// A line of a page.
+#[derive(Serialize, Deserialize)]
+struct Line<'a, D> {
+    reference: Reference,
+    at_us: i64,
+    rule: Cow<'a, str>,
+    verdict: Cow<'a, str>,
+    recipient: Option<Cow<'a, str>>,
+    envelope_sender: Option<Cow<'a, str>>,
+    header_from: Option<Cow<'a, str>>,
+    client: Option<Cow<'a, str>>,
+    queue_id: Option<Cow<'a, str>>,
+    detail: D,
+}
+
+impl Recorded {
+    /// What strangers can make long is cut. None if the detail cannot be written as JSON.
+    fn new<D: Serialize>(entry: &JournalEntry<D>) -> Option<Self> {
+        let mut detail = to_raw_value(&entry.detail).ok()?;
+        if detail.get().len() > MAX_DETAIL_BYTES {
+            detail = to_raw_value(&json!({"left_out_bytes": detail.get().len()})).ok()?;
+        }
+        let at_us = entry.at.timestamp_micros();
+        let line = Line {
+            reference: entry.reference,
+            at_us,
+            rule: cut(&entry.rule),
+            verdict: cut(&entry.verdict),
+            recipient: entry.recipient.as_deref().map(cut),
+            envelope_sender: entry.envelope_sender.as_deref().map(cut),
+            header_from: entry.header_from.as_deref().map(cut),
+            client: entry.client.as_deref().map(cut),
+            queue_id: entry.queue_id.as_deref().map(cut),
+            detail: &*detail,
+        };
+        Some(Self { reference: entry.reference, at_us, line: serde_json::to_string(&line).ok()? })
     }
-    let owned = |text: &Option<String>| text.as_deref().map(|text| cut(text).into_owned());
-    Some(JournalRow {
-        reference: entry.reference,
-        at_us: entry.at.timestamp_micros(),
-        rule: cut(&entry.rule).into_owned(),
-        verdict: cut(&entry.verdict).into_owned(),
-        recipient: owned(&entry.recipient),
-        envelope_sender: owned(&entry.envelope_sender),
-        header_from: owned(&entry.header_from),
-        client: owned(&entry.client),
-        queue_id: owned(&entry.queue_id),
-        detail,
-    })
 }
 
 fn cut(text: &str) -> Cow<'_, str> {
-    let text = if text.contains('\0') { Cow::Owned(searchable(text)) } else { Cow::Borrowed(text) };
-    let end = text.floor_char_boundary(MAX_FIELD_BYTES);
-    match text {
-        whole if end == whole.len() => whole,
-        Cow::Borrowed(long) => Cow::Borrowed(&long[..end]),
-        Cow::Owned(long) => Cow::Owned(long[..end].to_owned()),
-    }
+    Cow::Borrowed(&text[..text.floor_char_boundary(MAX_FIELD_BYTES)])
 }
 
-const DECISION_COLUMNS: &str = "SELECT reference, at_us, rule, verdict, recipient, envelope_sender,
-    header_from, client, queue_id, detail FROM decision";
-
-fn journal_entry(mut row: Row) -> Option<JournalEntry> {
+fn journal_entry(line: &str) -> Option<JournalEntry> {
+    let line: Line<'_, Value> = serde_json::from_str(line).ok()?;
     Some(JournalEntry {
-        reference: row.text()?.parse().ok()?,
-        at: DateTime::from_timestamp_micros(row.integer()?)?,
-        rule: row.text()?,
-        verdict: row.text()?,
-        recipient: row.nullable_text()?,
-        envelope_sender: row.nullable_text()?,
-        header_from: row.nullable_text()?,
-        client: row.nullable_text()?,
-        queue_id: row.nullable_text()?,
-        detail: serde_json::from_str(&row.text()?).ok()?,
+        reference: line.reference,
+        at: DateTime::from_timestamp_micros(line.at_us)?,
+        rule: line.rule.into_owned(),
+        verdict: line.verdict.into_owned(),
+        recipient: line.recipient.map(Cow::into_owned),
+        envelope_sender: line.envelope_sender.map(Cow::into_owned),
+        header_from: line.header_from.map(Cow::into_owned),
+        client: line.client.map(Cow::into_owned),
+        queue_id: line.queue_id.map(Cow::into_owned),
+        detail: line.detail,
     })
+}
+
+/// Decisions that are written together.
+#[derive(Debug, Default)]
+struct Page {
+    entries: u64,
+    oldest_us: i64,
+    /// One reference after the other.
+    references: String,
+    lines: String,
+}
+
+impl Page {
+    fn add(&mut self, recorded: &Recorded) {
+        let is_first = self.entries == 0;
+        self.oldest_us = if is_first { recorded.at_us } else { self.oldest_us.min(recorded.at_us) };
+        self.entries += 1;
+        self.references.push_str(recorded.reference.as_str());
+        self.lines.push_str(&recorded.line);
+        self.lines.push('\n');
+    }
 }
 
 /// The one task that writes to the journal.
@@ -260,11 +303,11 @@ struct Writer {
     store: Arc<dyn Store>,
     bounds: JournalBounds,
     dropped: Arc<AtomicU64>,
-    /// Whether the last batch failed; a failure is told once, not four times a second.
+    /// Whether the last page failed; a failure is told once, not four times a second.
     failing: bool,
 }
 
-/// Why a batch is written now.
+/// Why a page is written now.
 enum Wake {
     Gathered,
     Flush(oneshot::Sender<()>),
@@ -274,8 +317,8 @@ enum Wake {
 impl Writer {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         loop {
-            let (batch, wake) = gather(&mut commands).await;
-            self.write(batch).await;
+            let (page, wake) = gather(&mut commands, self.bounds.page_entries()).await;
+            self.write(page).await;
             match wake {
                 Wake::Gathered => {}
                 Wake::Flush(reply) => tell(reply),
@@ -290,20 +333,19 @@ impl Writer {
         }
     }
 
-    async fn write(&mut self, batch: Vec<JournalRow>) {
-        if batch.is_empty() {
+    async fn write(&mut self, page: Page) {
+        let entries = page.entries;
+        if entries == 0 {
             return;
         }
-        let all = batch.len() as u64;
-        match self.write_and_prune(batch).await {
-            Ok(written) => {
-                self.count_dropped(all.saturating_sub(written));
+        match self.write_and_prune(page).await {
+            Ok(()) => {
                 if std::mem::take(&mut self.failing) {
                     tracing::info!("the gate journal is written again");
                 }
             }
             Err(error) => {
-                self.count_dropped(all);
+                self.dropped.fetch_add(entries, Ordering::Relaxed);
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::warn!(%error, "decisions are missing from the gate journal; mail goes on");
                 }
@@ -311,32 +353,43 @@ impl Writer {
         }
     }
 
-    fn count_dropped(&self, count: u64) {
-        self.dropped.fetch_add(count, Ordering::Relaxed);
-    }
-
-    async fn write_and_prune(&self, batch: Vec<JournalRow>) -> Result<u64, LedgerError> {
+    async fn write_and_prune(&self, page: Page) -> Result<(), LedgerError> {
         let doing = "writing decisions to";
         let mut transaction = self.store.begin(doing, Access::WritingInHaste).await?;
-        let written = transaction.insert(doing, rows(batch)).await?;
-        self.prune(transaction.as_mut(), Utc::now()).await?;
-        transaction.commit(doing).await?;
-        Ok(written)
+        let total = self.count(transaction.as_mut(), page.entries).await?;
+        let first = total.saturating_sub(page.entries) + 1;
+        let sql = "INSERT INTO decision_page (first, oldest_us, lines) VALUES ($1, $2, $3)";
+        transaction.execute(doing, sql, vec![first.into(), page.oldest_us.into(), page.lines.into()]).await?;
+        let sql = "INSERT INTO decision_page_references (first, refs) VALUES ($1, $2)";
+        transaction.execute(doing, sql, vec![first.into(), page.references.into()]).await?;
+        self.prune(transaction.as_mut(), total).await?;
+        transaction.commit(doing).await
     }
 
-    /// Both are deletions from the old end of an index: nothing to delete costs next to nothing. Of several
-    /// gates one deletes at a time; the others leave it to that one.
-    async fn prune(&self, transaction: &mut dyn Transaction, now: DateTime<Utc>) -> Result<(), LedgerError> {
+    /// How many decisions there have ever been, with so many more; until the commit no other gate counts.
+    async fn count(&self, transaction: &mut dyn Transaction, more: u64) -> Result<u64, LedgerError> {
+        let sql = "UPDATE decision_total SET total = total + $1 RETURNING total";
+        let rows = transaction.fetch("counting decisions in", sql, vec![more.into()]).await?;
+        let totals = read_all(self.store.as_ref(), rows, |mut row| row.number())?;
+        totals.first().copied().ok_or_else(|| self.store.contradiction("the count of all decisions is gone"))
+    }
+
+    /// Both bounds lead to deletions from the old end of a table: nothing to delete costs next to nothing.
+    async fn prune(&self, transaction: &mut dyn Transaction, total: u64) -> Result<(), LedgerError> {
         let doing = "deleting old decisions from";
-        let turn = transaction.fetch(doing, self.store.dialect().try_turn, Vec::new()).await?;
-        if turn.into_iter().find_map(|mut row| row.integer()) != Some(1) {
-            return Ok(());
+        let oldest = self.bounds.oldest_kept(Utc::now()).timestamp_micros();
+        let sql = "SELECT max(first) FROM decision_page WHERE oldest_us < $1";
+        let rows = transaction.fetch(doing, sql, vec![oldest.into()]).await?;
+        let too_old = read_all(self.store.as_ref(), rows, |mut row| row.nullable_integer())?;
+        let too_many = i64::try_from(total.saturating_sub(self.bounds.max_rows)).unwrap_or(i64::MAX);
+        let last = too_old.into_iter().flatten().fold(too_many, i64::max);
+        for sql in [
+            "DELETE FROM decision_page_references WHERE first <= $1",
+            "DELETE FROM decision_page WHERE first <= $1",
+        ] {
+            transaction.execute(doing, sql, vec![last.into()]).await?;
         }
-        let oldest = self.bounds.oldest_kept(now).timestamp_micros();
-        let sql = "DELETE FROM decision WHERE at_us < $1";
-        transaction.execute(doing, sql, vec![oldest.into()]).await?;
-        let sql = "DELETE FROM decision WHERE seq <= (SELECT max(seq) FROM decision) - $1";
-        transaction.execute(doing, sql, vec![self.bounds.max_rows.into()]).await.map(drop)
+        Ok(())
     }
 }
 
@@ -346,82 +399,27 @@ fn tell(reply: oneshot::Sender<()>) {
 }
 
 /// Collects entries for a moment, or until there are enough, or somebody waits.
-async fn gather(commands: &mut mpsc::Receiver<Command>) -> (Vec<JournalRow>, Wake) {
-    let mut batch = Vec::new();
+async fn gather(commands: &mut mpsc::Receiver<Command>, enough: usize) -> (Page, Wake) {
+    let mut page = Page::default();
     let mut deadline = None;
     loop {
         let received = match deadline {
             None => commands.recv().await,
             Some(deadline) => match tokio::time::timeout_at(deadline, commands.recv()).await {
                 Ok(received) => received,
-                Err(_) => return (batch, Wake::Gathered),
+                Err(_) => return (page, Wake::Gathered),
             },
         };
         match received {
-            Some(Command::Record(entry)) => batch.push(*entry),
-            Some(Command::Flush(reply)) => return (batch, Wake::Flush(reply)),
-            Some(Command::Close(reply)) => return (batch, Wake::Close(Some(reply))),
-            None => return (batch, Wake::Close(None)),
+            Some(Command::Record(recorded)) => page.add(&recorded),
+            Some(Command::Flush(reply)) => return (page, Wake::Flush(reply)),
+            Some(Command::Close(reply)) => return (page, Wake::Close(Some(reply))),
+            None => return (page, Wake::Close(None)),
         }
-        if batch.len() >= BATCH_ENTRIES {
-            return (batch, Wake::Gathered);
+        if page.entries >= enough as u64 {
+            return (page, Wake::Gathered);
         }
         deadline.get_or_insert_with(|| tokio::time::Instant::now() + GATHER);
-    }
-}
-
-fn rows(batch: Vec<JournalRow>) -> Rows {
-    let mut columns = Columns::default();
-    batch.into_iter().for_each(|row| columns.add(row));
-    columns.rows()
-}
-
-/// Rows of `decision`.
-#[derive(Default)]
-struct Columns {
-    references: Vec<String>,
-    instants: Vec<i64>,
-    rules: Vec<String>,
-    verdicts: Vec<String>,
-    recipients: Vec<Option<String>>,
-    envelope_senders: Vec<Option<String>>,
-    headers_from: Vec<Option<String>>,
-    clients: Vec<Option<String>>,
-    queue_ids: Vec<Option<String>>,
-    details: Vec<String>,
-}
-
-impl Columns {
-    fn add(&mut self, row: JournalRow) {
-        self.references.push(row.reference.as_str().to_owned());
-        self.instants.push(row.at_us);
-        self.rules.push(row.rule);
-        self.verdicts.push(row.verdict);
-        self.recipients.push(row.recipient);
-        self.envelope_senders.push(row.envelope_sender);
-        self.headers_from.push(row.header_from);
-        self.clients.push(row.client);
-        self.queue_ids.push(row.queue_id);
-        self.details.push(row.detail);
-    }
-
-    fn rows(self) -> Rows {
-        Rows {
-            table: "decision",
-            columns: vec![
-                ("reference", Column::Texts(self.references)),
-                ("at_us", Column::Integers(self.instants)),
-                ("rule", Column::Texts(self.rules)),
-                ("verdict", Column::Texts(self.verdicts)),
-                ("recipient", Column::NullableTexts(self.recipients)),
-                ("envelope_sender", Column::NullableTexts(self.envelope_senders)),
-                ("header_from", Column::NullableTexts(self.headers_from)),
-                ("client", Column::NullableTexts(self.clients)),
-                ("queue_id", Column::NullableTexts(self.queue_ids)),
-                ("detail", Column::Texts(self.details)),
-            ],
-            otherwise: "ON CONFLICT (reference) DO NOTHING",
-        }
     }
 }
 
@@ -483,9 +481,10 @@ mod tests {
     async fn old_decisions_are_deleted_when_new_ones_come() {
         let journal = open(JournalBounds { max_age: Duration::from_secs(60), max_rows: 100 }).await;
         let (old, new) = (refusal("old@bills.example", 61), refusal("new@bills.example", 0));
-        journal.record(&old);
-        journal.record(&new);
-        journal.flush().await.unwrap();
+        for entry in [&old, &new] {
+            journal.record(entry);
+            journal.flush().await.unwrap();
+        }
         assert_eq!(journal.recent(10).await.unwrap(), [new]);
     }
 
@@ -518,14 +517,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reference_that_is_taken_is_counted_and_the_first_stays() {
+    async fn of_two_decisions_with_one_reference_the_later_is_found() {
         let journal = open(JournalBounds::default()).await;
         let first = refusal("a@bills.example", 0);
-        journal.record(&first);
-        journal.record(&JournalEntry { reference: first.reference, ..refusal("b@bills.example", 0) });
+        let second = JournalEntry { reference: first.reference, ..refusal("b@bills.example", 0) };
+        for entry in [&first, &second] {
+            journal.record(entry);
+        }
         journal.flush().await.unwrap();
-        assert_eq!(journal.find(first.reference).await.unwrap(), Some(first));
-        assert_eq!(journal.dropped(), 1);
+        assert_eq!(journal.find(first.reference).await.unwrap().as_ref(), Some(&second));
+        journal.record(&JournalEntry { reference: Reference::new(), ..first });
+        journal.flush().await.unwrap();
+        assert_eq!(journal.find(second.reference).await.unwrap(), Some(second));
+    }
+
+    #[tokio::test]
+    async fn two_references_that_hold_a_third_between_them_are_not_taken_for_it() {
+        let journal = open(JournalBounds::default()).await;
+        let [left, right]: [Reference; 2] =
+            ["AAAAAA000000", "111111BBBBBB"].map(|text| text.parse().unwrap());
+        for reference in [left, right] {
+            journal.record(&JournalEntry { reference, ..refusal("a@bills.example", 0) });
+        }
+        journal.flush().await.unwrap();
+        assert_eq!(journal.find("000000111111".parse().unwrap()).await.unwrap(), None);
+        assert_eq!(journal.find(left).await.unwrap().unwrap().reference, left);
     }
 
     #[tokio::test]

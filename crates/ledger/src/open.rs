@@ -38,12 +38,12 @@ pub(crate) const JOURNAL: Purpose = Purpose {
     sqlite: SqlitePurpose {
         name: "gate journal",
         application_id: 0x4d57_474a,
-        migrations: &[include_str!("journal.sql")],
+        migrations: &[include_str!("journal.sql"), include_str!("journal_2.sql")],
         synchronous: SqliteSynchronous::Normal,
     },
     postgres: PostgresPurpose {
         name: "gate journal",
-        migrations: &[include_str!("postgres_journal.sql")],
+        migrations: &[include_str!("postgres_journal.sql"), include_str!("postgres_journal_2.sql")],
         connections: CONNECTIONS,
     },
 };

@@ -47,7 +47,6 @@ pub(crate) const DIALECT: Dialect = Dialect {
     elements: "json_array_elements($1::json) AS element(value)",
     text: " #>> '{}'",
     // Two that delete the same rows in another order would wait for each other.
-    try_turn: "SELECT pg_try_advisory_xact_lock(1297566793)::int::bigint",
 };
 
 const WANTED: &str = "`postgres://USER@HOST:PORT/DATABASE`";

@@ -57,7 +57,6 @@ pub(crate) const DIALECT: Dialect = Dialect {
     for_update: "",
     elements: "json_each($1)",
     text: "",
-    try_turn: "SELECT 1",
 };
 
 /// Where a database is.

@@ -137,8 +137,6 @@ pub(crate) struct Dialect {
     pub(crate) elements: &'static str,
     /// What makes text of such a `value`, where it is a string.
     pub(crate) text: &'static str,
-    /// Yields 1 if nobody else tidies up at this moment, and keeps others from it until the commit.
-    pub(crate) try_turn: &'static str,
 }
 
 impl Dialect {

@@ -351,5 +351,7 @@ async fn several_journals_share_one_database_and_keep_its_bounds() {
     gates[0].flush().await.unwrap();
     assert_eq!((gates[0].dropped(), gates[1].dropped()), (0, 0));
     assert_eq!(gates[1].find(last.reference).await.unwrap().as_ref(), Some(&last));
-    assert_eq!(gates[1].recent(10_000).await.unwrap().len(), 100);
+    let kept = gates[1].recent(10_000).await.unwrap();
+    assert!((1..=100).contains(&kept.len()), "{}", kept.len());
+    assert_eq!(kept[0], last);
 }

@@ -6,14 +6,15 @@ mod common;
 
 use common::{Databases, at, held};
 use mailwarden_ledger::{
-    EventFilter, Journal, JournalBounds, Ledger, LedgerError, Problem, SignedNote, VendorRegister, Verifier,
-    verify,
+    EventFilter, Journal, JournalBounds, JournalEntry, Ledger, LedgerError, Problem, Reference, SignedNote,
+    VendorRegister, Verifier, verify,
 };
 use tempfile::TempDir;
 
 const LEDGER_V1: &str = include_str!("fixtures/ledger-v1.sql");
 const REGISTER_V2: &str = include_str!("fixtures/register-v2.sql");
 const JOURNAL_V1: &str = include_str!("fixtures/journal-v1.sql");
+const POSTGRES_JOURNAL_V1: &str = include_str!("fixtures/postgres-journal-v1.sql");
 /// The key that signed the checkpoint in the fixture.
 const KEY_V1: &str = "ledger.example+327b92d5+AfBhFAvJATfGesUJFGgAb/zNYc53SmeyJmnYVtG8Ilzr";
 
@@ -105,13 +106,40 @@ async fn a_vendor_register_of_version_2_goes_on_under_the_present_version() {
     assert_eq!(ended, ["bills.example"]);
 }
 
+/// Three decisions, of which a fourth knows nothing.
+async fn journal_goes_on(url: &str) {
+    let journal = Journal::open(url, JournalBounds::default()).await.unwrap();
+    let recipients = async || -> Vec<_> {
+        journal.recent(10).await.unwrap().into_iter().filter_map(|decision| decision.recipient).collect()
+    };
+    assert_eq!(recipients().await, ["r2@bills.example", "r1@bills.example", "r0@bills.example"]);
+    let second = journal.find("5D5VSFSD6AVJ".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(second.recipient.as_deref(), Some("r1@bills.example"));
+    assert_eq!((second.header_from.as_deref(), second.envelope_sender.as_deref()), (None, Some("")));
+    assert_eq!((second.at, &second.detail["trace"]), (at("2036-02-27T09:30:00Z"), &serde_json::json!([])));
+    journal.record(&JournalEntry {
+        reference: Reference::new(),
+        recipient: Some("r3@bills.example".into()),
+        ..second
+    });
+    journal.flush().await.unwrap();
+    assert_eq!(journal.dropped(), 0);
+    assert_eq!(recipients().await[..2], ["r3@bills.example", "r2@bills.example"]);
+    journal.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_journal_of_version_1_goes_on_under_the_present_version() {
     let (_directory, url) = restored(JOURNAL_V1).await;
-    let journal = Journal::open(&url, JournalBounds::default()).await.unwrap();
-    let recipients: Vec<_> =
-        journal.recent(10).await.unwrap().into_iter().filter_map(|d| d.recipient).collect();
-    assert_eq!(recipients, ["r2@bills.example", "r1@bills.example", "r0@bills.example"]);
+    journal_goes_on(&url).await;
+}
+
+#[tokio::test]
+async fn a_journal_of_version_1_in_postgresql_goes_on_under_the_present_version() {
+    let on = Databases::postgresql();
+    let place = on.place();
+    place.sql(POSTGRES_JOURNAL_V1).await.unwrap();
+    journal_goes_on(&place.url).await;
 }
 
 #[tokio::test]
