@@ -171,7 +171,10 @@ impl Contents {
                 record.add(counted);
             }
         }
-        let standing = untold.heard.keys().filter_map(|address| self.vendors.get(address).cloned()).collect();
+        let known = untold.heard.keys().filter_map(|address| self.vendors.get(address).cloned());
+        let mut standing: Vec<VendorRecord> = known.collect();
+        // In the order of the table: addresses of one scope stand on the same pages.
+        standing.sort_unstable_by(|a, b| a.address.cmp(&b.address));
         Telling { untold, standing }
     }
 
