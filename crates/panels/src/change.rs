@@ -15,6 +15,11 @@ use crate::{Engine, PanelError, Source};
 /// Longest list that is changed, in bytes: the ledger keeps it as it was.
 const MAX_CELL: usize = 64 * 1024;
 
+/// What fails where a row is changed.
+const CHANGING: &str = "changing a row";
+/// A database that does not answer may have heard all the same.
+const COMMITTING: &str = "making a change stay (look at the row: whether it does is not known)";
+
 /// What the cells of a row hold, by column.
 type Cells = BTreeMap<String, String>;
 
@@ -70,11 +75,11 @@ impl RowStore {
     /// The row is not as expected, or does not become as it shall be; then nothing is changed.
     pub async fn put(&mut self, place: &RowPlace, from: &Cells, to: &Cells) -> Result<(), PanelError> {
         let begin = if self.engine == Engine::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        self.command(begin).await?;
+        self.command(begin, CHANGING).await?;
         match self.replace(place, from, to).await {
-            Ok(()) => self.command("COMMIT").await,
+            Ok(()) => self.command("COMMIT", COMMITTING).await,
             Err(error) => {
-                let _ = self.command("ROLLBACK").await;
+                let _ = self.command("ROLLBACK", CHANGING).await;
                 Err(error)
             }
         }
@@ -86,15 +91,15 @@ impl RowStore {
         let select = self.select(place, &columns, lock)?;
         let rows = self.rows(&select, columns.len()).await?;
         if self.one(place, &columns, rows)?.as_ref() != Some(from) {
-            return Err(self.failed("changing a row", "it was changed by somebody else in this moment"));
+            return Err(self.failed(CHANGING, "it was changed by somebody else in this moment"));
         }
         let update = self.update(place, from, to)?;
         if self.execute(&update).await? != 1 {
-            return Err(self.failed("changing a row", "not exactly one row was changed"));
+            return Err(self.failed(CHANGING, "not exactly one row was changed"));
         }
         let rows = self.rows(&select, columns.len()).await?;
         if self.one(place, &columns, rows)?.as_ref() != Some(to) {
-            return Err(self.failed("changing a row", "read back, it is not as it should be"));
+            return Err(self.failed(CHANGING, "read back, it is not as it should be"));
         }
         Ok(())
     }
@@ -138,7 +143,7 @@ impl RowStore {
             if *column == place.switch {
                 // A switch is a number here and a truth there; neither takes text.
                 if !["0", "1", "true", "false"].contains(&value.as_str()) {
-                    return Err(self.failed("changing a row", "its switch is neither a number nor a truth"));
+                    return Err(self.failed(CHANGING, "its switch is neither a number nor a truth"));
                 }
                 set.push(format!("{column} = {value}"));
             } else {
@@ -180,19 +185,22 @@ impl RowStore {
         let all = [&place.table, &place.switch].into_iter().chain(&place.list).chain(&place.keep);
         match all.chain(place.by.keys()).find(|name| !is_name(name)) {
             None if !place.by.is_empty() => Ok(()),
-            _ => Err(self.failed("changing a row", "a table or column has no plain name")),
+            _ => Err(self.failed(CHANGING, "a table or column has no plain name")),
         }
     }
 
     // --- the database -----------------------------------------------------------------------------------------------
 
-    async fn command(&mut self, sql: &'static str) -> Result<(), PanelError> {
-        let done = match &mut self.connection {
-            Connection::Sqlite(open) => open.execute(sqlx::raw_sql(sql)).await.map(drop),
-            Connection::MySql(open) => open.execute(sqlx::raw_sql(sql)).await.map(drop),
-            Connection::PostgreSql(open) => open.execute(sqlx::raw_sql(sql)).await.map(drop),
+    async fn command(&mut self, sql: &'static str, doing: &str) -> Result<(), PanelError> {
+        let run = async {
+            match &mut self.connection {
+                Connection::Sqlite(open) => open.execute(sqlx::raw_sql(sql)).await.map(drop),
+                Connection::MySql(open) => open.execute(sqlx::raw_sql(sql)).await.map(drop),
+                Connection::PostgreSql(open) => open.execute(sqlx::raw_sql(sql)).await.map(drop),
+            }
         };
-        done.map_err(|error| self.failed("changing a row", &said(&error)))
+        let done = timeout(self.patience, run).await;
+        self.answered(doing, done)
     }
 
     async fn execute(&mut self, statement: &Statement) -> Result<u64, PanelError> {
@@ -212,7 +220,7 @@ impl RowStore {
             Connection::MySql(open) => run!(open),
             Connection::PostgreSql(open) => run!(open),
         };
-        self.answered("changing a row", done)
+        self.answered(CHANGING, done)
     }
 
     async fn rows(&mut self, statement: &Statement, columns: usize) -> Result<Vec<Vec<String>>, PanelError> {

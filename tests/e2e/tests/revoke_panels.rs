@@ -123,7 +123,11 @@ fn a_target_is_taken_out_of_an_alias_in_mariadb_and_put_back_exactly() {
          (8, 'phone', 'jane@example.test', 'topsecret', 1, '2026-01-01');\n\
          INSERT INTO mailbox VALUES ('bob@example.test', 0, '{}'), ('jane@example.test', 1, '{}'), \
          ('sales@example.test', 1, '{}');\n\
-         INSERT INTO bcc_maps VALUES (3, 'sales@example.test', 'eve@evil.example', 'rcpt', 1, '2026-01-01');\n",
+         INSERT INTO bcc_maps VALUES (3, 'sales@example.test', 'eve@evil.example', 'rcpt', 1, '2026-01-01');\n\
+         CREATE TABLE recipient_maps (id INT PRIMARY KEY, old_dest VARCHAR(255), new_dest VARCHAR(255), \
+         active TINYINT(1), modified DATETIME ON UPDATE CURRENT_TIMESTAMP);\n\
+         INSERT INTO recipient_maps VALUES (11, 'jane@example.test', 'eve@evil.example', 1, '2026-01-01'), \
+         (12, 'omar@example.test', 'jane@example.test', 1, '2026-01-01');\n",
     );
     let panel = Panel::new("mailcow", &server.url("reader", "panel"), &server.url("writer", "panel"));
     let before = rows(&server, WHOLE);
@@ -159,6 +163,7 @@ fn a_target_is_taken_out_of_an_alias_in_mariadb_and_put_back_exactly() {
             "SELECT id, password1, active, modified FROM imapsync ORDER BY id",
         ),
         ("panel.admin-leaver", "(system)", "SELECT id, username, active FROM domain_admins ORDER BY id"),
+        ("panel.mail-outside", "jane@example.test", "SELECT * FROM recipient_maps ORDER BY id"),
     ] {
         let before = rows(&server, sql);
         let finding = panel.found(check, mailbox).unwrap_or_else(|| panic!("{check} {mailbox}"));
@@ -302,6 +307,42 @@ fn jobs_rights_and_aliases_of_three_panels_in_postgresql_are_switched_off_and_co
     let several = panel.found("panel.mail-outside", "info@example.test").unwrap();
     let plan = panel.run(&["revoke", &several]);
     assert!(plan.stdout.contains("in the panel"), "{plan:?}");
+}
+
+#[test]
+fn rows_of_iredmail_in_mariadb_are_switched_off_and_come_back_exactly() {
+    let server = mariadb(
+        "CREATE TABLE mailbox (username VARCHAR(255) PRIMARY KEY, active TINYINT(1), enableimap TINYINT(1), \
+         enablepop3 TINYINT(1), enablesmtp TINYINT(1), enablemanagesieve TINYINT(1));\n\
+         CREATE TABLE forwardings (id INT PRIMARY KEY, address VARCHAR(255), forwarding VARCHAR(255), \
+         active TINYINT(1));\n\
+         CREATE TABLE recipient_bcc_user (username VARCHAR(255) PRIMARY KEY, bcc_address VARCHAR(255), \
+         modified DATETIME ON UPDATE CURRENT_TIMESTAMP, active TINYINT(1));\n\
+         CREATE TABLE recipient_bcc_domain (domain VARCHAR(255) PRIMARY KEY, bcc_address VARCHAR(255), \
+         active TINYINT(1));\n\
+         CREATE TABLE sender_bcc_user (username VARCHAR(255) PRIMARY KEY, bcc_address VARCHAR(255), \
+         modified DATETIME ON UPDATE CURRENT_TIMESTAMP, active TINYINT(1));\n\
+         CREATE TABLE sender_bcc_domain (domain VARCHAR(255) PRIMARY KEY, bcc_address VARCHAR(255), \
+         active TINYINT(1));\n\
+         CREATE TABLE domain_admins (username VARCHAR(255), domain VARCHAR(255), \
+         modified DATETIME ON UPDATE CURRENT_TIMESTAMP, active TINYINT(1), PRIMARY KEY (username, domain));\n\
+         INSERT INTO forwardings VALUES (1, 'sales@example.test', 'eve@evil.example', 1), \
+         (2, 'sales@example.test', 'jane@example.test', 1);\n\
+         INSERT INTO recipient_bcc_user VALUES ('jane@example.test', 'eve@evil.example', '2026-01-01', 1), \
+         ('omar@example.test', 'jane@example.test', '2026-01-01', 1);\n\
+         INSERT INTO sender_bcc_user VALUES ('omar@example.test', 'eve@evil.example', '2026-01-01', 1);\n\
+         INSERT INTO domain_admins VALUES ('bob@example.test', 'example.test', '2026-01-01', 1), \
+         ('bob@example.test', 'other.test', '2026-01-01', 0), ('jane@example.test', 'example.test', '2026-01-01', 1);\n",
+    );
+    let panel = Panel::new("iredmail", &server.url("reader", "panel"), &server.url("writer", "panel"));
+    let whole = |sql: &str| rows(&server, sql);
+    let all = [
+        ("panel.mail-outside", "sales@example.test", "SELECT * FROM forwardings ORDER BY id"),
+        ("panel.copy-outside", "jane@example.test", "SELECT * FROM recipient_bcc_user ORDER BY username"),
+        ("panel.copy-outside", "omar@example.test", "SELECT * FROM sender_bcc_user"),
+        ("panel.admin-leaver", "(system)", "SELECT * FROM domain_admins ORDER BY 1, 2"),
+    ];
+    change_and_restore(&panel, &whole, &all);
 }
 
 #[test]
