@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::Utc;
 use indicatif::{ProgressBar, ProgressStyle};
 use mailwarden_collect::accounts::AccountsPlan;
+use mailwarden_collect::clients::{self, ClientsPlan, Within};
 use mailwarden_collect::dovecot::{self, Api, ApiSecret, DovecotPlan};
 use mailwarden_collect::postfix::{self, PostfixPlan};
 use mailwarden_collect::probe;
@@ -18,7 +19,7 @@ use mailwarden_evidence::{
     COLLECTION_SCHEMA, Coverage, CoverageState, Head, Profile, SYSTEM, catalogue, surface,
 };
 use mailwarden_policy::Policy;
-use mailwarden_settings::{Dovecot, MailServer, Settings, Tls};
+use mailwarden_settings::{Clients, Dovecot, MailServer, Network, Settings, Tls, is_within};
 use secrecy::SecretString;
 
 use crate::arguments::Looking;
@@ -57,7 +58,8 @@ impl Wanted {
         // Whoever names a panel or the places of jobs wants them looked at before anything is called clean.
         if matches!(profile, Some(Profile::Host | Profile::Full)) {
             let pulls = settings.pulls.iter().flat_map(|_| pulls::SURFACES);
-            surfaces.extend(elsewhere.surfaces().into_iter().chain(pulls).map(str::to_owned));
+            let clients = settings.clients.iter().map(|_| clients::SURFACE);
+            surfaces.extend(elsewhere.surfaces().into_iter().chain(pulls).chain(clients).map(str::to_owned));
         }
         surfaces
             .extend(settings.probe.iter().filter(|_| profile.is_some()).map(|_| probe::SURFACE.to_owned()));
@@ -139,7 +141,23 @@ pub(crate) fn everybody(settings: &Settings) -> Result<Plan, Failure> {
         let root = pulls.root.as_ref().map(|root| settings.resolve(root));
         PullsPlan::new(root.as_deref(), pulls.files.clone())
     });
+    plan.clients = settings.clients.as_ref().map(|clients| clients_plan(settings, clients, &plan));
     Ok(plan)
+}
+
+/// Dovecot's log, and which addresses are at home.
+fn clients_plan(settings: &Settings, clients: &Clients, plan: &Plan) -> ClientsPlan {
+    let within = |networks: &[Network]| -> Within {
+        let networks = networks.to_vec();
+        Arc::new(move |address| is_within(&networks, address))
+    };
+    ClientsPlan {
+        logs: clients.logs.iter().map(|log| settings.resolve(log)).collect(),
+        dovecot: plan.dovecot.clone(),
+        days: clients.days,
+        own: (!clients.own_networks.is_empty()).then(|| within(&clients.own_networks)),
+        fetchers: clients.fetchers.iter().map(|(name, of)| (name.clone(), within(of))).collect(),
+    }
 }
 
 /// The surfaces that somebody is configured to look at.
@@ -152,12 +170,14 @@ pub(crate) fn covered(settings: &Settings) -> Result<BTreeSet<&'static str>, Fai
     let pulls = settings.pulls.iter().flat_map(|_| pulls::SURFACES);
     let elsewhere = Elsewhere::of(settings)?.surfaces();
     let probe = settings.probe.iter().map(|_| probe::SURFACE);
+    let clients = settings.clients.iter().map(|_| clients::SURFACE);
     Ok(imap
         .chain(managesieve)
         .chain(dovecot)
         .chain(postfix)
         .chain(pulls)
         .chain(probe)
+        .chain(clients)
         .chain(elsewhere)
         .collect())
 }
@@ -177,6 +197,7 @@ pub(crate) fn plan(
     plan.dovecot.take_if(|_| !(on_host && wanted.has_any(of_dovecot)));
     plan.postfix.take_if(|_| !(on_host && wanted.system && wanted.has_any(postfix::SURFACES)));
     plan.pulls.take_if(|_| !(on_host && wanted.system && wanted.has_any(pulls::SURFACES)));
+    plan.clients.take_if(|_| !(on_host && wanted.system && wanted.has(clients::SURFACE)));
     plan.accounts.take_if(|_| !(looking.all && wanted.has("account")));
     if wanted.system && wanted.has(probe::SURFACE) {
         plan.probe = probing::plan(settings, policy, &plan.credentials)?;
@@ -184,7 +205,8 @@ pub(crate) fn plan(
     plan.mailboxes = mailboxes(policy, looking);
     pace(&mut plan, settings, looking);
     let nothing = plan.imap.is_none() && plan.managesieve.is_none() && plan.postfix.is_none();
-    let nothing = nothing && plan.pulls.is_none() && plan.probe.is_none() && wanted.elsewhere.is_empty();
+    let nothing = nothing && plan.pulls.is_none() && plan.clients.is_none() && wanted.elsewhere.is_empty();
+    let nothing = nothing && plan.probe.is_none();
     if nothing && plan.accounts.is_none() && plan.dovecot.is_none() {
         return Err(Failure::Usage(
             "there is nothing to look at\n  \

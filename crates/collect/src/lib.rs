@@ -9,6 +9,7 @@
 
 pub mod accounts;
 mod apart;
+pub mod clients;
 mod command;
 mod disk;
 pub mod dns;

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::accounts::{self, AccountsPlan};
+use crate::clients::{self, ClientsPlan};
 use crate::dovecot::{self, DovecotPlan, Host};
 use crate::harvest::Place;
 use crate::postfix::{self, PostfixPlan};
@@ -48,6 +49,8 @@ pub struct Plan {
     pub postfix: Option<PostfixPlan>,
     /// Where jobs that copy mail are looked for.
     pub pulls: Option<PullsPlan>,
+    /// Where programs that fetch mail are looked for.
+    pub clients: Option<ClientsPlan>,
     /// Logins that are tried for accounts that ought to be closed.
     pub probe: Option<ProbePlan>,
     /// The command that lists accounts; every account it lists is looked at as well.
@@ -79,6 +82,7 @@ impl Plan {
             dovecot: None,
             postfix: None,
             pulls: None,
+            clients: None,
             probe: None,
             accounts: None,
             mailboxes: Vec::new(),
@@ -115,6 +119,7 @@ impl Plan {
         let dovecot = dovecot.filter(|id| *id != "account" || self.accounts.is_some());
         let pulls = self.pulls.iter().flat_map(|_| pulls::SURFACES);
         let probe = self.probe.iter().map(|_| probe::SURFACE);
+        let pulls = pulls.chain(self.clients.iter().map(|_| clients::SURFACE));
         postfix.chain(accounts).chain(dovecot).chain(pulls).chain(probe).collect()
     }
 
@@ -318,6 +323,9 @@ impl<'a> Rounds<'a> {
             self.host.as_ref().and_then(|host| host.as_ref().ok()).map(Host::homes).unwrap_or_default();
         let jobs = self.plan.pulls.as_ref().map(|pulls| look_for_jobs(pulls, homes));
         system.absorb(jobs.unwrap_or_default());
+        if let Some(clients) = &self.plan.clients {
+            system.absorb(clients::collect(clients).await);
+        }
         if let Some(probe) = &self.plan.probe {
             let host = self.host.as_ref().and_then(|host| host.as_ref().ok());
             let locked = host.map(Host::locked).unwrap_or_default();

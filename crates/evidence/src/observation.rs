@@ -186,6 +186,9 @@ pub enum Fact {
         /// The database's file.
         database: String,
     },
+    /// How often a mailbox was logged in to from one address that is not known to be one of our own, as the server's
+    /// log says.
+    ClientLogins(Box<ClientLogins>),
     /// An account that may not log in, while the user database still knows it: mail for it is delivered and its
     /// scripts run.
     LockedAccount {
@@ -253,6 +256,32 @@ pub enum Fact {
         /// What was published: a record set's name and type, and its text.
         published: std::collections::BTreeMap<String, String>,
     },
+}
+
+/// How often a mailbox was logged in to from one address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientLogins {
+    /// The login, in lower case.
+    pub login: String,
+    /// The service, e.g. `pop3`.
+    pub service: String,
+    /// From where.
+    pub address: String,
+    /// Whether the address is known to lie outside our own networks; nobody can tell where they are not named.
+    pub outside: bool,
+    /// The service that fetches mail from there, where the administrator named its networks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetcher: Option<String>,
+    /// What the programs call themselves (RFC 2971); anybody may use any name.
+    pub programs: Vec<String>,
+    /// The SASL mechanisms.
+    pub methods: Vec<String>,
+    /// How often.
+    pub logins: u64,
+    /// The first time.
+    pub first: DateTime<Utc>,
+    /// The last time.
+    pub last: DateTime<Utc>,
 }
 
 /// Where one row of a panel's database is, and which cells of it are changed to take something away.

@@ -2,6 +2,7 @@
 //!
 //! Reading a file is all the I/O there is; what a text means is decided by the policy and by the typed tables here.
 
+mod clients;
 mod error;
 mod network;
 mod notify;
@@ -11,6 +12,7 @@ mod secret;
 mod sender_logins;
 mod settings;
 
+pub use clients::{Clients, is_within};
 pub use error::SettingsError;
 pub use network::{Network, NotANetwork};
 pub use notify::Notify;

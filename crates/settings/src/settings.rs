@@ -9,7 +9,7 @@ use mailwarden_gate::Modes;
 use mailwarden_policy::{Source, toml_error};
 use serde::Deserialize;
 
-use crate::{Network, Notify, Probe, SecretSource, SettingsError};
+use crate::{Clients, Network, Notify, Probe, SecretSource, SettingsError, is_within};
 
 /// Read when no other file is named.
 pub const DEFAULT_CONFIG: &str = "/etc/mailwarden/mailwarden.toml";
@@ -49,6 +49,8 @@ pub struct Settings {
     pub panel: Vec<Panel>,
     /// Where jobs that copy mail are looked for.
     pub pulls: Option<Pulls>,
+    /// Programs that fetch mail, as Dovecot's log says.
+    pub clients: Option<Clients>,
     /// Logins that are tried for accounts that ought to be closed.
     pub probe: Option<Probe>,
     /// Pacing of the rounds.
@@ -77,6 +79,7 @@ impl Default for Settings {
             accounts: None,
             panel: Vec::new(),
             pulls: None,
+            clients: None,
             probe: None,
             sweep: Sweep::default(),
             dns: Dns::default(),
@@ -569,6 +572,6 @@ impl Settings {
 
     /// Whether an address is that of one of our own hosts.
     pub fn is_own_host(&self, client: IpAddr) -> bool {
-        self.gate.own_networks.iter().any(|network| network.contains(client))
+        is_within(&self.gate.own_networks, client)
     }
 }

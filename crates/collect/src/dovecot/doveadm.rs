@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::api::Api;
+use super::conf::Conf;
 use crate::command::{self, Ran};
 use crate::{CollectError, Harvest};
 
@@ -73,6 +74,16 @@ impl DovecotPlan {
         arguments: impl IntoIterator<Item = S>,
     ) -> Result<Ran, CollectError> {
         command::run(&self.argv(program, arguments), self.timeout, MAX_OUTPUT).await
+    }
+
+    /// The first of these settings, outside all blocks, that is not left at its default.
+    pub(crate) async fn setting(&self, names: &[&str]) -> Result<Option<String>, CollectError> {
+        if self.api.is_some() {
+            return Ok(None);
+        }
+        let conf = Conf::parse(&self.ask("doveconf", ["-n"]).await?);
+        let told = names.iter().filter_map(|name| conf.top(name)).find(|value| !value.is_empty());
+        Ok(told.map(str::to_owned))
     }
 
     /// What a program prints, if it succeeds.

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod acl;
+mod clients;
 mod credentials;
 mod dns;
 mod host;
@@ -23,7 +24,7 @@ use crate::draft::Draft;
 
 /// What all checks found, in no particular order.
 pub(crate) fn run_all(brief: &Brief<'_>) -> Vec<Draft> {
-    let families: [fn(&Brief<'_>) -> Vec<Draft>; 13] = [
+    let families: [fn(&Brief<'_>) -> Vec<Draft>; 14] = [
         sieve::check,
         acl::check,
         metadata::check,
@@ -31,6 +32,7 @@ pub(crate) fn run_all(brief: &Brief<'_>) -> Vec<Draft> {
         postfix::check,
         panel::check,
         pulls::check,
+        clients::check,
         accounts::check,
         host::check,
         credentials::check,

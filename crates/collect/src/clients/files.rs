@@ -1,0 +1,194 @@
+//! A log and what was rotated away from it: which parts are read, newest first, within a bound.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::disk;
+
+/// Most octets that are read in all: the newest ones.
+pub(super) const MAX_OCTETS: u64 = 512 * 1024 * 1024;
+/// Longest line that is looked at; a longer one is passed over.
+const MAX_LINE: usize = 16 * 1024;
+/// Most files of one directory.
+const MAX_FILES: usize = 20_000;
+/// What rotated logs are packed with.
+const PACKED: [&str; 5] = [".gz", ".xz", ".bz2", ".zst", ".lz4"];
+
+/// A file that is read from an octet on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) path: PathBuf,
+    pub(super) from: u64,
+}
+
+/// The parts to read, oldest first, and what is not read.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    pub(super) parts: Vec<Part>,
+    pub(super) gaps: Vec<String>,
+}
+
+/// The log and its predecessors that were written to since then, as far as the octets last.
+pub(super) fn parts(log: &Path, since: SystemTime, octets: &mut u64) -> Parts {
+    let mut found = Parts::default();
+    let mut files = match family(log) {
+        Ok(files) => files,
+        Err(error) => {
+            found.gaps.push(format!("{} ({error})", log.display()));
+            return found;
+        }
+    };
+    files.retain(|(_, modified, _)| *modified >= since);
+    files.sort_by_key(|(path, modified, _)| (std::cmp::Reverse(*modified), path.clone()));
+    for (path, _, length) in files {
+        if is_packed(&path) {
+            found.gaps.push(format!("{} (packed; unpack a copy beside it)", path.display()));
+        } else if *octets == 0 {
+            found.gaps.push(format!("{} (beyond {MAX_OCTETS} octets)", path.display()));
+        } else {
+            let taken = length.min(*octets);
+            *octets -= taken;
+            found.parts.push(Part { path, from: length - taken });
+        }
+    }
+    found.parts.reverse();
+    found
+}
+
+/// The log itself, `log.1`, `log-20261122`, `log.2.gz` and so on, each with its time and length.
+fn family(log: &Path) -> io::Result<Vec<(PathBuf, SystemTime, u64)>> {
+    let own = std::fs::metadata(log)?;
+    let name = log.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let directory = log.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside = disk::list(directory, MAX_FILES)?.ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("more than {MAX_FILES} files beside it"))
+    })?;
+    let mut files = vec![(log.to_owned(), own.modified()?, own.len())];
+    for path in beside.into_iter().filter(|path| is_rotated(path, &name)) {
+        let found = std::fs::symlink_metadata(&path)?;
+        if found.is_file() {
+            files.push((path, found.modified()?, found.len()));
+        }
+    }
+    Ok(files)
+}
+
+fn is_rotated(path: &Path, log: &str) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let Some(tail) = name.strip_prefix(log).and_then(|rest| rest.strip_prefix(['.', '-'])) else {
+        return false;
+    };
+    let tail = PACKED.iter().find_map(|end| tail.strip_suffix(end)).unwrap_or(tail);
+    !tail.is_empty() && tail.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+}
+
+fn is_packed(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    PACKED.iter().any(|end| name.ends_with(end))
+}
+
+/// Hands over each whole line of a part; of one that does not begin at the file's first octet the first line may be a
+/// piece and is left out. True where a line was longer than is looked at.
+pub(super) fn lines(part: &Part, mut take: impl FnMut(&str)) -> io::Result<bool> {
+    let mut file: File = disk::Tree::default().open(&part.path)?;
+    file.seek(SeekFrom::Start(part.from))?;
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let mut line = Vec::new();
+    let (mut is_piece, mut was_long) = (part.from > 0, false);
+    while next(&mut reader, &mut line, &mut was_long)? {
+        if !std::mem::take(&mut is_piece) {
+            take(&String::from_utf8_lossy(&line));
+        }
+    }
+    Ok(was_long)
+}
+
+/// The next line that is not too long, without its end. A last line without an end is still being written.
+fn next(reader: &mut impl BufRead, line: &mut Vec<u8>, was_long: &mut bool) -> io::Result<bool> {
+    line.clear();
+    let mut is_long = false;
+    loop {
+        let buffer = reader.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(false);
+        }
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let piece = &buffer[..end.unwrap_or(buffer.len())];
+        is_long |= line.len() + piece.len() > MAX_LINE;
+        if !is_long {
+            line.extend_from_slice(piece);
+        }
+        let used = piece.len() + usize::from(end.is_some());
+        reader.consume(used);
+        if end.is_none() {
+            continue;
+        }
+        if !std::mem::take(&mut is_long) {
+            return Ok(true);
+        }
+        *was_long = true;
+        line.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn write(path: &Path, text: &str, age: u64) {
+        std::fs::write(path, text).unwrap();
+        let when = SystemTime::now() - Duration::from_secs(age);
+        File::options().write(true).open(path).unwrap().set_modified(when).unwrap();
+    }
+
+    #[test]
+    fn the_newest_octets_are_read_and_what_is_left_out_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        write(&at("mail.log"), "one\ntwo\n", 0);
+        write(&at("mail.log.1"), "older\nold\n", 100);
+        write(&at("mail.log.2.gz"), "packed", 200);
+        write(&at("mail.log-20261101"), "oldest\n", 300);
+        write(&at("mail.log.9"), "too old", 9_000);
+        write(&at("mail.log.old"), "not of it", 0);
+        write(&at("mail.login"), "not of it", 0);
+        std::os::unix::fs::symlink("/dev/zero", at("mail.log.3")).unwrap();
+        let since = SystemTime::now() - Duration::from_secs(1_000);
+        let read = |octets: u64| {
+            let mut left = octets;
+            let found = parts(&at("mail.log"), since, &mut left);
+            let mut all = Vec::new();
+            for part in &found.parts {
+                lines(part, |line| all.push(line.to_owned())).unwrap();
+            }
+            (all.join(" "), found.gaps)
+        };
+        let (all, gaps) = read(1_000);
+        assert_eq!(all, "oldest older old one two");
+        assert_eq!(gaps.len(), 1);
+        assert!(gaps[0].contains("mail.log.2.gz (packed"), "{gaps:?}");
+        let (some, gaps) = read(12);
+        assert_eq!(some, "one two", "four octets of the older one hold a piece");
+        assert!(gaps.iter().any(|gap| gap.contains("20261101 (beyond")), "{gaps:?}");
+        let mut left = 9;
+        let gone = parts(&at("absent"), since, &mut left);
+        assert!(gone.parts.is_empty() && gone.gaps[0].contains("absent"));
+    }
+
+    #[test]
+    fn a_line_without_an_end_and_one_that_does_not_end_are_passed_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let long = "x".repeat(3 * MAX_LINE);
+        std::fs::write(&path, format!("a\n{long}\nb\r\nhalf")).unwrap();
+        let mut seen = Vec::new();
+        let was_long = lines(&Part { path, from: 0 }, |line| seen.push(line.trim_end().to_owned())).unwrap();
+        assert!(was_long);
+        assert_eq!(seen, ["a", "b"]);
+        assert!(lines(&Part { path: "/dev/zero".into(), from: 0 }, |_| {}).is_err(), "no regular file");
+    }
+}
