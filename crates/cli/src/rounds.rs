@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mailwarden_collect::accounts::AccountsPlan;
 use mailwarden_collect::clients::{self, ClientsPlan, Within};
 use mailwarden_collect::dovecot::{self, Api, ApiSecret, DovecotPlan};
+use mailwarden_collect::mailman::{self, MailmanPlan};
 use mailwarden_collect::postfix::{self, PostfixPlan};
 use mailwarden_collect::probe;
 use mailwarden_collect::pulls::{self, PullsPlan};
@@ -59,7 +60,9 @@ impl Wanted {
         if matches!(profile, Some(Profile::Host | Profile::Full)) {
             let pulls = settings.pulls.iter().flat_map(|_| pulls::SURFACES);
             let clients = settings.clients.iter().map(|_| clients::SURFACE);
-            surfaces.extend(elsewhere.surfaces().into_iter().chain(pulls).chain(clients).map(str::to_owned));
+            let mailman = settings.mailman.iter().map(|_| mailman::SURFACE);
+            let elsewhere = elsewhere.surfaces().into_iter();
+            surfaces.extend(elsewhere.chain(pulls).chain(clients).chain(mailman).map(str::to_owned));
         }
         surfaces
             .extend(settings.probe.iter().filter(|_| profile.is_some()).map(|_| probe::SURFACE.to_owned()));
@@ -142,7 +145,17 @@ pub(crate) fn everybody(settings: &Settings) -> Result<Plan, Failure> {
         PullsPlan::new(root.as_deref(), pulls.files.clone())
     });
     plan.clients = settings.clients.as_ref().map(|clients| clients_plan(settings, clients, &plan));
+    plan.mailman = mailman_plan(settings)?;
     Ok(plan)
+}
+
+fn mailman_plan(settings: &Settings) -> Result<Option<MailmanPlan>, Failure> {
+    let Some(configured) = &settings.mailman else { return Ok(None) };
+    let login = (configured.user.clone(), configured.password.read(&settings.directory)?);
+    let ca_file = configured.ca_file.as_ref().map(|file| settings.resolve(file));
+    let tls = (configured.tls_name.clone(), ca_file);
+    let plan = MailmanPlan::new(&configured.url, login, tls, configured.timeout);
+    plan.map(Some).map_err(|error| Failure::Usage(format!("[mailman] {error}")))
 }
 
 /// Dovecot's log, and which addresses are at home.
@@ -171,6 +184,7 @@ pub(crate) fn covered(settings: &Settings) -> Result<BTreeSet<&'static str>, Fai
     let elsewhere = Elsewhere::of(settings)?.surfaces();
     let probe = settings.probe.iter().map(|_| probe::SURFACE);
     let clients = settings.clients.iter().map(|_| clients::SURFACE);
+    let mailman = settings.mailman.iter().map(|_| mailman::SURFACE);
     Ok(imap
         .chain(managesieve)
         .chain(dovecot)
@@ -178,6 +192,7 @@ pub(crate) fn covered(settings: &Settings) -> Result<BTreeSet<&'static str>, Fai
         .chain(pulls)
         .chain(probe)
         .chain(clients)
+        .chain(mailman)
         .chain(elsewhere)
         .collect())
 }
@@ -198,6 +213,7 @@ pub(crate) fn plan(
     plan.postfix.take_if(|_| !(on_host && wanted.system && wanted.has_any(postfix::SURFACES)));
     plan.pulls.take_if(|_| !(on_host && wanted.system && wanted.has_any(pulls::SURFACES)));
     plan.clients.take_if(|_| !(on_host && wanted.system && wanted.has(clients::SURFACE)));
+    plan.mailman.take_if(|_| !(on_host && wanted.system && wanted.has(mailman::SURFACE)));
     plan.accounts.take_if(|_| !(looking.all && wanted.has("account")));
     if wanted.system && wanted.has(probe::SURFACE) {
         plan.probe = probing::plan(settings, policy, &plan.credentials)?;
@@ -206,7 +222,7 @@ pub(crate) fn plan(
     pace(&mut plan, settings, looking);
     let nothing = plan.imap.is_none() && plan.managesieve.is_none() && plan.postfix.is_none();
     let nothing = nothing && plan.pulls.is_none() && plan.clients.is_none() && wanted.elsewhere.is_empty();
-    let nothing = nothing && plan.probe.is_none();
+    let nothing = nothing && plan.probe.is_none() && plan.mailman.is_none();
     if nothing && plan.accounts.is_none() && plan.dovecot.is_none() {
         return Err(Failure::Usage(
             "there is nothing to look at\n  \

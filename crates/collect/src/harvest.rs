@@ -149,6 +149,9 @@ fn order_of(fact: &Fact) -> [String; 4] {
         Fact::ClientLogins(seen) => {
             [seen.login.clone(), seen.service.clone(), seen.address.clone(), String::new()]
         }
+        Fact::ListMember(seen) => {
+            [seen.list.clone(), seen.address.clone(), seen.role.word().to_owned(), String::new()]
+        }
         Fact::LockedAccount { login, how } => [login.clone(), how.clone(), String::new(), String::new()],
         Fact::SharedHome { home, logins } => [home.clone(), logins.join(" "), String::new(), String::new()],
         Fact::Session { login, service, addresses, .. } => {

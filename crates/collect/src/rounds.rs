@@ -18,6 +18,7 @@ use crate::accounts::{self, AccountsPlan};
 use crate::clients::{self, ClientsPlan};
 use crate::dovecot::{self, DovecotPlan, Host};
 use crate::harvest::Place;
+use crate::mailman::{self, MailmanPlan};
 use crate::postfix::{self, PostfixPlan};
 use crate::probe::{self, ProbePlan};
 use crate::pulls::{self, PullsPlan};
@@ -51,6 +52,8 @@ pub struct Plan {
     pub pulls: Option<PullsPlan>,
     /// Where programs that fetch mail are looked for.
     pub clients: Option<ClientsPlan>,
+    /// Mailing lists.
+    pub mailman: Option<MailmanPlan>,
     /// Logins that are tried for accounts that ought to be closed.
     pub probe: Option<ProbePlan>,
     /// The command that lists accounts; every account it lists is looked at as well.
@@ -83,6 +86,7 @@ impl Plan {
             postfix: None,
             pulls: None,
             clients: None,
+            mailman: None,
             probe: None,
             accounts: None,
             mailboxes: Vec::new(),
@@ -120,6 +124,7 @@ impl Plan {
         let pulls = self.pulls.iter().flat_map(|_| pulls::SURFACES);
         let probe = self.probe.iter().map(|_| probe::SURFACE);
         let pulls = pulls.chain(self.clients.iter().map(|_| clients::SURFACE));
+        let pulls = pulls.chain(self.mailman.iter().map(|_| mailman::SURFACE));
         postfix.chain(accounts).chain(dovecot).chain(pulls).chain(probe).collect()
     }
 
@@ -325,6 +330,9 @@ impl<'a> Rounds<'a> {
         system.absorb(jobs.unwrap_or_default());
         if let Some(clients) = &self.plan.clients {
             system.absorb(clients::collect(clients).await);
+        }
+        if let Some(mailman) = &self.plan.mailman {
+            system.absorb(mailman::collect(mailman).await);
         }
         if let Some(probe) = &self.plan.probe {
             let host = self.host.as_ref().and_then(|host| host.as_ref().ok());

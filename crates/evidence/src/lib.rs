@@ -17,8 +17,8 @@ pub use collection::{
 };
 pub use coverage::{Coverage, CoverageState, SYSTEM};
 pub use observation::{
-    AclIdentifier, ClientLogins, Evidence, Fact, LoginTrial, Observation, PanelMeaning, RowPlace,
-    SieveOddity, TrialCredential,
+    AclIdentifier, ClientLogins, Evidence, Fact, ListMember, ListRole, LoginTrial, Observation, PanelMeaning,
+    RowPlace, SieveOddity, TrialCredential,
 };
 pub use profile::Profile;
 pub use surface::{Surface, SurfaceId, Tier, catalogue, reference, surface};

@@ -242,6 +242,8 @@ pub enum Fact {
         /// How many.
         connections: u32,
     },
+    /// Somebody on a mailing list.
+    ListMember(Box<ListMember>),
     /// What the name service, or a host it names, said.
     Dns {
         /// What was asked.
@@ -282,6 +284,44 @@ pub struct ClientLogins {
     pub first: DateTime<Utc>,
     /// The last time.
     pub last: DateTime<Utc>,
+}
+
+/// Somebody on a mailing list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListMember {
+    /// The list's address.
+    pub list: String,
+    /// Theirs.
+    pub address: String,
+    /// What they are there.
+    pub role: ListRole,
+    /// How they get its mail, e.g. `regular` or `mime_digests`.
+    pub delivery: String,
+    /// The URL of the list manager's interface.
+    pub interface: String,
+}
+
+/// What somebody is on a mailing list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ListRole {
+    /// Gets its mail.
+    Member,
+    /// Administers it, and gets what is written to its owners.
+    Owner,
+    /// Lets messages through.
+    Moderator,
+}
+
+impl ListRole {
+    /// In the words of the list manager.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Owner => "owner",
+            Self::Moderator => "moderator",
+        }
+    }
 }
 
 /// Where one row of a panel's database is, and which cells of it are changed to take something away.

@@ -4,6 +4,7 @@
 
 mod clients;
 mod error;
+mod mailman;
 mod network;
 mod notify;
 mod policy_files;
@@ -14,6 +15,7 @@ mod settings;
 
 pub use clients::{Clients, is_within};
 pub use error::SettingsError;
+pub use mailman::Mailman;
 pub use network::{Network, NotANetwork};
 pub use notify::Notify;
 pub use policy_files::{load_policy, load_policy_about, policy_sources};

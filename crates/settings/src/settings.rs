@@ -9,7 +9,7 @@ use mailwarden_gate::Modes;
 use mailwarden_policy::{Source, toml_error};
 use serde::Deserialize;
 
-use crate::{Clients, Network, Notify, Probe, SecretSource, SettingsError, is_within};
+use crate::{Clients, Mailman, Network, Notify, Probe, SecretSource, SettingsError, is_within};
 
 /// Read when no other file is named.
 pub const DEFAULT_CONFIG: &str = "/etc/mailwarden/mailwarden.toml";
@@ -51,6 +51,8 @@ pub struct Settings {
     pub pulls: Option<Pulls>,
     /// Programs that fetch mail, as Dovecot's log says.
     pub clients: Option<Clients>,
+    /// The interface of Mailman 3.
+    pub mailman: Option<Mailman>,
     /// Logins that are tried for accounts that ought to be closed.
     pub probe: Option<Probe>,
     /// Pacing of the rounds.
@@ -80,6 +82,7 @@ impl Default for Settings {
             panel: Vec::new(),
             pulls: None,
             clients: None,
+            mailman: None,
             probe: None,
             sweep: Sweep::default(),
             dns: Dns::default(),
@@ -356,7 +359,7 @@ pub struct PanelWriter {
     pub password: Option<SecretSource>,
 }
 
-fn half_a_minute() -> Duration {
+pub(crate) fn half_a_minute() -> Duration {
     Duration::from_secs(30)
 }
 

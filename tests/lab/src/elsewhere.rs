@@ -28,6 +28,7 @@ pub fn debian_13(progress: &mut dyn FnMut(&str)) -> Result<PathBuf> {
         "dovecot-imapd",
         "dovecot-lmtpd",
         "dovecot-managesieved",
+        "dovecot-pop3d",
         "dovecot-sieve",
     ];
     debian("debian-13", "trixie", &packages, progress)
@@ -92,6 +93,20 @@ pub fn sendmail(progress: &mut dyn FnMut(&str)) -> Result<PathBuf> {
         run_ok(&mut download, b"", BUILD_LIMIT)?;
         let unpack = "for package in *.deb; do dpkg -x \"$package\" . || exit 1; done; rm -f -- *.deb";
         run_ok(Command::new("/bin/sh").args(["-c", unpack]).current_dir(root), b"", BUILD_LIMIT).map(drop)
+    })
+}
+
+/// Mailman's core in a Python of its own; there is one in Debian, which starts services and wants a web server. SQLAlchemy
+/// 2.1 breaks its lists.
+pub fn mailman(progress: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+    const PACKAGES: [&str; 2] = ["mailman==3.3.10", "sqlalchemy<2.1"];
+    make("mailman", &PACKAGES.join(" "), progress, |root, progress| {
+        progress("installing Mailman");
+        let mut python = Command::new("/usr/bin/python3");
+        run_ok(python.args(["-m", "venv"]).arg(root), b"", BUILD_LIMIT)?;
+        // Scripts of the tree name the place where it was made; its Python finds the tree where it stands.
+        let mut pip = Command::new(root.join("bin/python3"));
+        run_ok(pip.args(["-m", "pip", "install", "--quiet"]).args(PACKAGES), b"", BUILD_LIMIT).map(drop)
     })
 }
 

@@ -28,6 +28,7 @@ pub mod elsewhere;
 mod error;
 pub mod imap;
 mod lab;
+pub mod mailman;
 pub mod managesieve;
 pub mod mariadb;
 pub mod names;

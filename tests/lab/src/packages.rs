@@ -55,11 +55,13 @@ const REQUIRED: [(&str, &str); 26] = [
 ];
 
 /// What the slow tier needs besides.
-const REQUIRED_SLOW: [(&str, &str); 5] = [
+const REQUIRED_SLOW: [(&str, &str); 6] = [
     ("/usr/sbin/debootstrap", "debootstrap"),
     ("/usr/bin/m4", "m4"),
     ("/usr/bin/lintian", "lintian"),
     ("/usr/bin/musl-gcc", "musl-tools"),
+    // Mailman's core has a Python of its own.
+    ("/usr/lib/python3.11/ensurepip/__init__.py", "python3-venv"),
     // Only to judge unit files; it is never started.
     ("/usr/bin/systemd-analyze", "systemd"),
 ];

@@ -3,25 +3,23 @@
 //! One command a request: of several, Dovecot 2.3 answers those after the first as the user of the first, or not
 //! at all. A command that fails inside doveadm ends the connection without a word.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
+use hyper::StatusCode;
 use hyper::body::Bytes;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
+use crate::CollectError;
 use crate::error::shown;
-use crate::{CollectError, Dialer, Server, TlsMode};
+use crate::http::{Endpoint, Sender};
 
 /// Most bytes of one answer.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -46,9 +44,7 @@ pub enum ApiSecret {
 /// One doveadm HTTP API.
 #[derive(Debug, Clone)]
 pub struct Api {
-    dialer: Dialer,
-    path: String,
-    authority: String,
+    endpoint: Endpoint,
     secret: ApiSecret,
 }
 
@@ -74,36 +70,13 @@ impl Api {
         tls_name: Option<String>,
         ca_file: Option<PathBuf>,
     ) -> Result<Self, CollectError> {
-        let wrong = |cause: &str| {
-            let next = "write it as https://HOST:PORT/doveadm/v1";
-            CollectError::configuration("the doveadm API", "reading its URL", cause, next)
-        };
-        let uri: Uri = url.parse().map_err(|_| wrong("it is no URL"))?;
-        let (tls, usual_port) = match uri.scheme_str() {
-            Some("https") => (TlsMode::Implicit, 443),
-            Some("http") => (TlsMode::Plain, 80),
-            _ => return Err(wrong("it is neither https nor http")),
-        };
-        let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
-        if authority.contains('@') {
-            return Err(wrong("it holds a login; the secret has a setting of its own"));
-        }
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        // A name is looked at when it is connected to; an address can be refused before anything is sent.
-        if tls == TlsMode::Plain && host.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback()) {
-            return Err(wrong(
-                "http would show the secret to the network; only loopback is asked without TLS",
-            ));
-        }
-        let mut server = Server::new(host, uri.port_u16().unwrap_or(usual_port), tls);
-        (server.tls_name, server.ca_file) = (tls_name, ca_file);
-        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Ok(Self { dialer: Dialer::new("doveadm API", server)?, path, authority, secret })
+        let named = ("the doveadm API", "doveadm API", "write it as https://HOST:PORT/doveadm/v1");
+        Ok(Self { endpoint: Endpoint::new(named, url, (tls_name, ca_file))?, secret })
     }
 
     /// How messages and coverage call it.
     pub(crate) fn label(&self) -> &str {
-        self.dialer.label()
+        self.endpoint.label()
     }
 
     /// A connection for several commands about one user.
@@ -155,22 +128,12 @@ impl Api {
         value.set_sensitive(true);
         Some(value)
     }
-
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, CollectError> {
-        let stream = self.dialer.connect().await?;
-        let (sender, connection) = handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| CollectError::unreachable(self.label(), "connecting", error))?;
-        // Ends with the connection, which ends with the sender.
-        tokio::spawn(connection);
-        Ok(sender)
-    }
 }
 
 /// Commands one after the other on one connection.
 pub(super) struct Conversation<'a> {
     api: &'a Api,
-    sender: Option<SendRequest<Full<Bytes>>>,
+    sender: Option<Sender>,
 }
 
 impl Conversation<'_> {
@@ -221,13 +184,13 @@ impl Conversation<'_> {
     }
 
     async fn send_anew(&mut self, command: &str, parameters: &Value) -> Result<Vec<u8>, CollectError> {
-        let fresh = self.api.connect().await?;
+        let fresh = self.api.endpoint.connect().await?;
         self.send(fresh, command, parameters).await
     }
 
     async fn send(
         &mut self,
-        mut sender: SendRequest<Full<Bytes>>,
+        mut sender: Sender,
         command: &str,
         parameters: &Value,
     ) -> Result<Vec<u8>, CollectError> {
@@ -237,30 +200,18 @@ impl Conversation<'_> {
             CollectError::configuration(api.label(), "logging in", "the secret is no header value", next)
         })?;
         let body = json!([[command, parameters, "mailwarden"]]).to_string();
-        let request = Request::post(&api.path)
-            .header(HOST, &api.authority)
+        let request = (api.endpoint.request("POST", api.endpoint.path()))
             .header(AUTHORIZATION, authorization)
             .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, "mailwarden")
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| CollectError::misbehaved(api.label(), command, error))?;
-        let lost = |error: hyper::Error| {
-            let cause = format!("{error}; the command may have failed inside doveadm, see its log");
-            CollectError::unreachable(api.label(), command, cause)
-        };
-        sender.ready().await.map_err(lost)?;
-        let response = sender.send_request(request).await.map_err(lost)?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(|error| {
-            CollectError::misbehaved(api.label(), command, format!("the answer cannot be read: {error}"))
-        })?;
-        let body = body.to_bytes();
-        if status == StatusCode::OK {
+        let hint = "; the command may have failed inside doveadm, see its log";
+        let answer = api.endpoint.exchange(&mut sender, request, (command, hint, MAX_ANSWER)).await?;
+        if answer.status == StatusCode::OK {
             self.sender = Some(sender);
-            return Ok(body.to_vec());
+            return Ok(answer.body);
         }
-        Err(refused(api.label(), command, status, &body))
+        Err(refused(api.label(), command, answer.status, &answer.body))
     }
 }
 

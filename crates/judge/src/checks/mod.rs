@@ -7,6 +7,7 @@ mod clients;
 mod credentials;
 mod dns;
 mod host;
+mod lists;
 mod locked;
 pub(crate) mod metadata;
 mod panel;
@@ -18,13 +19,14 @@ pub(crate) mod sieve;
 mod urlauth;
 
 pub(crate) use acl::effects_of as acl_effects;
+pub(crate) use lists::locator as list_locator;
 
 use crate::brief::Brief;
 use crate::draft::Draft;
 
 /// What all checks found, in no particular order.
 pub(crate) fn run_all(brief: &Brief<'_>) -> Vec<Draft> {
-    let families: [fn(&Brief<'_>) -> Vec<Draft>; 14] = [
+    let families: [fn(&Brief<'_>) -> Vec<Draft>; 15] = [
         sieve::check,
         acl::check,
         metadata::check,
@@ -33,6 +35,7 @@ pub(crate) fn run_all(brief: &Brief<'_>) -> Vec<Draft> {
         panel::check,
         pulls::check,
         clients::check,
+        lists::check,
         accounts::check,
         host::check,
         credentials::check,

@@ -8,7 +8,7 @@ use super::grants::FolderList;
 use super::link::{Link, Power, Proof};
 use super::node::Node;
 use super::rows::Rows;
-use super::{Graph, Unknown, grants, mail, scripts, sending};
+use super::{Graph, Unknown, grants, lists, mail, scripts, sending};
 use crate::brief::Brief;
 
 /// A graph that grows where it is asked.
@@ -48,6 +48,7 @@ impl<'a> Builder<'a> {
         grants::add(&mut builder);
         mail::add_tables(&mut builder);
         mail::add_content(&mut builder);
+        lists::add(&mut builder);
         sending::add_senders(&mut builder);
         sending::add_masters(&mut builder);
         builder.route_all();

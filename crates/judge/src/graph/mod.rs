@@ -9,6 +9,7 @@ mod build;
 mod closure;
 mod grants;
 mod link;
+mod lists;
 mod mail;
 mod node;
 mod pattern;
