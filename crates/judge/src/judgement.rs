@@ -6,6 +6,7 @@ use mailwarden_policy::Policy;
 use serde::{Deserialize, Serialize};
 
 use crate::brief::Brief;
+use crate::coverage::doubt_who_sends;
 use crate::draft::Draft;
 use crate::graph::{Builder, Paths};
 use crate::wording::joined;
@@ -29,9 +30,15 @@ pub struct Run {
 
 /// Judges what a run saw. Every finding is new; [`crate::compare`] sets it against an earlier report.
 ///
-/// Coverage is reported as it came. A surface that was seen in part or with an error still gives the findings
+/// Coverage is reported as it came, but where one surface shows that another proves less than it seems to. A surface that was seen in part or with an error still gives the findings
 /// of what was seen there.
-pub fn judge(run: &Run, policy: &Policy, observations: &[Observation], coverage: Vec<Coverage>) -> Report {
+pub fn judge(
+    run: &Run,
+    policy: &Policy,
+    observations: &[Observation],
+    mut coverage: Vec<Coverage>,
+) -> Report {
+    doubt_who_sends(&mut coverage, observations);
     let brief = Brief { run, policy, observations, coverage: &coverage };
     let mut drafts = checks::run_all(&brief);
     show_ways(&brief, &mut drafts);

@@ -63,8 +63,12 @@ fn said(report: &Value, surface: &str) -> Vec<(String, String)> {
 }
 
 fn coverage<'r>(report: &'r Value, surface: &str) -> &'r Value {
+    coverage_of(report, "(system)", surface)
+}
+
+fn coverage_of<'r>(report: &'r Value, mailbox: &str, surface: &str) -> &'r Value {
     let rows = report["coverage"].as_array().map_or(&[][..], Vec::as_slice);
-    rows.iter().find(|row| row["mailbox"] == "(system)" && row["surface"] == surface).unwrap()
+    rows.iter().find(|row| row["mailbox"] == mailbox && row["surface"] == surface).unwrap()
 }
 
 #[test]
@@ -88,6 +92,7 @@ fn a_leaver_in_sasldb_still_sends_though_dovecot_locks_the_account() {
     assert!(found.contains(&("account.leaver-sasl".to_owned(), title)), "{found:#?}");
     assert!(found.iter().any(|(check, _)| check == "postfix.separate-passwords"), "{found:#?}");
     assert_eq!(coverage(&report, "postfix.sasl")["state"], "collected");
+    assert_eq!(coverage_of(&report, BOB, "account.state")["state"], "collected", "who may send was listed");
     assert!(!report.to_string().contains("secret"), "passwords are not repeated");
     // The claim is true of this server.
     let mut client = Smtp::connect(world.lab.postfix.submission_port()).unwrap();
@@ -109,6 +114,18 @@ fn a_saslauthd_that_lists_nobody_is_never_called_looked_at() {
     let reason = row["reason"].as_str().unwrap();
     assert!(reason.contains("saslauthd") && reason.contains("prove nothing about who may send"), "{reason}");
     assert_eq!(said(&report, "postfix.sasl").len(), 1, "{:#}", report["findings"]);
+    let account = coverage_of(&report, BOB, "account.state");
+    assert_eq!(account["state"], "partial");
+    let reason = account["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("could not look whether it may send: submission is authenticated by Cyrus SASL"),
+        "{reason}"
+    );
+    // Looked at alone, Dovecot's own word stands for what it says, and nothing is said of sending.
+    let config = config.save().unwrap();
+    let alone = ["sweep", "--all", "--surface", "account.state", "--format", "json", "--config", &config];
+    let report = mailwarden(&alone).unwrap().json();
+    assert_eq!(coverage_of(&report, BOB, "account.state")["state"], "collected");
 }
 
 #[test]
@@ -121,4 +138,5 @@ fn a_postfix_that_asks_dovecot_has_nothing_of_its_own() {
     let report = swept(&config);
     assert_eq!(coverage(&report, "postfix.sasl")["state"], "collected");
     assert_eq!(said(&report, "postfix.sasl"), []);
+    assert_eq!(coverage_of(&report, BOB, "account.state")["state"], "collected");
 }
