@@ -40,6 +40,7 @@ pub mod postfix;
 pub mod postgresql;
 pub mod process;
 pub mod sendmail;
+pub mod slapd;
 pub mod smtp;
 pub mod wait;
 pub mod web;

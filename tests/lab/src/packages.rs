@@ -19,11 +19,15 @@ pub const MILTERTEST: &str = "/usr/bin/miltertest";
 /// Where Debian puts Postfix's daemons, `master` among them.
 pub(crate) const POSTFIX_DAEMONS: &str = "/usr/lib/postfix/sbin";
 
+/// The directory server; the package's own directory is never made.
+pub(crate) const SLAPD: &str = "/usr/sbin/slapd";
+/// What asks and fills it.
+pub(crate) const LDAPADD: &str = "/usr/bin/ldapadd";
 /// Where Debian puts PostgreSQL's programs; the package's own cluster is never started.
 pub(crate) const POSTGRESQL: &str = "/usr/lib/postgresql/15/bin";
 
 /// One file that proves each package; `dovecot-core` comes with any of the others but is named for clarity.
-const REQUIRED: [(&str, &str); 26] = [
+const REQUIRED: [(&str, &str); 30] = [
     ("/usr/sbin/postfix", "postfix"),
     ("/usr/lib/postfix/sbin/master", "postfix"),
     ("/usr/lib/postfix/postfix-pcre.so", "postfix-pcre"),
@@ -31,6 +35,10 @@ const REQUIRED: [(&str, &str); 26] = [
     ("/usr/lib/postfix/postfix-sqlite.so", "postfix-sqlite"),
     ("/usr/lib/postfix/postfix-mysql.so", "postfix-mysql"),
     ("/usr/lib/postfix/postfix-pgsql.so", "postfix-pgsql"),
+    ("/usr/lib/postfix/postfix-ldap.so", "postfix-ldap"),
+    ("/usr/lib/dovecot/modules/auth/libauthdb_ldap.so", "dovecot-ldap"),
+    (SLAPD, "slapd"),
+    (LDAPADD, "ldap-utils"),
     ("/usr/bin/sqlite3", "sqlite3"),
     ("/usr/sbin/mariadbd", "mariadb-server-core"),
     ("/usr/bin/mariadb", "mariadb-client-core"),
@@ -72,6 +80,8 @@ const POLICY: &str = "#!/bin/sh\nexit 101\n";
 /// "No configuration" leaves no /etc/postfix/main.cf behind, so that nothing on the machine begins to take
 /// mail.
 pub(crate) const POSTFIX_PRESET: &str = "postfix postfix/main_mailer_type select No configuration\n";
+/// A directory of the machine's own is not wanted either.
+const SLAPD_PRESET: &str = "slapd slapd/no_configuration boolean true\n";
 /// Slow mirrors and another apt that holds dpkg's lock included.
 const APT_LIMIT: Duration = Duration::from_secs(900);
 /// Test programs that start together install once.
@@ -157,8 +167,9 @@ impl Installer {
         make_directory(&archives.path().join("partial"))?;
         progress("updating the package lists");
         self.apt(&["update"], archives.path())?;
-        if packages.contains(&"postfix") {
-            self.preset()?;
+        let presets = [("postfix", POSTFIX_PRESET), ("slapd", SLAPD_PRESET)];
+        for (_, preset) in presets.into_iter().filter(|(package, _)| packages.contains(package)) {
+            self.preset(preset)?;
         }
         progress(&format!("installing {}", packages.join(" ")));
         let _policy = Policy::put(&self.policy)?;
@@ -175,8 +186,8 @@ impl Installer {
         }
     }
 
-    fn preset(&self) -> Result<()> {
-        let output = run(&mut Command::new(&self.debconf), POSTFIX_PRESET.as_bytes(), APT_LIMIT)?;
+    fn preset(&self, answers: &str) -> Result<()> {
+        let output = run(&mut Command::new(&self.debconf), answers.as_bytes(), APT_LIMIT)?;
         succeeded("debconf-set-selections", &output)
     }
 

@@ -8,6 +8,7 @@ use mailwarden_collect::postfix::{PostfixPlan, SURFACES, collect};
 use mailwarden_evidence::{CoverageState, Fact, SYSTEM};
 use mailwarden_lab::PostgreSql;
 use mailwarden_lab::mariadb::MariaDb;
+use mailwarden_lab::slapd::{BASE, Slapd};
 
 /// A configuration directory of its own; nothing runs.
 struct Instance {
@@ -294,9 +295,9 @@ async fn asked(instance: &Instance) {
     let mut plan = PostfixPlan::new(instance.root());
     let ran = instance.path("ran");
     let command = format!("$(touch {0})`touch {0}`@a.test", ran.display());
-    plan.known = ["bob@a.test", "jane@a.test", "x' OR '1'='1@a.test", "-q@a.test", &command]
-        .map(str::to_owned)
-        .to_vec();
+    let hostile = ["x' OR '1'='1@a.test", "-q@a.test", "*@a.test", "x)(mailLocalAddress=*@a.test", &command];
+    let known = ["bob@a.test", "jane@a.test"].into_iter().chain(hostile);
+    plan.known = known.map(str::to_owned).collect();
     let harvest = collect(&plan).await;
     let (state, reason) = state(&harvest, "postfix.virtual_alias_maps");
     assert_eq!(rows(&harvest, "virtual_alias_maps"), [row("bob@a.test", "x@b.test", None)], "{reason}");
@@ -333,6 +334,26 @@ async fn a_table_in_postgresql_is_asked_for_everybody_who_is_known_and_never_cal
     server.query(&database, &format!("{ALIASES}{reader}")).unwrap();
     let instance = Instance::new("alias_maps =\nvirtual_alias_maps = pgsql:@/pgsql.cf\n", "");
     instance.write("pgsql.cf", &definition(server.port(), "postfix", &database));
+    asked(&instance).await;
+}
+
+#[tokio::test]
+async fn a_table_in_a_directory_is_asked_for_everybody_who_is_known_and_never_called_whole() {
+    let forwards = |name: &str, to: &str| {
+        format!(
+            "dn: uid={name},{BASE}\nobjectClass: inetOrgPerson\nobjectClass: inetLocalMailRecipient\nuid: {name}\n\
+             cn: {name}\nsn: {name}\nmailLocalAddress: {name}@a.test\nmailRoutingAddress: {to}\n\n"
+        )
+    };
+    let slapd =
+        Slapd::start(&[forwards("bob", "x@b.test"), forwards("hidden", "y@b.test")].concat()).unwrap();
+    let instance = Instance::new("alias_maps =\nvirtual_alias_maps = proxy:ldap:@/ldap.cf\n", "");
+    let definition = format!(
+        "server_host = {}\nversion = 3\nsearch_base = {BASE}\nquery_filter = (mailLocalAddress=%s)\n\
+         result_attribute = mailRoutingAddress\n",
+        slapd.url()
+    );
+    instance.write("ldap.cf", &definition);
     asked(&instance).await;
 }
 
