@@ -23,7 +23,8 @@ const SUITES_OF_THE_GATE: &str = "binary(scope_mail) | binary(receive_only) | bi
 
 /// The suites of the rounds that have nothing but mailboxes in them, without the tests whose point is a line of
 /// 2.3's configuration, which 2.4 does not take, or its trap for master users, which 2.4 has not.
-const SUITES_OF_THE_ROUNDS: &str = "(binary(sweep) | binary(sweep_host) | binary(revoke) | binary(reach)) & \
+const SUITES_OF_THE_ROUNDS: &str = "(binary(sweep) | binary(sweep_host) | binary(sweep_probe) | binary(sweep_sasl) | binary(sweep_clients) | \
+     binary(revoke) | binary(reach)) & \
      not (test(deny_list) | test(locked_for_one_service) | test(administrators_scripts) | test(in_a_dictionary) | test(a_personal_s) | \
      test(the_acl_trap))";
 

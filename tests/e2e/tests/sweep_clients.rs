@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mailwarden_e2e::{World, WorldOptions, mailwarden};
 use mailwarden_lab::OutsideWorld;
-use mailwarden_lab::dovecot::ROOT_VARIABLE;
+use mailwarden_lab::dovecot::{ROOT_VARIABLE, with_pop3};
 use mailwarden_lab::ports::Port;
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use serde_json::Value;
@@ -25,15 +25,11 @@ fn world(more: &str) -> (World, Port) {
     let pop3 = Port::claim().unwrap();
     let mut wanted = WorldOptions { gate: false, ..WorldOptions::default() };
     wanted.lab.outside = OutsideWorld::Discarded;
-    let (protocols, names) = match std::env::var_os(ROOT_VARIABLE) {
-        Some(_) => ("protocols {\n  pop3 = yes\n}", "log_debug = event=imap_id_received"),
-        None => ("protocols = imap lmtp sieve pop3", "imap_id_log = *"),
+    let names = match std::env::var_os(ROOT_VARIABLE) {
+        Some(_) => "log_debug = event=imap_id_received",
+        None => "imap_id_log = *",
     };
-    wanted.lab.dovecot_conf = format!(
-        "{protocols}\n{names}\n{more}\nservice pop3-login {{\n  inet_listener pop3 {{\n    port = {}\n  }}\n  \
-         inet_listener pop3s {{\n    port = 0\n  }}\n}}\n",
-        pop3.number()
-    );
+    wanted.lab.dovecot_conf = format!("{names}\n{more}\n{}", with_pop3(pop3.number()));
     (World::with(&wanted).unwrap(), pop3)
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use mailwarden_e2e::{Output, World, WorldOptions, mailwarden};
 use mailwarden_lab::OutsideWorld;
+use mailwarden_lab::dovecot::with_pop3;
 use mailwarden_lab::ports::Port;
 use serde_json::Value;
 
@@ -25,11 +26,7 @@ fn served() -> Served {
     let pop3 = Port::claim().unwrap();
     let mut wanted = WorldOptions { gate: false, ..WorldOptions::default() };
     wanted.lab.outside = OutsideWorld::Discarded;
-    wanted.lab.dovecot_conf = format!(
-        "protocols = imap lmtp sieve pop3\nservice pop3-login {{\n  inet_listener pop3 {{\n    port = {}\n  }}\n  \
-         inet_listener pop3s {{\n    port = 0\n  }}\n}}\n",
-        pop3.number()
-    );
+    wanted.lab.dovecot_conf = with_pop3(pop3.number());
     let world = World::with(&wanted).unwrap();
     let ca = world.lab.ca();
     let tls = format!(

@@ -44,6 +44,19 @@ struct Account {
     extra_fields: String,
 }
 
+/// Lines that open POP3 as well, in the words of the Dovecot that the labs of this test run use.
+#[must_use]
+pub fn with_pop3(port: u16) -> String {
+    let protocols = match Programs::chosen(ROOT_VARIABLE).is_elsewhere() {
+        true => "protocols {\n  pop3 = yes\n}",
+        false => "protocols = imap lmtp sieve pop3",
+    };
+    format!(
+        "{protocols}\nservice pop3-login {{\n  inet_listener pop3 {{\n    port = {port}\n  }}\n  inet_listener pop3s {{\n    \
+         port = 0\n  }}\n}}\n"
+    )
+}
+
 /// What a Dovecot shall be like before it is written down.
 #[derive(Debug)]
 pub struct DovecotBuilder {
