@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use mailwarden_address::Address;
 use mailwarden_collect::Credentials;
 use mailwarden_collect::probe::{ProbePlan, Service};
-use mailwarden_policy::Policy;
+use mailwarden_policy::{Person, Policy};
 use mailwarden_settings::{Probe, Settings};
 
 use crate::failure::Failure;
@@ -50,9 +50,46 @@ fn servers(settings: &Settings, probe: &Probe) -> BTreeMap<Service, mailwarden_c
     configured.map(|(service, of)| (service, server(settings, of))).collect()
 }
 
-/// The addresses with us of everybody who has left.
+/// The addresses with us of everybody who has left, but for those that belong to somebody else by now.
 fn closed(policy: &Policy, now: DateTime<Utc>) -> BTreeSet<String> {
-    let left = policy.people().iter().filter(|person| person.left.is_some_and(|left| left <= now));
-    let addresses = left.flat_map(|person| &person.addresses);
-    addresses.filter(|address| policy.is_ours(address.domain())).map(Address::key).collect()
+    let has_left = |person: &Person| person.left.is_some_and(|left| left <= now);
+    let left = policy.people().iter().filter(|person| has_left(person));
+    let ours = left.flat_map(|person| &person.addresses).filter(|address| policy.is_ours(address.domain()));
+    ours.filter(|address| policy.holder(address).is_none_or(has_left)).map(Address::key).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use mailwarden_policy::Source;
+
+    use super::*;
+
+    #[test]
+    fn an_address_that_was_handed_on_is_no_closed_account() {
+        let text: &[u8] = br#"
+            [client]
+            name = "Acme"
+            owner = "jane@acme.test"
+            emergency_approver = "jane@acme.test"
+            [[domain]]
+            name = "acme.test"
+            profile = "sending"
+            admin_queue = "jane@acme.test"
+            [[person]]
+            name = "Jane"
+            addresses = ["jane@acme.test"]
+            [[person]]
+            name = "Bob"
+            addresses = ["bob@acme.test", "sales@acme.test", "bob@home.test"]
+            left = 2026-01-01T00:00:00Z
+            [[mailbox]]
+            address = "sales@acme.test"
+            kind = "role"
+            business_owner = "jane@acme.test"
+        "#;
+        let policy = Policy::compile(&[Source::new("p.toml", text)]).unwrap().0;
+        let before = "2025-12-31T00:00:00Z".parse().unwrap();
+        assert_eq!(closed(&policy, Utc::now()), ["bob@acme.test".to_owned()].into());
+        assert!(closed(&policy, before).is_empty());
+    }
 }

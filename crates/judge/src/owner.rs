@@ -1,7 +1,7 @@
 //! Whose mailbox it is.
 
 use mailwarden_address::Address;
-use mailwarden_policy::{Mailbox, MailboxKind, Person, Policy};
+use mailwarden_policy::{Person, Policy};
 
 use crate::Owner;
 
@@ -10,8 +10,7 @@ pub(crate) fn owner_of(policy: &Policy, mailbox: &str) -> Option<Owner> {
     let address = Address::parse(mailbox).ok()?;
     let record = policy.mailbox(&address);
     let role = record.map_or("mailbox", |record| record.kind.as_str()).to_owned();
-    match (person_behind(policy, &address, record), record.and_then(|record| record.business_owner.as_ref()))
-    {
+    match (policy.holder(&address), record.and_then(|record| record.business_owner.as_ref())) {
         (Some(person), _) => Some(Owner { person: person.name.clone(), role, left: person.left }),
         (None, Some(owner)) => Some(Owner { person: owner.to_string(), role, left: None }),
         (None, None) => None,
@@ -20,25 +19,7 @@ pub(crate) fn owner_of(policy: &Policy, mailbox: &str) -> Option<Owner> {
 
 /// The person a mailbox belongs to.
 pub(crate) fn person_of<'p>(policy: &'p Policy, mailbox: &str) -> Option<&'p Person> {
-    let address = Address::parse(mailbox).ok()?;
-    person_behind(policy, &address, policy.mailbox(&address))
-}
-
-/// A human mailbox belongs to the person whose address it is: its business owner only answers for its reset.
-/// Every other mailbox belongs to its business owner.
-fn person_behind<'p>(
-    policy: &'p Policy,
-    address: &Address,
-    record: Option<&'p Mailbox>,
-) -> Option<&'p Person> {
-    let by_address = || policy.person(record.map_or(address, |record| &record.address));
-    let by_business =
-        || record.and_then(|record| record.business_owner.as_ref()).and_then(|owner| policy.person(owner));
-    if record.is_some_and(|record| record.kind == MailboxKind::Human) {
-        by_address().or_else(by_business)
-    } else {
-        by_business().or_else(by_address)
-    }
+    policy.holder(&Address::parse(mailbox).ok()?)
 }
 
 #[cfg(test)]

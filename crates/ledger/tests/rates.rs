@@ -180,8 +180,10 @@ fn decision(number: usize) -> JournalEntry {
 async fn journal_rates() {
     const BATCHES: usize = 100;
     let place = Databases::Sqlite.place();
-    let journal = Journal::open(&place.url, JournalBounds::default()).await.unwrap();
-    for batch in [10, 100, 1_000] {
+    let bounds = JournalBounds { max_rows: 100_000, ..JournalBounds::default() };
+    let journal = Journal::open(&place.url, bounds).await.unwrap();
+    // Before the last one the journal is full: as many decisions go as come.
+    for batch in [10, 100, 1_000, 1_000] {
         let decisions: Vec<JournalEntry> = (0..batch * BATCHES).map(decision).collect();
         let (used, begun) = (processor_seconds(), Instant::now());
         let mut recording = std::time::Duration::ZERO;

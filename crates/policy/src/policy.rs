@@ -6,8 +6,8 @@ use mailwarden_address::{Address, Domain};
 use crate::control::{AcceptedGrant, AcceptedLint};
 use crate::index::{AddressIndex, Known};
 use crate::model::{
-    Client, DomainRecord, Exception, LiveRedirect, Mailbox, Person, Profile, Scope, UnexpectedSender, Vendor,
-    VendorState,
+    Client, DomainRecord, Exception, LiveRedirect, Mailbox, MailboxKind, Person, Profile, Scope,
+    UnexpectedSender, Vendor, VendorState,
 };
 use crate::pattern::LocalPattern;
 
@@ -154,6 +154,19 @@ impl Policy {
     /// The mailbox behind an address or alias.
     pub fn mailbox(&self, address: &Address) -> Option<&Mailbox> {
         self.addresses.get(address).mailbox().map(|at| &self.mailboxes[at])
+    }
+
+    /// The person a mailbox belongs to. A human one is theirs whose address it is: its business owner only answers
+    /// for its reset. Every other mailbox is its business owner's.
+    pub fn holder(&self, mailbox: &Address) -> Option<&Person> {
+        let record = self.mailbox(mailbox);
+        let by_address = || self.person(record.map_or(mailbox, |record| &record.address));
+        let by_business = || record?.business_owner.as_ref().and_then(|owner| self.person(owner));
+        if record.is_some_and(|record| record.kind == MailboxKind::Human) {
+            by_address().or_else(by_business)
+        } else {
+            by_business().or_else(by_address)
+        }
     }
 
     /// The person behind any of their addresses, outside ones included.
