@@ -28,8 +28,9 @@ const FORGOTTEN_AT_ONCE: usize = 16;
 const EXCHANGE_EVERY: Duration = Duration::from_millis(500);
 /// How far counts in the database may be behind, where nothing is new but one more message.
 const COUNTS_EVERY: Duration = Duration::from_secs(60);
-/// How many addresses may wait with nothing but counts; more are written at the next exchange.
-const MAX_COUNTING: usize = 20_000;
+/// Of how many addresses the counts are written in one exchange, so that none keeps mail waiting; the rest follows in
+/// the next.
+const COUNTS_AT_ONCE: usize = 4_000;
 /// Before the first row.
 const NOTHING_READ: i64 = -1;
 
@@ -41,6 +42,8 @@ struct Contents {
     untold: Untold,
     /// What was heard since of those of whom nothing else is new.
     counts: HashMap<String, VendorRecord>,
+    /// As much of it as is to be written now.
+    due: HashMap<String, VendorRecord>,
 }
 
 /// What the database has not been told.
@@ -109,7 +112,7 @@ impl Contents {
         if self.untold.forgotten.contains(&record.address) {
             return;
         }
-        for untold in [&self.untold.heard, &self.counts] {
+        for untold in [&self.untold.heard, &self.counts, &self.due] {
             if let Some(untold) = untold.get(&record.address) {
                 record.add(untold.clone());
             }
@@ -151,25 +154,32 @@ impl Contents {
             self.vendors.remove(&address);
             self.untold.heard.remove(&address);
             self.counts.remove(&address);
+            self.due.remove(&address);
             self.untold.forgotten.insert(address);
         }
         self.unregistered = guests.len();
     }
 
-    /// What is to be written: all that is new, and the counts of its addresses with it; and all other counts if it
-    /// is their time.
-    fn take_untold(&mut self, with_counts: bool) -> Telling {
+    /// The time of all counts has come.
+    fn counts_are_due(&mut self) {
+        let counts = std::mem::take(&mut self.counts);
+        if self.due.is_empty() {
+            self.due = counts;
+        } else {
+            counts.into_values().for_each(|record| add_to(&mut self.due, record));
+        }
+    }
+
+    /// What is to be written: all that is new, and the counts of its addresses with it; and so many of the counts
+    /// that are due.
+    fn take_untold(&mut self, counts: usize) -> Telling {
         let mut untold =
             Untold { newcomers: self.newcomers.take_untold(), ..std::mem::take(&mut self.untold) };
-        if with_counts || self.counts.len() >= MAX_COUNTING {
-            std::mem::take(&mut self.counts)
-                .into_values()
-                .for_each(|record| add_to(&mut untold.heard, record));
-        }
+        let counted = self.due.extract_if(|_, _| true).take(counts);
+        counted.for_each(|(_, record)| add_to(&mut untold.heard, record));
         for (address, record) in &mut untold.heard {
-            if let Some(counted) = self.counts.remove(address) {
-                record.add(counted);
-            }
+            let counted = [&mut self.counts, &mut self.due].map(|counts| counts.remove(address));
+            counted.into_iter().flatten().for_each(|counted| record.add(counted));
         }
         let known = untold.heard.keys().filter_map(|address| self.vendors.get(address).cloned());
         let mut standing: Vec<VendorRecord> = known.collect();
@@ -233,7 +243,7 @@ impl VendorRegister {
         let contents = Arc::new(Mutex::new(Contents::default()));
         let mut exchange =
             Exchange { store, contents: Arc::clone(&contents), read: NOTHING_READ, is_failing: false };
-        exchange.exchange(true).await?;
+        exchange.exchange(0).await?;
         lock(&contents).newcomers.begin_again();
         let (commands, received) = mpsc::channel(16);
         tokio::spawn(exchange.run(received));
@@ -316,25 +326,33 @@ impl Exchange {
         loop {
             match tokio::time::timeout(EXCHANGE_EVERY, commands.recv()).await {
                 Err(_) => {
-                    let with_counts = counted.elapsed() >= COUNTS_EVERY;
-                    self.exchange_or_warn(with_counts).await;
-                    if with_counts {
+                    if counted.elapsed() >= COUNTS_EVERY {
+                        lock(&self.contents).counts_are_due();
                         counted = Instant::now();
                     }
+                    self.exchange_or_warn(COUNTS_AT_ONCE).await;
                 }
-                Ok(Some(Command::Flush(reply))) => drop(reply.send(self.exchange(true).await)),
+                Ok(Some(Command::Flush(reply))) => drop(reply.send(self.exchange_all().await)),
                 Ok(Some(Command::Close(reply))) => {
-                    let written = self.exchange(true).await;
+                    let written = self.exchange_all().await;
                     let closed = self.store.close().await;
                     return drop(reply.send(written.and(closed)));
                 }
-                Ok(None) => return self.exchange_or_warn(true).await,
+                Ok(None) => {
+                    lock(&self.contents).counts_are_due();
+                    return self.exchange_or_warn(usize::MAX).await;
+                }
             }
         }
     }
 
-    async fn exchange_or_warn(&mut self, with_counts: bool) {
-        match self.exchange(with_counts).await {
+    async fn exchange_all(&mut self) -> Result<(), LedgerError> {
+        lock(&self.contents).counts_are_due();
+        self.exchange(usize::MAX).await
+    }
+
+    async fn exchange_or_warn(&mut self, counts: usize) {
+        match self.exchange(counts).await {
             Ok(()) if std::mem::take(&mut self.is_failing) => {
                 tracing::info!("the vendor register is written again");
             }
@@ -346,8 +364,8 @@ impl Exchange {
         }
     }
 
-    async fn exchange(&mut self, with_counts: bool) -> Result<(), LedgerError> {
-        let telling = lock(&self.contents).take_untold(with_counts);
+    async fn exchange(&mut self, counts: usize) -> Result<(), LedgerError> {
+        let telling = lock(&self.contents).take_untold(counts);
         let exchanged =
             if telling.untold.is_empty() { self.read().await } else { self.write(&telling).await };
         match exchanged {
@@ -497,39 +515,46 @@ mod tests {
         };
         hear(&mut contents, "acme.example", false, 0);
         hear(&mut contents, "acme.example", false, 1);
-        assert_eq!(told(contents.take_untold(false)), Some((2, 2)), "a new address");
+        assert_eq!(told(contents.take_untold(0)), Some((2, 2)), "a new address");
         hear(&mut contents, "acme.example", false, 2);
+        assert_eq!(told(contents.take_untold(9)), None, "nothing but counts");
+        contents.counts_are_due();
         hear(&mut contents, "acme.example", false, 3);
-        assert_eq!(told(contents.take_untold(false)), None, "nothing but counts");
+        assert_eq!(told(contents.take_untold(0)), None, "due, and not at once");
         hear(&mut contents, "spam.example", false, 4);
-        assert_eq!(
-            told(contents.take_untold(false)),
-            Some((3, 5)),
-            "a new organisation, and the counts with it"
-        );
+        assert_eq!(told(contents.take_untold(0)), Some((3, 5)), "a new organisation, and the counts with it");
         hear(&mut contents, "acme.example", true, 5);
-        assert_eq!(told(contents.take_untold(false)), Some((1, 6)), "the vendor is known as itself");
+        assert_eq!(told(contents.take_untold(0)), Some((1, 6)), "the vendor is known as itself");
         hear(&mut contents, "acme.example", false, 6);
-        assert_eq!(told(contents.take_untold(false)), None, "that does not change");
-        assert_eq!(told(contents.take_untold(true)), Some((1, 7)), "its time has come");
+        assert_eq!(told(contents.take_untold(0)), None, "that does not change");
+        contents.counts_are_due();
+        assert_eq!(told(contents.take_untold(1)), Some((1, 7)), "its time has come");
         let record = &contents.vendors["acme@s.example"];
         assert_eq!((record.first_seen, record.last_seen, record.messages), (at(0), at(6), 7));
         assert_eq!(record.organisations["acme.example"].messages, 6);
     }
 
     #[test]
-    fn counts_do_not_wait_where_there_are_too_many() {
+    fn counts_are_written_part_by_part_and_none_is_left() {
+        const ADDRESSES: usize = 10;
         let mut contents = Contents::default();
         for round in 0..2 {
-            for n in 0..MAX_COUNTING {
+            for n in 0..ADDRESSES {
                 let address = format!("vendor{n}@s.example");
                 let (organisations, expected) = (&[][..], true);
                 let heard =
                     Heard { address: &address, registered: true, organisations, expected, at: at(round) };
                 contents.hear(&heard);
             }
-            assert_eq!(contents.take_untold(false).untold.heard.len(), MAX_COUNTING);
+            if round == 0 {
+                assert_eq!(contents.take_untold(0).untold.heard.len(), ADDRESSES, "all are new");
+            }
         }
+        contents.counts_are_due();
+        let mut part = || contents.take_untold(4).untold.heard.into_keys().collect::<Vec<_>>();
+        let parts = [part(), part(), part(), part()];
+        assert_eq!(parts.each_ref().map(Vec::len), [4, 4, 2, 0]);
+        assert_eq!(parts.concat().into_iter().collect::<HashSet<_>>().len(), ADDRESSES);
     }
 
     #[test]
@@ -557,7 +582,7 @@ mod tests {
             assert!(contents.vendors.contains_key(kept), "{kept}");
         }
         assert!(!contents.vendors.contains_key("guess0@s.example"), "the oldest went first");
-        let untold = contents.take_untold(true).untold;
+        let untold = contents.take_untold(usize::MAX).untold;
         assert!(untold.forgotten.contains("guess0@s.example"));
         assert!(!untold.heard.contains_key("guess0@s.example"), "what is forgotten is not written");
     }
