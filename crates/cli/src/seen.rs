@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono::Utc;
+use mailwarden_collect::Plan;
 use mailwarden_evidence::{Collection, Coverage, Observation};
 use mailwarden_judge::Run;
 use mailwarden_policy::Policy;
@@ -45,14 +46,28 @@ pub(crate) async fn saved_or_now(
 ) -> Result<Seen, Failure> {
     match input {
         Some(path) => spool::load_finished(path).map(Seen::from),
-        None => now(settings, policy, &Looking { all: true, ..Looking::default() }).await,
+        None => {
+            let looking = Looking { all: true, ..Looking::default() };
+            // Past logins lead nowhere in the graph, and a log is long.
+            look(settings, policy, &looking, |plan| plan.clients = None).await
+        }
     }
 }
 
 /// What is to be seen now.
 pub(crate) async fn now(settings: &Settings, policy: &Policy, looking: &Looking) -> Result<Seen, Failure> {
+    look(settings, policy, looking, |_| {}).await
+}
+
+async fn look(
+    settings: &Settings,
+    policy: &Policy,
+    looking: &Looking,
+    spare: impl FnOnce(&mut Plan),
+) -> Result<Seen, Failure> {
     let wanted = Wanted::of(settings, looking)?;
     let mut plan = rounds::plan(settings, policy, looking, &wanted)?;
+    spare(&mut plan);
     // A question is no sweep: nobody's account is tried for it.
     plan.probe = None;
     let spool = Spool::memory(rounds::head(&wanted, &plan));

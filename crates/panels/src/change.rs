@@ -74,15 +74,19 @@ impl RowStore {
     /// # Errors
     /// The row is not as expected, or does not become as it shall be; then nothing is changed.
     pub async fn put(&mut self, place: &RowPlace, from: &Cells, to: &Cells) -> Result<(), PanelError> {
+        let done = self.transact(place, from, to).await;
+        if done.is_err() {
+            // Also where it was not begun in time, or not kept: a database that answers late would else hold the row.
+            let _ = self.command("ROLLBACK", CHANGING).await;
+        }
+        done
+    }
+
+    async fn transact(&mut self, place: &RowPlace, from: &Cells, to: &Cells) -> Result<(), PanelError> {
         let begin = if self.engine == Engine::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
         self.command(begin, CHANGING).await?;
-        match self.replace(place, from, to).await {
-            Ok(()) => self.command("COMMIT", COMMITTING).await,
-            Err(error) => {
-                let _ = self.command("ROLLBACK", CHANGING).await;
-                Err(error)
-            }
-        }
+        self.replace(place, from, to).await?;
+        self.command("COMMIT", COMMITTING).await
     }
 
     async fn replace(&mut self, place: &RowPlace, from: &Cells, to: &Cells) -> Result<(), PanelError> {

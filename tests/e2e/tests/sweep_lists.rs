@@ -279,3 +279,17 @@ fn only_loopback_is_asked_without_tls_and_no_password_stands_in_a_url() {
         assert!(output.stderr.contains("[mailman]"), "{output:?}");
     }
 }
+
+#[test]
+fn every_surface_that_somebody_can_be_configured_for_is_covered_or_names_what_is_missing() {
+    let rounds = Rounds::asking("http://127.0.0.1:1/3.1");
+    let text = fs::read_to_string(rounds.installation.config()).unwrap();
+    rounds.installation.write("mailwarden.toml", text + "\n[clients]\nlogs = [\"mail.log\"]\n").unwrap();
+    let listing = rounds.run(&["sweep", "--surfaces", "--format", "json"]).json();
+    let rows = listing["surfaces"].as_array().unwrap();
+    let of = |id: &str| rows.iter().find(|row| row["id"] == id).unwrap();
+    for id in ["lists.members", "pull.clients"] {
+        assert_eq!((&of(id)["covered"], &of(id)["reason"]), (&true.into(), &"".into()), "{id}");
+    }
+    assert_eq!(of("pull.jobs")["reason"], "the configuration has no [pulls]");
+}

@@ -82,11 +82,12 @@ fn is_public(address: &str) -> bool {
     }
 }
 
-/// When the person behind a login left.
+/// When the person whose mailbox it is left; of one that was handed on to somebody who is here, nobody did.
 fn left(brief: &Brief<'_>, login: &str) -> Option<DateTime<Utc>> {
-    let person = Address::parse(login).ok().and_then(|address| brief.policy.person(&address));
-    let person = person.or_else(|| crate::owner::person_of(brief.policy, login))?;
-    person.left.filter(|_| brief.has_left(person))
+    let person = brief.policy.person(&Address::parse(login).ok()?)?;
+    let is_handed_on =
+        crate::owner::person_of(brief.policy, login).is_some_and(|holder| !brief.has_left(holder));
+    person.left.filter(|_| brief.has_left(person) && !is_handed_on)
 }
 
 fn leaver(brief: &Brief<'_>, login: &str, rows: &[Row<'_>]) -> Option<Draft> {
@@ -175,7 +176,8 @@ mod tests {
     use mailwarden_evidence::SYSTEM;
 
     use super::*;
-    use crate::testing::{ids, judged, observed};
+    use crate::judge;
+    use crate::testing::{ids, judged, observed, policy_with, run};
 
     fn logins(login: &str, address: &str, program: &str, last: &str) -> Observation {
         let last: DateTime<Utc> = last.parse().unwrap();
@@ -217,6 +219,20 @@ mod tests {
         ] {
             assert_eq!(ids(&judged(&[seen], &[])).join(", "), expected);
         }
+    }
+
+    #[test]
+    fn a_mailbox_that_was_handed_on_is_nobodys_who_left() {
+        let desk = |owner: &str| {
+            let policy = policy_with(&format!(
+                "[[person]]\nname = \"Gone\"\naddresses = [\"desk@example.test\"]\nleft = 2026-01-01T00:00:00Z\n\
+                 [[mailbox]]\naddress = \"desk@example.test\"\nkind = \"role\"\n{owner}"
+            ));
+            let seen = [logins("desk@example.test", "203.0.113.9", "x", "2026-10-01T00:00:00Z")];
+            ids(&judge(&run(), &policy, &seen, Vec::new())).len()
+        };
+        assert_eq!(desk("business_owner = \"bob@example.test\"\n"), 1);
+        assert_eq!(desk("business_owner = \"jane@example.test\"\n"), 0);
     }
 
     #[test]
