@@ -163,6 +163,7 @@ fn mirror() -> String {
 /// Mounts what a program of another tree needs, in a namespace of its own that ends with it.
 const INSIDE: &str = r#"
 root=$1 shared=$2; shift 2
+[ -d "$root/proc" ] || { echo "$root is no tree of a system" >&2; exit 1; }
 if [ "$shared" != / ]; then mkdir -p "$root$shared" && mount --bind "$shared" "$root$shared" || exit 1; fi
 mount --rbind /dev "$root/dev" && mount -t proc proc "$root/proc" && exec chroot "$root" "$@"
 "#;
