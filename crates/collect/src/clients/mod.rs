@@ -149,7 +149,8 @@ impl Look<'_> {
             Err(error) => self.gaps.push(format!("{} ({error})", part.path.display())),
         }
         if part.from > 0 && first.is_none_or(|first| first > self.since) {
-            let from = first.map_or_else(String::new, |first| format!(", which is since {}", day(first)));
+            let from = first
+                .map_or_else(String::new, |first| format!(" (read since {}; fewer `days` fit)", day(first)));
             self.gaps.push(format!("{} before its octet {}{from}", part.path.display(), part.from));
         }
         self.earliest = [self.earliest, first].into_iter().flatten().min();
