@@ -127,7 +127,7 @@ fn seal(mut file: File, tally: Tally) -> io::Result<()> {
 
 /// All rows of one mailbox, closed.
 fn rows(mailbox: &str, harvest: Harvest) -> Vec<Record> {
-    let rows = harvest.observations.into_iter().map(Record::Observation);
+    let rows = harvest.observations.into_iter().map(|seen| Record::Observation(Box::new(seen)));
     let rows = rows.chain(harvest.coverage.into_iter().map(Record::Coverage));
     let rows = rows.chain(harvest.notes.into_iter().map(Record::Note));
     rows.chain([Record::Done(mailbox.to_owned())]).collect()

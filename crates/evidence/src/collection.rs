@@ -21,7 +21,7 @@ pub enum Record {
     /// The first line.
     Head(Head),
     /// Something was seen.
-    Observation(Observation),
+    Observation(Box<Observation>),
     /// How far something was seen.
     Coverage(Coverage),
     /// What a reader should know although it changes no coverage.
@@ -99,7 +99,7 @@ impl Collection {
     /// Adds an observation, a coverage row or a note; the lines around them are no rows.
     pub fn add(&mut self, row: Record) {
         match row {
-            Record::Observation(seen) => self.observations.push(seen),
+            Record::Observation(seen) => self.observations.push(*seen),
             Record::Coverage(row) => self.coverage.push(row),
             Record::Note(note) => self.notes.push(note),
             Record::Head(_) | Record::Done(_) | Record::End(_) => {}

@@ -112,6 +112,9 @@ pub enum Fact {
         active: bool,
         /// What tells the row from others of its query.
         key: String,
+        /// The statement that takes away what it gives, for an administrator to type; empty where none is known.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        by_hand: String,
     },
     /// The cells of a panel's row that would change, looked at because they shall be changed.
     PanelCells {

@@ -5,6 +5,7 @@
 //! here without a database ([`set`], [`row`]); [`collect`] is the thin part that asks, read-only, bounded in time and
 //! rows.
 
+mod by_hand;
 mod change;
 mod connection;
 mod error;

@@ -4,7 +4,7 @@ use mailwarden_evidence::{Fact, PanelMeaning};
 use serde_json::Value;
 
 use crate::set::{Form, Pick, Query};
-use crate::sogo;
+use crate::{Engine, by_hand, sogo};
 
 /// Most targets of one row.
 const MAX_TARGETS: usize = 1_000;
@@ -45,8 +45,14 @@ fn is_true(text: &str) -> bool {
         .contains(&text.trim().to_ascii_lowercase().as_str())
 }
 
-/// The facts of a row, and whether it holds more than is kept.
-pub(crate) fn facts(panel: &str, query: &Query, row: &Columns) -> (Vec<Fact>, bool) {
+/// The facts of a row, and whether it holds more than is kept; with the engine and the prefix that statements for its
+/// database are written for.
+pub(crate) fn facts(
+    panel: &str,
+    query: &Query,
+    row: &Columns,
+    database: (Engine, &str),
+) -> (Vec<Fact>, bool) {
     if query.means == PanelMeaning::Filter && query.pick.is_empty() {
         return match query.form {
             None => (script(panel, row), false),
@@ -62,6 +68,9 @@ pub(crate) fn facts(panel: &str, query: &Query, row: &Columns) -> (Vec<Fact>, bo
         label: cut(&found.label),
         active: found.active,
         key: cut(if row.row_key.is_empty() { &row.owner } else { &row.row_key }),
+        by_hand: (query.by_hand.as_deref())
+            .and_then(|template| by_hand::statement(template, database, row, &found.target))
+            .unwrap_or_default(),
     };
     let mut found: Vec<Found> = Vec::new();
     if query.pick.is_empty() {
@@ -236,6 +245,10 @@ mod tests {
         built_in(set).unwrap().queries.into_iter().find(|query| query.id == id).unwrap()
     }
 
+    fn observed(panel: &str, query: &Query, row: &Columns) -> (Vec<Fact>, bool) {
+        facts(panel, query, row, (Engine::MySql, ""))
+    }
+
     fn said(facts: &[Fact]) -> Vec<String> {
         let one = |fact: &Fact| match fact {
             Fact::PanelRow { means, target, active, .. } => format!("{means:?} {target} {active}"),
@@ -247,7 +260,7 @@ mod tests {
     #[test]
     fn lists_are_several_targets() {
         let row = columns("sales@a.test", "jane@a.test,\r\n bob@b.test", "1");
-        let (facts, _) = facts("postfixadmin", &query("postfixadmin", "alias"), &row);
+        let (facts, _) = observed("postfixadmin", &query("postfixadmin", "alias"), &row);
         assert_eq!(said(&facts), ["Forward jane@a.test true", "Forward bob@b.test true"]);
     }
 
@@ -255,14 +268,14 @@ mod tests {
     fn a_profile_in_json_gives_what_it_holds() {
         let defaults = r#"{"Forward":{"enabled":1,"forwardAddress":["x@b.test"]},
             "AuxiliaryMailAccounts":[{"serverName":"imap.b.test","password":"secret"}]}"#;
-        let (facts, _) = facts("sogo", &query("sogo", "defaults"), &columns("bob", defaults, ""));
+        let (facts, _) = observed("sogo", &query("sogo", "defaults"), &columns("bob", defaults, ""));
         assert_eq!(said(&facts), ["Forward x@b.test true", "External imap.b.test true"]);
         assert!(!format!("{facts:?}").contains("secret"));
         let rules = r#"{"SOGoSieveFilters":[
             {"name":"a/b","active":1,"actions":[{"method":"fileinto","argument":"x"},{"method":"redirect","argument":"r@b.test"}]},
             {"name":"off","active":0,"actions":[{"method":"notify","argument":"n@b.test"}]}],
             "Vacation":{"enabled":true,"autoReplyEmailAddresses":"bob@a.test, v@b.test"}}"#;
-        let (facts, cut) = super::facts("sogo", &query("sogo", "defaults"), &columns("bob", rules, ""));
+        let (facts, cut) = observed("sogo", &query("sogo", "defaults"), &columns("bob", rules, ""));
         assert!(!cut);
         assert_eq!(
             said(&facts),
@@ -274,9 +287,9 @@ mod tests {
             ]
         );
         assert!(matches!(&facts[1], Fact::PanelRow { label, .. } if label == "off"));
-        assert!(super::facts("sogo", &query("sogo", "defaults"), &columns("bob", "{ a = b; }", "")).1);
+        assert!(observed("sogo", &query("sogo", "defaults"), &columns("bob", "{ a = b; }", "")).1);
         let off = r#"{"Forward":{"enabled":0,"forwardAddress":"x@b.test"}}"#;
-        let (facts, _) = super::facts("sogo", &query("sogo", "defaults"), &columns("bob", off, ""));
+        let (facts, _) = observed("sogo", &query("sogo", "defaults"), &columns("bob", off, ""));
         assert_eq!(said(&facts), ["Forward x@b.test false"]);
     }
 
@@ -285,7 +298,7 @@ mod tests {
         fn any_row_is_read_and_bounded(owner in "\\PC{0,30}", target in "(\\PC|,|\n){0,60}", active in "\\PC{0,5}") {
             for set in ["postfixadmin", "sogo", "mailcow"] {
                 for query in built_in(set).unwrap().queries {
-                    let (facts, _) = facts(set, &query, &columns(&owner, &target, &active));
+                    let (facts, _) = observed(set, &query, &columns(&owner, &target, &active));
                     prop_assert!(facts.len() <= MAX_TARGETS);
                 }
             }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use mailwarden_evidence::{PanelMeaning, RowPlace, surface};
 use serde::Deserialize;
 
-use crate::Engine;
+use crate::row::Columns;
+use crate::{Engine, by_hand};
 
 /// Most queries of one set.
 const MAX_QUERIES: usize = 100;
@@ -60,6 +61,9 @@ pub struct Query {
     pub form: Option<Form>,
     /// How what a row gives is taken away; by hand where it does not say.
     pub revoke: Option<Revoke>,
+    /// The statement that takes away what a row gives, for an administrator to type: `{prefix}` stands for the prefix of
+    /// table names, `{owner}`, `{target}` and `{row_key}` for values of the row, quoted. Never executed from here.
+    pub by_hand: Option<String>,
     /// What to take out of `target` where that is a JSON document.
     #[serde(default)]
     pub pick: Vec<Pick>,
@@ -226,11 +230,21 @@ impl Query {
         special.unwrap_or(&self.sql).replace("{prefix}", prefix)
     }
 
+    fn check_by_hand(&self) -> Result<(), String> {
+        let Some(template) = &self.by_hand else { return Ok(()) };
+        let value = || "x".to_owned();
+        let row = Columns { owner: value(), row_key: value(), ..Columns::default() };
+        let made = by_hand::statement(template, (Engine::Sqlite, ""), &row, "x");
+        made.map(drop)
+            .ok_or_else(|| "`by_hand` knows {prefix}, {owner}, {target} and {row_key} only".to_owned())
+    }
+
     fn check(&self) -> Result<(), String> {
         if surface(&self.surface).is_none() {
             return Err(format!("no surface is called `{}`", self.surface));
         }
         self.revoke.as_ref().map_or(Ok(()), Revoke::check)?;
+        self.check_by_hand()?;
         let all = [Some(&self.sql), self.mysql.as_ref(), self.postgresql.as_ref()];
         all.into_iter().flatten().try_for_each(|sql| only_selects(sql))
     }

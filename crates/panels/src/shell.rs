@@ -194,7 +194,8 @@ impl Taker<'_> {
             self.is_cut |= short.len() < value.len();
             columns.take(name, short);
         }
-        let (facts, is_cut) = facts(&self.plan.name, self.query, &columns);
+        let database = (self.plan.source.engine(), self.plan.prefix.as_str());
+        let (facts, is_cut) = facts(&self.plan.name, self.query, &columns, database);
         self.is_cut |= is_cut;
         facts.into_iter().for_each(|fact| self.observe(fact, &columns.owner));
         true

@@ -31,14 +31,16 @@ struct Row<'a> {
     label: &'a str,
     active: bool,
     key: &'a str,
+    by_hand: &'a str,
 }
 
 impl<'a> Row<'a> {
     fn of(seen: &'a Observation) -> Option<Self> {
-        let Fact::PanelRow { panel, query, means, owner, target, label, active, key } = &seen.fact else {
+        let Fact::PanelRow { panel, query, means, owner, target, label, active, key, by_hand } = &seen.fact
+        else {
             return None;
         };
-        Some(Self { seen, panel, query, means: *means, owner, target, label, active: *active, key })
+        Some(Self { seen, panel, query, means: *means, owner, target, label, active: *active, key, by_hand })
     }
 
     /// The owner where that is an address, else the mail system.
@@ -102,9 +104,20 @@ impl<'a> Row<'a> {
             evidence: vec![self.seen.evidence.clone()],
             remediation: on_surface(
                 &self.seen.surface,
-                format!("change or delete {row}, in the panel where it has a page for it"),
+                self.command(&row),
                 format!("put {row} back as it is in the evidence"),
                 None,
+            ),
+        }
+    }
+
+    /// The panel's own page knows best what else hangs on a row.
+    fn command(&self, row: &str) -> String {
+        match self.by_hand {
+            "" => format!("change or delete {row}, in the panel where it has a page for it"),
+            statement => format!(
+                "change or delete {row}, in the panel where it has a page for it, or type into its database: {}",
+                shown(statement)
             ),
         }
     }
@@ -456,12 +469,30 @@ mod tests {
             label: String::new(),
             active,
             key: owner.to_owned(),
+            by_hand: String::new(),
         };
         observed(
             SYSTEM,
             if means == PanelMeaning::Account { "panel.credentials" } else { "panel.forwarding" },
             fact,
         )
+    }
+
+    #[test]
+    fn the_statement_for_the_databases_shell_is_printed_where_there_is_one() {
+        let command = |by_hand: &str| {
+            let mut seen = row(PanelMeaning::Account, "bob@example.test", "", true);
+            let Fact::PanelRow { by_hand: statement, .. } = &mut seen.fact else { unreachable!() };
+            by_hand.clone_into(statement);
+            judged(&[seen], &[]).findings[0].remediation.command.clone()
+        };
+        let general = "change or delete the row bob@example.test of q in the database of mailcow, in the panel where \
+                       it has a page for it";
+        assert_eq!(command(""), general);
+        assert_eq!(
+            command("DELETE FROM q WHERE a = 'b';"),
+            format!("{general}, or type into its database: DELETE FROM q WHERE a = 'b';")
+        );
     }
 
     #[test]

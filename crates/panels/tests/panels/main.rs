@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
+mod by_hand;
 mod changes;
 mod read_only;
 
@@ -27,9 +28,11 @@ pub(crate) fn schema(name: &str) -> &'static str {
     SCHEMAS.iter().find(|(known, _)| *known == name).unwrap().1
 }
 
-/// MariaDB with a database for each of some panels, and a reader who may do nothing but SELECT.
+/// MariaDB with a database for each of some panels, a reader who may do nothing but SELECT, and an administrator.
 pub(crate) fn mariadb(panels: &[&str]) -> MariaDb {
-    let mut statements = "CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'tiger';\n".to_owned();
+    let mut statements = "CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'tiger';\n\
+        CREATE USER admin@'127.0.0.1' IDENTIFIED BY 'lion';\nGRANT ALL ON *.* TO admin@'127.0.0.1';\n"
+        .to_owned();
     for name in panels {
         // In MySQL's own words a quoted name stands in backticks.
         let text = schema(name).replace("\"reply-to\"", "`reply-to`");
