@@ -132,7 +132,7 @@ pub fn grant(
         let what = format!("an access until {} does not hold", granting.expires.format("%Y-%m-%d %H:%M UTC"));
         return Err(Refused::value(what, "give --expires with a moment within the next 365 days"));
     }
-    if policy.person(&granting.grantee).and_then(|person| person.left).is_some_and(|left| left <= now) {
+    if policy.person(&granting.grantee).is_some_and(|person| person.has_left(now)) {
         let what = format!("{} has left", granting.grantee);
         return Err(Refused::value(what, "grant it to somebody who is there"));
     }

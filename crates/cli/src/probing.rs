@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use mailwarden_address::Address;
 use mailwarden_collect::Credentials;
 use mailwarden_collect::probe::{ProbePlan, Service};
-use mailwarden_policy::{Person, Policy};
+use mailwarden_policy::Policy;
 use mailwarden_settings::{Probe, Settings};
 
 use crate::failure::Failure;
@@ -52,10 +52,9 @@ fn servers(settings: &Settings, probe: &Probe) -> BTreeMap<Service, mailwarden_c
 
 /// The addresses with us of everybody who has left, but for those that belong to somebody else by now.
 fn closed(policy: &Policy, now: DateTime<Utc>) -> BTreeSet<String> {
-    let has_left = |person: &Person| person.left.is_some_and(|left| left <= now);
-    let left = policy.people().iter().filter(|person| has_left(person));
-    let ours = left.flat_map(|person| &person.addresses).filter(|address| policy.is_ours(address.domain()));
-    ours.filter(|address| policy.holder(address).is_none_or(has_left)).map(Address::key).collect()
+    let addresses = policy.people().iter().flat_map(|person| &person.addresses);
+    let ours = addresses.filter(|address| policy.is_ours(address.domain()));
+    ours.filter(|address| policy.leaver(address, now).is_some()).map(Address::key).collect()
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ impl<'p> Standing<'p> {
             key: address.key(),
             person,
             mailbox: known_as(address, |known| policy.mailbox(known)),
-            left: person.and_then(|person| person.left).is_some_and(|left| left <= now),
+            left: known_as(address, |known| policy.leaver(known, now)).is_some(),
             is_private: person.is_some() && !is_ours,
         }
     }

@@ -32,7 +32,7 @@ impl<'a> Brief<'a> {
 
     /// Whether a person has left by the end of this run.
     pub(crate) fn has_left(&self, person: &Person) -> bool {
-        person.left.is_some_and(|left| left <= self.run.now)
+        person.has_left(self.run.now)
     }
 
     /// How an address stands to the organisation that owns a mailbox.

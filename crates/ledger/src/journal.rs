@@ -257,8 +257,20 @@ impl Recorded {
     }
 }
 
+/// As much as is kept, counted as JSON writes it: a control character, which a stranger may send, takes six bytes there.
 fn cut(text: &str) -> Cow<'_, str> {
-    Cow::Borrowed(&text[..text.floor_char_boundary(MAX_FIELD_BYTES)])
+    let mut written = 0;
+    let is_beyond = |(_, letter): &(usize, char)| {
+        written += match letter {
+            '"' | '\\' => 2,
+            '\0'..='\x1f' => 6,
+            _ => letter.len_utf8(),
+        };
+        written > MAX_FIELD_BYTES
+    };
+    let is_surely_short = text.len() <= MAX_FIELD_BYTES / 6;
+    let end = if is_surely_short { None } else { text.char_indices().find(is_beyond) };
+    Cow::Borrowed(&text[..end.map_or(text.len(), |(at, _)| at)])
 }
 
 fn journal_entry(line: &str) -> Option<JournalEntry> {
@@ -506,6 +518,8 @@ mod tests {
         let journal = open(JournalBounds::default()).await;
         let long = JournalEntry {
             header_from: Some("\u{e9}".repeat(100_000)),
+            envelope_sender: Some("\u{1}".repeat(100_000)),
+            queue_id: Some("\\".repeat(100_000)),
             detail: json!({"trace": "x".repeat(100_000)}),
             ..refusal("a@bills.example", 0)
         };
@@ -513,6 +527,8 @@ mod tests {
         journal.flush().await.unwrap();
         let kept = journal.find(long.reference).await.unwrap().unwrap();
         assert_eq!(kept.header_from.unwrap().len(), MAX_FIELD_BYTES);
+        assert_eq!(kept.envelope_sender.unwrap().len(), MAX_FIELD_BYTES / 6);
+        assert_eq!(kept.queue_id.unwrap().len(), MAX_FIELD_BYTES / 2);
         assert_eq!(kept.detail, json!({"left_out_bytes": 100_012}));
     }
 

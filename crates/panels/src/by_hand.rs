@@ -32,12 +32,14 @@ pub(crate) fn statement(
     Some(statement)
 }
 
-/// A text as the database reads it. Only MariaDB and MySQL take a backslash for more than itself, unless they are told
-/// otherwise, and then two of them name another row: such a value is left to whoever knows how theirs is set.
+/// A text as the database reads it, of characters that show what they are: one that is invisible, or turns the direction
+/// of the line, would be copied without being seen. MariaDB and MySQL take a backslash for more than itself unless they
+/// are told otherwise, PostgreSQL where it is told so: such a value is left to whoever knows how theirs is set.
 fn literal(value: &str, engine: Engine) -> Option<String> {
-    let is_odd = value.chars().any(char::is_control) || (engine == Engine::MySql && value.contains('\\'));
+    let is_plain = |letter: char| letter.is_alphanumeric() || letter.is_ascii_graphic() || letter == ' ';
+    let is_sure = engine == Engine::Sqlite || !value.contains('\\');
     let is_short = !value.is_empty() && value.chars().nth(MAX_VALUE).is_none();
-    (is_short && !is_odd).then(|| format!("'{}'", value.replace('\'', "''")))
+    (is_short && is_sure && value.chars().all(is_plain)).then(|| format!("'{}'", value.replace('\'', "''")))
 }
 
 #[cfg(test)]
@@ -67,7 +69,10 @@ mod tests {
             ("a\\' OR 1=1 -- ", Engine::MySql),
             ("a\nb", Engine::MySql),
             ("", Engine::Sqlite),
+            ("a\\", Engine::PostgreSql),
             ("\u{1b}[2J", Engine::Sqlite),
+            ("a\u{202e}b", Engine::Sqlite),
+            ("a\u{200b}b", Engine::PostgreSql),
         ] {
             assert_eq!(delete(odd, engine), None, "{odd:?}");
         }

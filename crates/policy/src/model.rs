@@ -124,6 +124,13 @@ pub struct Person {
     pub successor: Option<Address>,
 }
 
+impl Person {
+    /// Whether they have left by this moment.
+    pub fn has_left(&self, now: DateTime<Utc>) -> bool {
+        self.left.is_some_and(|left| left <= now)
+    }
+}
+
 /// What a domain does with mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -1,5 +1,6 @@
 //! The indexed policy and the questions the other rooms ask of it.
 
+use chrono::{DateTime, Utc};
 use hashbrown::HashMap;
 use mailwarden_address::{Address, Domain};
 
@@ -167,6 +168,14 @@ impl Policy {
         } else {
             by_business().or_else(by_address)
         }
+    }
+
+    /// The person who has left and whose address this is; nobody, where the mailbox was handed on to somebody who
+    /// is there.
+    pub fn leaver(&self, address: &Address, now: DateTime<Utc>) -> Option<&Person> {
+        let person = self.person(address)?;
+        let is_handed_on = || self.holder(address).is_some_and(|holder| !holder.has_left(now));
+        (person.has_left(now) && !is_handed_on()).then_some(person)
     }
 
     /// The person behind any of their addresses, outside ones included.

@@ -115,7 +115,7 @@ fn present<'p>(
     now: DateTime<Utc>,
 ) -> Result<&'p Address, Unauthorised> {
     let person = policy.person(approver).ok_or_else(|| Unauthorised::UnknownApprover(approver.clone()))?;
-    if person.left.is_some_and(|left| left <= now) {
+    if person.has_left(now) {
         return Err(Unauthorised::ApproverLeft(person.name.clone()));
     }
     Ok(policy.person_address(approver))

@@ -337,7 +337,7 @@ pub(crate) fn approving(
         Some(approver) => book.person(approver)?,
         None => actor.person.clone(),
     };
-    if book.policy.person(&approver).and_then(|person| person.left).is_some_and(|left| left <= book.now) {
+    if book.policy.person(&approver).is_some_and(|person| person.has_left(book.now)) {
         return Err(Failure::Usage(format!("{approver} has left and approves nothing")));
     }
     let given = arguments.given.as_deref().map(super::casebook::moment).transpose()?.unwrap_or(book.now);

@@ -13,8 +13,12 @@ pub(super) const MAX_USES: usize = 100_000;
 const MAX_SESSIONS: usize = 200_000;
 /// Most names of programs, and of methods, of one combination.
 const MAX_NAMES: usize = 8;
-/// Longest login or name that is kept, in characters.
-const MAX_TEXT: usize = 320;
+/// Longest login that is kept, in characters: the longest address.
+const MAX_LOGIN: usize = 320;
+/// Longest name of a program that is kept, in characters: it is a stranger's own word, before any login.
+const MAX_PROGRAM: usize = 64;
+/// Longest name of a session, in bytes; Dovecot's have 16 to 24. The lines of a longer one stay alone.
+const MAX_SESSION: usize = 64;
 
 /// Who, by what, from where.
 pub(super) type Key = (String, &'static str, IpAddr);
@@ -75,7 +79,7 @@ impl Tally {
             self.at_home += 1;
             return;
         }
-        let key = (cut(login.login).to_lowercase(), login.service, login.address);
+        let key = (cut(login.login, MAX_LOGIN).to_lowercase(), login.service, login.address);
         if self.uses.len() >= MAX_USES && !self.uses.contains_key(&key) {
             self.beyond += 1;
             return;
@@ -87,10 +91,7 @@ impl Tally {
         used.first = used.first.min(at);
         used.last = used.last.max(at);
         keep(&mut used.methods, login.method);
-        if login.session.is_empty() {
-            return;
-        }
-        let session = self.session(login.session);
+        let Some(session) = self.session(login.session) else { return };
         session.key = Some(key.clone());
         if let Some(program) = session.program.clone() {
             self.of_program(&key, &program);
@@ -100,11 +101,11 @@ impl Tally {
     /// Before the login of its session, or after it.
     fn name(&mut self, session: &str, login: Option<&str>, program: &str) {
         self.names += 1;
-        let program = cut(program);
-        let known = self.session(session);
+        let program = cut(program, MAX_PROGRAM);
+        let Some(known) = self.session(session) else { return };
         known.program = Some(program.clone());
         let Some(key) = known.key.clone() else { return };
-        if login.is_none_or(|login| cut(login).to_lowercase() == key.0) {
+        if login.is_none_or(|login| cut(login, MAX_LOGIN).to_lowercase() == key.0) {
             self.of_program(&key, &program);
         }
     }
@@ -115,8 +116,11 @@ impl Tally {
         }
     }
 
-    /// The oldest session is forgotten where there are too many.
-    fn session(&mut self, id: &str) -> &mut Session {
+    /// None for a login without one. The oldest is forgotten where there are too many.
+    fn session(&mut self, id: &str) -> Option<&mut Session> {
+        if id.is_empty() || id.len() > MAX_SESSION {
+            return None;
+        }
         if !self.sessions.contains_key(id) {
             if self.order.len() >= MAX_SESSIONS
                 && let Some(oldest) = self.order.pop_front()
@@ -125,18 +129,18 @@ impl Tally {
             }
             self.order.push_back(id.to_owned());
         }
-        self.sessions.entry(id.to_owned()).or_default()
+        Some(self.sessions.entry(id.to_owned()).or_default())
     }
 }
 
 fn keep(names: &mut BTreeSet<String>, name: &str) {
     if !name.is_empty() && names.len() < MAX_NAMES {
-        names.insert(cut(name));
+        names.insert(cut(name, MAX_PROGRAM));
     }
 }
 
-fn cut(text: &str) -> String {
-    text.chars().take(MAX_TEXT).collect()
+fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
 }
 
 #[cfg(test)]
@@ -176,6 +180,11 @@ mod tests {
             tally.add(now, &Said::Name { session: &session, login: None, program: "x" }, |_| false);
         }
         assert_eq!((tally.sessions.len(), tally.order.len()), (MAX_SESSIONS, MAX_SESSIONS));
+        let (long, text) = ("s".repeat(MAX_SESSION + 1), "x".repeat(MAX_LOGIN));
+        tally.add(now, &Said::Name { session: &long, login: None, program: "x" }, |_| false);
+        assert!(!tally.sessions.contains_key(&long));
+        tally.add(now, &Said::Name { session: "two", login: None, program: &text }, |_| false);
+        assert_eq!(tally.sessions["two"].program.as_ref().unwrap().len(), MAX_PROGRAM);
         for number in 0..20 {
             let (program, session) = (format!("p{number}"), "one");
             tally.add(now, &login("a", "203.0.113.9", session), |_| false);

@@ -36,7 +36,7 @@ fn leaver_login<'c>(case: &Case<'c>, login: &str) -> Option<(&'c Person, String)
     let by_address = Address::parse(login).ok();
     let person = match &by_address {
         Some(address) => leaver(case.policy, address, case.now)?,
-        None => case.policy.unix_user(login).filter(|person| has_left(person, case.now))?,
+        None => case.policy.unix_user(login).filter(|person| person.has_left(case.now))?,
     };
     Some((person, by_address.map_or_else(|| login.to_owned(), |address| address.to_string())))
 }
@@ -75,11 +75,7 @@ pub(crate) fn heir<'p>(policy: &'p Policy, address: &Address, now: DateTime<Utc>
 /// The person who has left and whose own address this is. A leaver's outside address is not ours to contain.
 pub(crate) fn leaver<'p>(policy: &'p Policy, address: &Address, now: DateTime<Utc>) -> Option<&'p Person> {
     let person = policy.person(address)?;
-    (has_left(person, now) && person.addresses.contains(address)).then_some(person)
-}
-
-fn has_left(person: &Person, now: DateTime<Utc>) -> bool {
-    person.left.is_some_and(|left| left <= now)
+    (person.has_left(now) && person.addresses.contains(address)).then_some(person)
 }
 
 /// How a person is named in reasons and in the ledger.

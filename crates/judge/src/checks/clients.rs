@@ -82,12 +82,9 @@ fn is_public(address: &str) -> bool {
     }
 }
 
-/// When the person whose mailbox it is left; of one that was handed on to somebody who is here, nobody did.
+/// When the person whose mailbox it is left.
 fn left(brief: &Brief<'_>, login: &str) -> Option<DateTime<Utc>> {
-    let person = brief.policy.person(&Address::parse(login).ok()?)?;
-    let is_handed_on =
-        crate::owner::person_of(brief.policy, login).is_some_and(|holder| !brief.has_left(holder));
-    person.left.filter(|_| brief.has_left(person) && !is_handed_on)
+    brief.policy.leaver(&Address::parse(login).ok()?, brief.run.now)?.left
 }
 
 fn leaver(brief: &Brief<'_>, login: &str, rows: &[Row<'_>]) -> Option<Draft> {

@@ -111,13 +111,14 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The panel's own page knows best what else hangs on a row.
+    /// The panel's own page knows best what else hangs on a row. A statement stands here whole or not at all: a part of
+    /// one changes other rows. What it is made of can all be typed and shown.
     fn command(&self, row: &str) -> String {
         match self.by_hand {
             "" => format!("change or delete {row}, in the panel where it has a page for it"),
             statement => format!(
-                "change or delete {row}, in the panel where it has a page for it, or type into its database: {}",
-                shown(statement)
+                "change or delete {row}, in the panel where it has a page for it, or type into its database: \
+                 {statement}"
             ),
         }
     }

@@ -74,7 +74,7 @@ impl<'s> Survey<'s> {
 
     /// Whether the person behind an address has left.
     pub(super) fn has_left(&self, address: &Address) -> bool {
-        self.policy.person(address).and_then(|person| person.left).is_some_and(|left| left <= self.now)
+        self.policy.person(address).is_some_and(|person| person.has_left(self.now))
     }
 
     pub(super) fn is_stale(&self, reviewed: DateTime<Utc>) -> bool {
