@@ -16,6 +16,8 @@ use crate::view::read_head;
 /// however large the ledger is, at the cost of one more hash per 255 entries.
 pub(crate) const STORED_HEIGHT: u32 = 8;
 
+const APPENDING: &str = "appending to";
+
 /// Where an event ended up: proof for its writer that it is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Receipt {
@@ -48,9 +50,17 @@ impl Appending {
 
     /// Writes the drafts as the next entries.
     pub(crate) async fn append(&mut self, drafts: &[Draft]) -> Result<Vec<Receipt>, LedgerError> {
-        let previous = self.ends_of_cases(drafts).await?;
-        let written = self.write(Batch::new(&self.frontier, previous, drafts)).await?;
-        written.ok_or_else(|| self.store.contradiction("the right edge changed while it was held"))
+        let mut previous = self.ends_of_cases(drafts).await?;
+        let mut growth = Growth::on(self.frontier.clone());
+        for draft in drafts {
+            growth.add(&mut previous, draft);
+        }
+        let (expecting, rows, Written { receipts, edge }) = growth.into_parts();
+        if !self.transaction.move_on(APPENDING, expecting, rows).await? {
+            return Err(self.store.contradiction("the right edge changed while it was held"));
+        }
+        self.frontier = edge;
+        Ok(receipts)
     }
 
     /// The last entry of every case that the drafts belong to.
@@ -72,53 +82,41 @@ impl Appending {
         let last = crate::store::read_all(self.store.as_ref(), rows, |mut row| row.nullable_integer())?;
         Ok(last.into_iter().flatten().next().map(i64::unsigned_abs))
     }
-
-    /// Writes what a batch becomes, if the right edge is still the one that it was made on.
-    async fn write(&mut self, batch: Batch) -> Result<Option<Vec<Receipt>>, LedgerError> {
-        let expecting = Statement {
-            sql: "UPDATE ledger_head SET size = $1, frontier = $2 WHERE id = 0 AND size = $3 AND frontier = $4",
-            arguments: edge(&batch.after).into_iter().chain(edge(&self.frontier)).collect(),
-        };
-        let rows: Vec<Rows> = [batch.entries.rows(), batch.subtrees.rows()]
-            .into_iter()
-            .filter(|rows| !rows.is_empty())
-            .collect();
-        if !self.transaction.move_on("appending entries to", expecting, rows).await? {
-            return Ok(None);
-        }
-        self.frontier = batch.after;
-        Ok(Some(batch.receipts))
-    }
 }
 
 fn edge(frontier: &Frontier) -> [Argument; 2] {
     [frontier.size().into(), frontier.to_bytes().into()]
 }
 
-/// What a batch of drafts becomes.
-struct Batch {
+/// Entries that are in the ledger.
+pub(crate) struct Written {
+    /// One for each draft, in their order.
+    pub(crate) receipts: Vec<Receipt>,
+    /// The right edge behind them.
+    pub(crate) edge: Frontier,
+}
+
+/// What drafts add to the tree.
+struct Growth {
+    before: Frontier,
+    after: Frontier,
     receipts: Vec<Receipt>,
     entries: Entries,
     subtrees: Subtrees,
-    /// The right edge behind it.
-    after: Frontier,
 }
 
-impl Batch {
-    /// The drafts as the entries from `frontier` on; `previous` are the last entries of their cases.
-    fn new(frontier: &Frontier, mut previous: HashMap<String, u64>, drafts: &[Draft]) -> Self {
-        let mut batch = Self {
-            receipts: Vec::with_capacity(drafts.len()),
+impl Growth {
+    fn on(edge: Frontier) -> Self {
+        Self {
+            after: edge.clone(),
+            before: edge,
+            receipts: Vec::new(),
             entries: Entries::default(),
             subtrees: Subtrees::default(),
-            after: frontier.clone(),
-        };
-        for draft in drafts {
-            batch.add(&mut previous, draft);
         }
-        batch
     }
 
+    /// `previous` are the last entries of the cases.
     fn add(&mut self, previous: &mut HashMap<String, u64>, draft: &Draft) {
         let index = self.after.size();
         let before = draft.case.as_ref().and_then(|case| previous.insert(case.clone(), index));
@@ -128,6 +126,77 @@ impl Batch {
         self.after.append(hash, |subtree, hash| subtrees.add(subtree, hash));
         self.entries.add(index, leaf, hash, draft);
         self.receipts.push(Receipt { index, leaf_hash: hash });
+    }
+
+    /// How the right edge moves on, what is written with it, and what that gives.
+    fn into_parts(self) -> (Statement, Vec<Rows>, Written) {
+        let expecting = Statement {
+            sql: "UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 0 AND size = ? AND frontier = ?",
+            arguments: edge(&self.after).into_iter().chain(edge(&self.before)).collect(),
+        };
+        let rows = [self.entries.rows(), self.subtrees.rows()];
+        let rows = rows.into_iter().filter(|rows| !rows.is_empty()).collect();
+        (expecting, rows, Written { receipts: self.receipts, edge: self.after })
+    }
+}
+
+/// Drafts that become one transaction. What they will add is worked out as they come, while the batch before them is
+/// being written, on the right edge that it will leave: as a rule nobody else writes in between.
+pub(crate) struct Batch {
+    drafts: Vec<Draft>,
+    /// None where only the database knows: after an error, and for the last entries of cases.
+    growth: Option<Growth>,
+}
+
+impl Batch {
+    /// An empty one. `edge` is where the batch before it leaves the tree, as far as that is known.
+    pub(crate) fn on(edge: Option<Frontier>) -> Self {
+        Self { drafts: Vec::new(), growth: edge.map(Growth::on) }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.drafts.is_empty()
+    }
+
+    pub(crate) fn add(&mut self, draft: Draft) {
+        if draft.case.is_some() {
+            self.growth = None;
+        }
+        if let Some(growth) = &mut self.growth {
+            growth.add(&mut HashMap::new(), &draft);
+        }
+        self.drafts.push(draft);
+    }
+
+    /// Says where the batch before it has left the tree. Worked out anew where that is not what was expected.
+    pub(crate) fn go_on_from(&mut self, edge: &Frontier) {
+        let is_right = self.growth.as_ref().is_some_and(|growth| growth.before == *edge);
+        if is_right || self.drafts.iter().any(|draft| draft.case.is_some()) {
+            return;
+        }
+        let mut growth = Growth::on(edge.clone());
+        for draft in &self.drafts {
+            growth.add(&mut HashMap::new(), draft);
+        }
+        self.growth = Some(growth);
+    }
+
+    /// Where this one will leave the tree, as far as that is known.
+    pub(crate) fn edge(&self) -> Option<Frontier> {
+        self.growth.as_ref().map(|growth| growth.after.clone())
+    }
+
+    /// Appends all drafts or none.
+    pub(crate) async fn write(self, store: Arc<dyn Store>) -> Result<Written, LedgerError> {
+        if let Some(growth) = self.growth {
+            let (expecting, rows, written) = growth.into_parts();
+            if store.move_on(APPENDING, expecting, rows).await? {
+                return Ok(written);
+            }
+        }
+        let mut appending = Appending::begin(&store, APPENDING).await?;
+        let receipts = appending.append(&self.drafts).await?;
+        Ok(Written { receipts, edge: appending.commit(APPENDING).await? })
     }
 }
 
@@ -213,31 +282,6 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Appends all drafts or none. `known` is the right edge as this process left it; as a rule nobody else wrote
-/// since, and it needs not be read. It is forgotten whenever it is not certain.
-pub(crate) async fn append(
-    store: &Arc<dyn Store>,
-    drafts: &[Draft],
-    known: &mut Option<Frontier>,
-) -> Result<Vec<Receipt>, LedgerError> {
-    let doing = "appending to";
-    let belongs_to_case = |draft: &Draft| draft.case.is_some();
-    let remembered = known.take().filter(|_| !drafts.iter().any(belongs_to_case));
-    if let Some(frontier) = remembered {
-        let transaction = store.begin(doing, Access::Writing).await?;
-        let mut appending = Appending { store: Arc::clone(store), transaction, frontier };
-        let batch = Batch::new(&appending.frontier, HashMap::new(), drafts);
-        if let Some(receipts) = appending.write(batch).await? {
-            *known = Some(appending.commit(doing).await?);
-            return Ok(receipts);
-        }
-    }
-    let mut appending = Appending::begin(store, doing).await?;
-    let receipts = appending.append(drafts).await?;
-    *known = Some(appending.commit(doing).await?);
-    Ok(receipts)
-}
-
 /// Erases the details of entries and appends the record of it, which is made from what was there to erase.
 pub(crate) async fn erase(
     store: &Arc<dyn Store>,
@@ -287,6 +331,15 @@ mod tests {
         Draft::new(&event.with(json!("x".repeat(bytes)))).unwrap()
     }
 
+    async fn append<const N: usize>(
+        store: &Arc<dyn Store>,
+        drafts: [Draft; N],
+    ) -> Result<Vec<Receipt>, LedgerError> {
+        let mut batch = Batch::on(None);
+        drafts.into_iter().for_each(|draft| batch.add(draft));
+        batch.write(Arc::clone(store)).await.map(|written| written.receipts)
+    }
+
     /// Holds all connections of the pool, so that none is left out, and asks each for a transaction of sqlx too.
     async fn on_every_connection(store: &SqliteStore, statements: &'static str) {
         let pool = store.pool();
@@ -306,13 +359,13 @@ mod tests {
         let store = SqliteStore::open(&url, crate::open::LEDGER.sqlite(), true).await.unwrap();
         let shared: Arc<dyn Store> = Arc::new(store.clone());
         on_every_connection(&store, "PRAGMA max_page_count = 40").await;
-        let error = append(&shared, &[draft(10), draft(1 << 20)], &mut None).await.unwrap_err();
+        let error = append(&shared, [draft(10), draft(1 << 20)]).await.unwrap_err();
         assert_eq!(error.fault(), Fault::Unreachable);
         assert!(error.to_string().contains("disk is full"), "{error}");
 
         // SQLite has rolled back by itself; every connection must be able to begin anew.
         on_every_connection(&store, "PRAGMA max_page_count = 1000000; BEGIN IMMEDIATE; ROLLBACK").await;
-        let receipts = append(&shared, &[draft(10), draft(1 << 20)], &mut None).await.unwrap();
+        let receipts = append(&shared, [draft(10), draft(1 << 20)]).await.unwrap();
         assert_eq!(receipts.iter().map(|receipt| receipt.index).collect::<Vec<_>>(), [0, 1]);
     }
 
@@ -321,7 +374,7 @@ mod tests {
         let store = SqliteStore::open("sqlite::memory:", crate::open::LEDGER.sqlite(), true).await.unwrap();
         let shared: Arc<dyn Store> = Arc::new(store.clone());
         sqlx::raw_sql("UPDATE ledger_head SET size = 3").execute(store.pool()).await.unwrap();
-        let error = append(&shared, &[draft(1)], &mut None).await.unwrap_err();
+        let error = append(&shared, [draft(1)]).await.unwrap_err();
         assert!(matches!(error, LedgerError::Corrupted { .. }), "{error}");
         assert_eq!(error.fault(), Fault::Ours);
     }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 
 use crate::anchor::{Anchor, AnchorError};
-use crate::append::Receipt;
+use crate::append::{Batch, Receipt, Written};
 use crate::bundle::{BUNDLE_SCHEMA, Bundle};
 use crate::checkpoint::{Checkpoint, CheckpointKey, SignedNote};
 use crate::error::{EventError, LedgerError};
@@ -119,12 +119,8 @@ impl Ledger {
         let store = open::open(url, &open::LEDGER, options.create).await?;
         let refusals = Arc::new(Mutex::new(Accumulator::default()));
         let (queue, commands) = mpsc::channel(QUEUE_CALLS);
-        let writer = Writer {
-            store: Arc::clone(&store),
-            refusals: Arc::clone(&refusals),
-            entered_before: Hour::MIN,
-            edge: None,
-        };
+        let writer =
+            Writer { store: Arc::clone(&store), refusals: Arc::clone(&refusals), entered_before: Hour::MIN };
         tokio::spawn(writer.run(commands, options.refusal_flush));
         Ok(Self { store, queue, room: Arc::new(Semaphore::new(QUEUE_BYTES)), refusals })
     }
@@ -417,83 +413,143 @@ fn lock(refusals: &Mutex<Accumulator>) -> std::sync::MutexGuard<'_, Accumulator>
 }
 
 /// The one task of a process that writes to the ledger.
+/// Calls that are committed together.
+struct Gathered {
+    batch: Batch,
+    callers: Vec<Caller>,
+    /// What is asked for after them, other than an append.
+    then: Option<Command>,
+}
+
+/// Who waits for so many entries.
+struct Caller {
+    entries: usize,
+    reply: Reply<Vec<Receipt>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Gathered {
+    fn on(edge: Option<Frontier>) -> Self {
+        Self { batch: Batch::on(edge), callers: Vec::new(), then: None }
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Append(Waiting { drafts, reply, _room }) => {
+                self.callers.push(Caller { entries: drafts.len(), reply, _room });
+                drafts.into_iter().for_each(|draft| self.batch.add(draft));
+            }
+            other => self.then = Some(other),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.then.is_some() || self.callers.len() >= BATCH_CALLS
+    }
+
+    fn is_empty(&self) -> bool {
+        self.then.is_none() && self.callers.is_empty()
+    }
+}
+
+/// Tells all callers of a batch what became of it.
+fn answer_all(callers: Vec<Caller>, written: Result<Vec<Receipt>, LedgerError>) {
+    match written {
+        Ok(receipts) => {
+            let mut receipts = receipts.into_iter();
+            for Caller { entries, reply, .. } in callers {
+                answer(reply, Ok(receipts.by_ref().take(entries).collect()));
+            }
+        }
+        Err(error) => {
+            for Caller { reply, .. } in callers {
+                answer(reply, Err(error.clone()));
+            }
+        }
+    }
+}
+
 struct Writer {
     store: Arc<dyn Store>,
     refusals: Arc<Mutex<Accumulator>>,
     /// Hours before this one have been entered.
     entered_before: Hour,
-    /// The right edge as this process left it.
-    edge: Option<Frontier>,
 }
 
 impl Writer {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>, period: Duration) {
-        // The first tick comes after a whole period: a command that only reads never takes the write lock.
         let period = period.max(Duration::from_millis(1));
-        let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut batch = Vec::new();
+        // The first flush comes after a whole period: a command that only reads never takes the write lock.
+        let mut flush_at = Instant::now() + period;
+        let mut gathered = Gathered::on(None);
         let closing = loop {
-            tokio::select! {
-                received = commands.recv_many(&mut batch, BATCH_CALLS) => {
-                    if received == 0 {
-                        break None;
-                    }
-                    if let Some(reply) = self.serve(std::mem::take(&mut batch)).await {
-                        break Some(reply);
-                    }
+            if Instant::now() >= flush_at {
+                self.flush_or_warn().await;
+                flush_at = Instant::now() + period;
+            }
+            if gathered.is_empty() {
+                tokio::select! {
+                    command = commands.recv() => match command {
+                        Some(command) => gathered.take(command),
+                        None => break None,
+                    },
+                    () = tokio::time::sleep_until(flush_at) => continue,
                 }
-                _ = ticks.tick() => self.flush_or_warn().await,
+            }
+            if let Some(reply) = self.serve(&mut gathered, &mut commands).await {
+                break Some(reply);
             }
         };
         commands.close();
         self.finish(closing).await;
     }
 
-    /// Serves commands in their order; returns the reply to a `Close`, at which serving ends.
-    async fn serve(&mut self, commands: Vec<Command>) -> Option<Reply<()>> {
-        let mut waiting = Vec::new();
-        for command in commands {
-            match command {
-                Command::Append(append) => waiting.push(append),
-                Command::Flush { now, reply } => {
-                    self.commit(std::mem::take(&mut waiting)).await;
-                    answer(reply, self.flush(now).await);
-                }
-                Command::Close { reply } => {
-                    self.commit(waiting).await;
-                    return Some(reply);
-                }
-            }
+    /// Serves what was gathered, in its order, and gathers what comes meanwhile; returns the reply to a `Close`, at which
+    /// serving ends.
+    async fn serve(
+        &mut self,
+        gathered: &mut Gathered,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> Option<Reply<()>> {
+        while !gathered.is_full()
+            && let Ok(command) = commands.try_recv()
+        {
+            gathered.take(command);
         }
-        self.commit(waiting).await;
+        let next = Gathered::on(gathered.batch.edge());
+        let Gathered { batch, callers, then } = std::mem::replace(gathered, next);
+        let written = self.commit(batch, commands, gathered).await;
+        answer_all(callers, written);
+        match then {
+            Some(Command::Close { reply }) => return Some(reply),
+            Some(Command::Flush { now, reply }) => answer(reply, self.flush(now).await),
+            Some(Command::Append(_)) | None => {}
+        }
         None
     }
 
-    /// One transaction for all that wait.
-    async fn commit(&mut self, waiting: Vec<Waiting>) {
-        let mut drafts = Vec::new();
-        let mut callers = Vec::with_capacity(waiting.len());
-        for mut append in waiting {
-            callers.push((append.drafts.len(), append.reply, append._room));
-            drafts.append(&mut append.drafts);
+    /// One transaction for all of a batch. The next one gathers meanwhile.
+    async fn commit(
+        &self,
+        batch: Batch,
+        commands: &mut mpsc::Receiver<Command>,
+        next: &mut Gathered,
+    ) -> Result<Vec<Receipt>, LedgerError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
         }
-        if drafts.is_empty() {
-            return callers.into_iter().for_each(|(_, reply, _)| answer(reply, Ok(Vec::new())));
-        }
-        match append::append(&self.store, &drafts, &mut self.edge).await {
-            Ok(receipts) => {
-                let mut receipts = receipts.into_iter();
-                for (count, reply, _) in callers {
-                    answer(reply, Ok(receipts.by_ref().take(count).collect()));
-                }
+        let mut writing = tokio::spawn(batch.write(Arc::clone(&self.store)));
+        let written = loop {
+            tokio::select! {
+                biased;
+                written = &mut writing => break written,
+                Some(command) = commands.recv(), if !next.is_full() => next.take(command),
             }
-            Err(error) => {
-                for (_, reply, _) in callers {
-                    answer(reply, Err(error.clone()));
-                }
-            }
-        }
+        };
+        // It ends without an answer only with the runtime.
+        let Written { receipts, edge } = written.unwrap_or(Err(LedgerError::Closed))?;
+        next.batch.go_on_from(&edge);
+        Ok(receipts)
     }
 
     async fn flush_or_warn(&mut self) {

@@ -20,6 +20,7 @@ pub mod event;
 mod export;
 mod filter;
 mod journal;
+mod kept;
 mod ledger;
 mod newcomers;
 mod open;

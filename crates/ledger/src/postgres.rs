@@ -13,9 +13,10 @@ use std::time::Duration;
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow, PgSslMode};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, ConnectOptions, Postgres, Row as _, TypeInfo as _, ValueRef as _};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Postgres, Row as _, TypeInfo as _, ValueRef as _};
 
 use crate::error::LedgerError;
+use crate::kept::Kept;
 use crate::secret::read_secret;
 use crate::store::{
     Access, Argument, Cell, Column, Dialect, Pending, Row, Rows, Statement, Store, Transaction,
@@ -26,9 +27,15 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long one statement may take, seen from here; the server's own limits are below it.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Limits that the server keeps: waiting for another writer, running one statement, and holding a
-/// transaction without a word, after which the others must not wait any longer.
-const SERVER_LIMITS: [(&str, &str); 3] =
-    [("lock_timeout", "10s"), ("statement_timeout", "25s"), ("idle_in_transaction_session_timeout", "60s")];
+/// transaction without a word, after which the others must not wait any longer. And what a statement that is a
+/// transaction by itself would else take from the server's configuration: see [`beginning`].
+const SESSION: [(&str, &str); 5] = [
+    ("lock_timeout", "10s"),
+    ("statement_timeout", "25s"),
+    ("idle_in_transaction_session_timeout", "60s"),
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_read_only", "off"),
+];
 /// Taken while the schema is brought up to date; any number that nobody else is likely to choose.
 const MIGRATION_LOCK: i64 = 0x4d57_4c47;
 
@@ -65,6 +72,7 @@ pub(crate) fn is_ours(url: &str) -> bool {
 #[derive(Debug, Clone)]
 pub(crate) struct PostgresStore {
     pool: PgPool,
+    kept: Kept<Postgres>,
     name: String,
 }
 
@@ -81,7 +89,7 @@ impl PostgresStore {
             .max_connections(purpose.connections)
             .acquire_timeout(CONNECT_LIMIT)
             .connect_lazy_with(options);
-        let store = Self { pool, name };
+        let store = Self { pool, kept: Kept::default(), name };
         store.migrate(purpose, create).await?;
         Ok(store)
     }
@@ -133,7 +141,7 @@ impl PostgresStore {
         doing: &'static str,
         access: Access,
     ) -> Result<PostgresTransaction, LedgerError> {
-        let begun = answered(self.pool.begin_with(beginning(access))).await;
+        let begun = answered(self.pool.begin_with(AssertSqlSafe(beginning(access)))).await;
         let transaction = begun.map_err(|error| failed(&self.name, doing, error))?;
         Ok(PostgresTransaction { transaction, name: self.name.clone() })
     }
@@ -199,7 +207,7 @@ fn connect_options(url: &str) -> Result<PgConnectOptions, LedgerError> {
         .parse()
         .map_err(|_| refused(url, "cannot be read as a URL of PostgreSQL"))?;
     let mut options = protected(url, options, parameters.contains_key("sslmode"))?
-        .options(SERVER_LIMITS)
+        .options(SESSION)
         .disable_statement_logging();
     if !parameters.contains_key("application_name") {
         options = options.application_name("mailwarden");
@@ -282,6 +290,17 @@ impl Store for PostgresStore {
         })
     }
 
+    fn move_on(&self, doing: &'static str, expecting: Statement, rows: Vec<Rows>) -> Pending<'_, bool> {
+        Box::pin(async move {
+            let unreached = |error| failed(&self.name, doing, error);
+            let mut kept = answered(self.kept.take(&self.pool)).await.map_err(unreached)?;
+            let moved = move_on(kept.connection().map_err(unreached)?, expecting, rows).await;
+            let has_moved = moved.map_err(|error| not_committed(&self.name, doing, error))?;
+            kept.keep();
+            Ok(has_moved)
+        })
+    }
+
     /// Deleted rows leave the tables; their bytes may stay in free space, in the server's log and in backups
     /// until those are overwritten.
     fn forget_deleted(&self) -> Pending<'_, ()> {
@@ -296,6 +315,7 @@ impl Store for PostgresStore {
 
     fn close(&self) -> Pending<'_, ()> {
         Box::pin(async {
+            self.kept.let_go().await;
             // A server that does not answer must not keep us from ending.
             drop(tokio::time::timeout(CONNECT_LIMIT, self.pool.close()).await);
             Ok(())
@@ -316,21 +336,19 @@ struct PostgresTransaction {
     name: String,
 }
 
-/// How a transaction begins, with all that is to be said about it, in one journey.
-///
-/// Whoever waited for a lock must see what its holder wrote, whatever the server's default is. An administrator
-/// may have turned waiting for the disk off for everybody; a ledger cannot do without. Stricter settings (waiting
-/// for replicas) stay.
-fn beginning(access: Access) -> &'static str {
+/// An administrator may have turned waiting for the disk off for everybody; a ledger cannot do without. Stricter
+/// settings (waiting for replicas) stay. It holds for the transaction, and is read at its commit.
+const DURABLE: &str = "set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+    WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)";
+
+/// How a transaction begins, with all that is to be said about it, in one journey. Whoever waited for a lock must see
+/// what its holder wrote, whatever the server's default is.
+fn beginning(access: Access) -> String {
     match access {
-        Access::Reading => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        Access::Writing => {
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-             SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
-             WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)"
-        }
+        Access::Reading => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned(),
+        Access::Writing => format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT {DURABLE}"),
         Access::WritingInHaste => {
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit TO off"
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit TO off".to_owned()
         }
     }
 }
@@ -361,9 +379,20 @@ fn with_columns(
     })
 }
 
-/// One statement for all of it: every statement is a journey over the network.
+async fn move_on(
+    connection: &mut PgConnection,
+    expecting: Statement,
+    rows: Vec<Rows>,
+) -> Result<bool, sqlx::Error> {
+    let query = bound(&moving_on(&expecting, &rows), expecting.arguments);
+    let query = rows.into_iter().fold(query, with_columns);
+    let row = answered(query.fetch_one(connection)).await?;
+    Ok(row.try_get::<i64, _>(0)? == 1)
+}
+
+/// One statement for all of it: every statement is a journey over the network. It may be a transaction by itself.
 fn moving_on(expecting: &Statement, rows: &[Rows]) -> String {
-    let mut sql = format!("WITH moved AS ({} RETURNING 1)", expecting.sql);
+    let mut sql = format!("WITH moved AS ({} RETURNING 1)", numbered(expecting.sql));
     let mut place = expecting.arguments.len();
     for (number, rows) in rows.iter().enumerate() {
         let (insert, values) = (rows.insert_into(), unnested(rows, place));
@@ -373,7 +402,14 @@ fn moving_on(expecting: &Statement, rows: &[Rows]) -> String {
         ));
         place += rows.columns.len();
     }
-    sql + " SELECT count(*) FROM moved"
+    sql + " SELECT (SELECT count(*) FROM moved), " + DURABLE
+}
+
+/// The places as PostgreSQL writes them.
+fn numbered(sql: &str) -> String {
+    let mut parts = sql.split('?');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.zip(1..).fold(first, |sql, (part, place)| format!("{sql}${place}{part}"))
 }
 
 fn bound(sql: &str, arguments: Vec<Argument>) -> Query<'static, Postgres, PgArguments> {
@@ -444,25 +480,25 @@ impl Transaction for PostgresTransaction {
         rows: Vec<Rows>,
     ) -> Pending<'a, bool> {
         Box::pin(async move {
-            let query = bound(&moving_on(&expecting, &rows), expecting.arguments);
-            let query = rows.into_iter().fold(query, with_columns);
-            let moved = answered(query.fetch_one(&mut *self.transaction)).await;
-            let moved = moved.and_then(|row| row.try_get::<i64, _>(0));
-            moved.map(|moved| moved == 1).map_err(|error| failed(&self.name, doing, error))
+            let moved = move_on(&mut self.transaction, expecting, rows).await;
+            moved.map_err(|error| failed(&self.name, doing, error))
         })
     }
 
     fn commit(self: Box<Self>, doing: &'static str) -> Pending<'static, ()> {
         Box::pin(async move {
             let Self { transaction, name } = *self;
-            answered(transaction.commit()).await.map_err(|error| match &error {
-                sqlx::Error::Database(answer) if is_final(answer.code().as_deref()) => {
-                    failed(&name, doing, error)
-                }
-                // The server may have done it and died before it could say so.
-                _ => LedgerError::Unknown { doing, database: name, source: Arc::new(error) },
-            })
+            answered(transaction.commit()).await.map_err(|error| not_committed(&name, doing, error))
         })
+    }
+}
+
+/// What went wrong while a transaction was to be committed.
+fn not_committed(name: &str, doing: &'static str, error: sqlx::Error) -> LedgerError {
+    match &error {
+        sqlx::Error::Database(answer) if is_final(answer.code().as_deref()) => failed(name, doing, error),
+        // The server may have done it and died before it could say so.
+        _ => LedgerError::Unknown { doing, database: name.to_owned(), source: Arc::new(error) },
     }
 }
 

@@ -22,6 +22,7 @@ use sqlx::{
 };
 
 use crate::error::LedgerError;
+use crate::kept::{InUse, Kept};
 use crate::open::shown_url;
 use crate::owner::give_to_owner_of;
 use crate::store::{
@@ -94,6 +95,8 @@ impl Location {
 #[derive(Debug, Clone)]
 pub(crate) struct SqliteStore {
     pool: SqlitePool,
+    /// None for a database in memory, which is its only connection.
+    kept: Option<Kept<Sqlite>>,
     name: String,
 }
 
@@ -104,7 +107,8 @@ impl SqliteStore {
         if let Location::File(path) = &location {
             prepare_file(path, purpose, create)?;
         }
-        let database = Self { pool: pool(&location, purpose), name: name(&location, purpose) };
+        let (pool, name) = (pool(&location, purpose), name(&location, purpose));
+        let database = Self { pool, kept: (location != Location::Memory).then(Kept::default), name };
         for _ in 1..OPEN_ATTEMPTS {
             match database.migrate(&location, purpose).await {
                 // Switching a new file to WAL ignores the busy timeout when two processes do it at once.
@@ -185,6 +189,49 @@ impl SqliteStore {
     }
 }
 
+async fn move_on_kept(
+    mut kept: InUse<Sqlite>,
+    expecting: Statement,
+    rows: Vec<Rows>,
+) -> Result<bool, sqlx::Error> {
+    let has_moved = transact(kept.connection()?, expecting, rows).await?;
+    kept.keep();
+    Ok(has_moved)
+}
+
+/// A whole transaction. Every statement is a journey to the connection's thread and back, which for a few rows is most of
+/// the time: these go there together.
+async fn transact(
+    connection: &mut SqliteConnection,
+    expecting: Statement,
+    rows: Vec<Rows>,
+) -> Result<bool, sqlx::Error> {
+    if rows.iter().all(|rows| rows.len() <= ROWS_TOGETHER) {
+        let query = bound(&moving_on(&expecting, &rows), expecting.arguments);
+        let moved = rows.into_iter().fold(query, with_rows).fetch_all(connection).await?;
+        return Ok(!moved.is_empty());
+    }
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let has_moved = move_on(&mut transaction, expecting, rows).await?;
+    transaction.commit().await?;
+    Ok(has_moved)
+}
+
+async fn move_on(
+    connection: &mut SqliteConnection,
+    expecting: Statement,
+    rows: Vec<Rows>,
+) -> Result<bool, sqlx::Error> {
+    let moved = bound(expecting.sql, expecting.arguments).execute(&mut *connection).await?;
+    if moved.rows_affected() != 1 {
+        return Ok(false);
+    }
+    for rows in rows {
+        insert(connection, rows).await?;
+    }
+    Ok(true)
+}
+
 impl Store for SqliteStore {
     fn name(&self) -> &str {
         &self.name
@@ -208,6 +255,20 @@ impl Store for SqliteStore {
         })
     }
 
+    fn move_on(&self, doing: &'static str, expecting: Statement, rows: Vec<Rows>) -> Pending<'_, bool> {
+        Box::pin(async move {
+            if let Some(kept) = &self.kept {
+                let failed = self.failed(doing);
+                let kept = kept.take(&self.pool).await.map_err(&failed)?;
+                return move_on_kept(kept, expecting, rows).await.map_err(failed);
+            }
+            let mut transaction = self.begin(doing, Access::Writing).await?;
+            let has_moved = transaction.move_on(doing, expecting, rows).await?;
+            transaction.commit(doing).await?;
+            Ok(has_moved)
+        })
+    }
+
     /// The write-ahead log still holds the pages as they were; emptying it is what erases.
     fn forget_deleted(&self) -> Pending<'_, ()> {
         Box::pin(async {
@@ -218,6 +279,9 @@ impl Store for SqliteStore {
 
     fn close(&self) -> Pending<'_, ()> {
         Box::pin(async {
+            if let Some(kept) = &self.kept {
+                kept.let_go().await;
+            }
             self.pool.close().await;
             Ok(())
         })
@@ -238,6 +302,8 @@ fn bound(sql: &str, arguments: Vec<Argument>) -> Query<'static, Sqlite, SqliteAr
     })
 }
 
+/// The most rows of a table that are part of a transaction in one text; SQLite takes 32,766 places.
+const ROWS_TOGETHER: usize = 1_024;
 /// The most rows of one INSERT.
 const ROWS_AT_ONCE: usize = 128;
 /// Up to so many rows go in one INSERT, whatever their number.
@@ -250,8 +316,44 @@ fn rows_at_once(left: usize) -> usize {
 }
 
 fn insert_statement(rows: &Rows, count: usize) -> String {
+    format!("{} VALUES {} {}", rows.insert_into(), values(rows, count), rows.otherwise)
+}
+
+/// One transaction: the rows are inserted where the row was as the statement expected it, and a SELECT tells so.
+fn moving_on(expecting: &Statement, rows: &[Rows]) -> String {
+    let mut sql = format!("BEGIN IMMEDIATE; {} RETURNING 1", expecting.sql);
+    for rows in rows {
+        let (insert, values) = (rows.insert_into(), values(rows, places(rows)));
+        // The changes of the statement before: the row that was moved on, or the rows that were inserted since.
+        sql.push_str(&format!(
+            "; {insert} SELECT * FROM (VALUES {values}) WHERE TRUE LIMIT iif(changes() > 0, ?, 0) {}",
+            rows.otherwise
+        ));
+    }
+    sql + "; COMMIT"
+}
+
+/// How many rows the statement has places for: it must not be another one for every number.
+fn places(rows: &Rows) -> usize {
+    rows.len().next_power_of_two()
+}
+
+fn values(rows: &Rows, count: usize) -> String {
     let row = format!("({})", vec!["?"; rows.columns.len()].join(","));
-    format!("{} VALUES {} {}", rows.insert_into(), vec![row; count].join(","), rows.otherwise)
+    vec![row; count].join(",")
+}
+
+/// The rows, and NULL in the places that they leave.
+fn with_rows(
+    mut query: Query<'static, Sqlite, SqliteArguments>,
+    rows: Rows,
+) -> Query<'static, Sqlite, SqliteArguments> {
+    let (count, places) = (rows.len(), places(&rows));
+    let mut columns: Vec<Values> = rows.columns.into_iter().map(|(_, column)| column.into()).collect();
+    for _ in 0..places {
+        query = columns.iter_mut().fold(query, |query, column| column.bind(query));
+    }
+    query.bind(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 /// A column whose values are taken one by one.
@@ -365,13 +467,8 @@ impl Transaction for SqliteTransaction {
         rows: Vec<Rows>,
     ) -> Pending<'a, bool> {
         Box::pin(async move {
-            if self.execute(doing, expecting.sql, expecting.arguments).await? != 1 {
-                return Ok(false);
-            }
-            for rows in rows {
-                self.insert(doing, rows).await?;
-            }
-            Ok(true)
+            let moved = move_on(&mut self.transaction, expecting, rows).await;
+            moved.map_err(|error| failed(&self.name, doing, error))
         })
     }
 

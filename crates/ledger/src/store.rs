@@ -29,6 +29,9 @@ pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
     fn dialect(&self) -> &'static Dialect;
     /// Begins a transaction; dropping it undoes it.
     fn begin(&self, doing: &'static str, access: Access) -> Pending<'_, Box<dyn Transaction>>;
+    /// A whole transaction that does what [`Transaction::move_on`] does; all of it is in force when this returns `true`,
+    /// and nothing was done where it is `false`.
+    fn move_on(&self, doing: &'static str, expecting: Statement, rows: Vec<Rows>) -> Pending<'_, bool>;
     /// Makes deleted rows unreadable in the files, as far as the database offers that.
     fn forget_deleted(&self) -> Pending<'_, ()>;
     /// Ends all connections.
@@ -72,7 +75,7 @@ pub(crate) trait Transaction: Send {
     fn commit(self: Box<Self>, doing: &'static str) -> Pending<'static, ()>;
 }
 
-/// A statement with what stands in its places.
+/// A statement with what stands in its places, which are written `?` and filled in their order.
 #[derive(Debug)]
 pub(crate) struct Statement {
     pub(crate) sql: &'static str,

@@ -26,6 +26,9 @@ on_both_databases! {
     two_processes_append_to_one_file_and_neither_loses_anything,
     refusals_are_summed_and_each_past_hour_becomes_one_entry,
     counted_refusals_are_written_on_close_and_by_the_clock,
+    counted_refusals_are_written_while_appends_never_cease,
+    calls_of_any_size_are_entered_whole_and_in_order,
+    entries_of_cases_and_others_are_entered_side_by_side,
     several_processes_together_keep_the_limit_of_objects,
 }
 
@@ -272,6 +275,76 @@ async fn counted_refusals_are_written_on_close_and_by_the_clock(on: Databases) {
     while written().await < 2 {
         tokio::task::yield_now().await;
     }
+}
+
+async fn counted_refusals_are_written_while_appends_never_cease(on: Databases) {
+    let now = chrono::Utc::now();
+    let place = on.place();
+    let often =
+        LedgerOptions { refusal_flush: std::time::Duration::from_millis(20), ..LedgerOptions::default() };
+    let ledger = Ledger::open_with(&place.url, often).await.unwrap();
+    let ceaseless: Vec<_> = (0..16)
+        .map(|_| {
+            let ledger = ledger.clone();
+            tokio::spawn(async move {
+                for n in 0.. {
+                    ledger.append(held(n)).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    ledger.record_refusal("route", "acme", now);
+    let other = place.open().await;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while other.refusal_sums(now).await.unwrap().is_empty() {
+        assert!(std::time::Instant::now() < deadline, "the refusal was not written");
+    }
+    ceaseless.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// Small calls are one text for the database, large ones several; 256 entries complete a stored subtree.
+async fn calls_of_any_size_are_entered_whole_and_in_order(on: Databases) {
+    let place = on.place();
+    let ledger = place.open().await;
+    let (sizes, mut next) = ([1, 2, 3, 16, 17, 31, 33, 64, 90, 127, 128, 129, 255, 256, 257, 1_000], 0);
+    for size in sizes {
+        let receipts = ledger.append_all((next..next + size).map(held).collect()).await.unwrap();
+        let indices: Vec<u64> = receipts.iter().map(|receipt| receipt.index).collect();
+        assert_eq!(indices, (next as u64..(next + size) as u64).collect::<Vec<_>>());
+        next += size;
+    }
+    // These wait for each other and are committed together.
+    let together: Vec<_> = (0..4)
+        .map(|_| {
+            let ledger = ledger.clone();
+            tokio::spawn(async move { ledger.append_all((0..1_000).map(held).collect()).await.unwrap() })
+        })
+        .collect();
+    for call in together {
+        let receipts = call.await.unwrap();
+        assert!(receipts.windows(2).all(|pair| pair[0].index + 1 == pair[1].index));
+        next += receipts.len();
+    }
+    assert_eq!(ledger.head().await.unwrap().size, next as u64);
+    assert!(!verify(&ledger, &[], &[]).await.unwrap().iter().any(Problem::is_damage));
+}
+
+async fn entries_of_cases_and_others_are_entered_side_by_side(on: Databases) {
+    let place = on.place();
+    let openers = [place.open().await, place.open().await];
+    let tasks: Vec<_> = (0..200_usize)
+        .map(|n| {
+            let ledger = openers[n % 2].clone();
+            let event = if n % 5 == 0 { held(n).in_case(format!("CASE-{}", n % 3)) } else { held(n) };
+            tokio::spawn(async move { ledger.append(event).await.unwrap() })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(openers[0].head().await.unwrap().size, 200);
+    let problems = verify(&openers[1], &[], &[]).await.unwrap();
+    assert!(!problems.iter().any(Problem::is_damage), "{problems:?}");
 }
 
 async fn several_processes_together_keep_the_limit_of_objects(on: Databases) {

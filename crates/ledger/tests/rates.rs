@@ -62,6 +62,24 @@ impl Bare {
         Self::PostgreSql(pool)
     }
 
+    /// As many rows as there are in one transaction of SQLite, one statement each.
+    async fn insert_one_by_one(&self, rows: &BareRows) {
+        let Self::Sqlite(pool) = self else { return };
+        let mut transaction = pool.begin().await.unwrap();
+        let [leaves, hashes, kinds, subjects] = &rows.columns;
+        for (at, leaf) in leaves.iter().enumerate() {
+            let query =
+                sqlx::query("INSERT INTO bare (leaf, hash, kind, at_us, subject) VALUES (?, ?, ?, ?, ?)")
+                    .bind(leaf)
+                    .bind(&hashes[at])
+                    .bind(&kinds[at])
+                    .bind(rows.instants[at])
+                    .bind(&subjects[at]);
+            query.execute(&mut *transaction).await.unwrap();
+        }
+        transaction.commit().await.unwrap();
+    }
+
     /// As many rows as there are in one transaction, in the way of each database that takes them fastest: SQLite
     /// reads them out of one text, PostgreSQL takes them as arrays.
     async fn insert(&self, rows: &BareRows) {
@@ -117,6 +135,15 @@ async fn bare_rows(bare: &Bare, batch: usize, calls: usize) -> f64 {
     (batch * calls) as f64 / begun.elapsed().as_secs_f64()
 }
 
+async fn bare_rows_one_by_one(bare: &Bare, batch: usize, calls: usize) -> f64 {
+    let rows = BareRows::new(batch);
+    let begun = Instant::now();
+    for _ in 0..calls {
+        bare.insert_one_by_one(&rows).await;
+    }
+    (batch * calls) as f64 / begun.elapsed().as_secs_f64()
+}
+
 async fn events_in_calls_of(ledger: &Ledger, batch: usize, calls: usize) -> f64 {
     let begun = Instant::now();
     for call in 0..calls {
@@ -134,18 +161,27 @@ async fn events_beside_bare_rows(on: Databases) {
         if std::env::var("MAILWARDEN_LEDGER_CALLS_OF").is_ok_and(|only| only != batch.to_string()) {
             continue;
         }
-        let mut ratios = Vec::new();
-        let (mut events, mut rows) = (0.0, 0.0);
+        let (mut to_rows, mut to_single) = (Vec::new(), Vec::new());
+        let (mut events, mut rows, mut single) = (0.0, 0.0, 0.0);
         for _ in 0..5 {
             events = events_in_calls_of(&ledger, batch, calls).await;
             rows = bare_rows(&bare, batch, calls).await;
-            ratios.push(events / rows);
+            single = bare_rows_one_by_one(&bare, batch, calls).await;
+            to_rows.push(events / rows);
+            to_single.push(events / single);
         }
-        ratios.sort_by(f64::total_cmp);
-        println!(
+        to_rows.sort_by(f64::total_cmp);
+        to_single.sort_by(f64::total_cmp);
+        print!(
             "calls of {batch:>4}: {events:>8.0} events/s, {rows:>8.0} bare rows/s, median ratio {:.2}",
-            ratios[2]
+            to_rows[2]
         );
+        match bare {
+            Bare::Sqlite(_) => {
+                println!(", {single:>8.0} rows/s one by one, median ratio {:.2}", to_single[2]);
+            }
+            Bare::PostgreSql(_) => println!(),
+        }
     }
 }
 
