@@ -15,76 +15,68 @@ use mailwarden_ledger::{
 use serde_json::json;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
-async fn append_rates(on: Databases) {
-    for appenders in [1, 10, 64, 500] {
-        let place = on.place();
-        let ledger = place.open().await;
-        let each = (20_000 / appenders).min(2_000);
-        let begun = Instant::now();
-        let tasks: Vec<_> = (0..appenders)
-            .map(|_| {
-                let ledger = ledger.clone();
-                tokio::spawn(async move {
-                    for n in 0..each {
-                        ledger.append(if n % 3 == 0 { loaded(n) } else { held(n) }).await.unwrap();
-                    }
-                })
+/// One event a call, by so many callers at the same time: they share commits.
+async fn events_of(ledger: &Ledger, appenders: usize) -> f64 {
+    let each = (20_000 / appenders).min(2_000);
+    let begun = Instant::now();
+    let tasks: Vec<_> = (0..appenders)
+        .map(|_| {
+            let ledger = ledger.clone();
+            tokio::spawn(async move {
+                for n in 0..each {
+                    ledger.append(if n % 3 == 0 { loaded(n) } else { held(n) }).await.unwrap();
+                }
             })
-            .collect();
-        for task in tasks {
-            task.await.unwrap();
-        }
-        let size = ledger.head().await.unwrap().size;
-        assert_eq!(size, (appenders * each) as u64);
-        println!("{appenders:>4} appenders: {:>8.0} events/s", size as f64 / begun.elapsed().as_secs_f64());
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
     }
+    (appenders * each) as f64 / begun.elapsed().as_secs_f64()
 }
 
-/// A table of rows that are rows and nothing more: no tree, no commitment, no index.
-enum Bare {
+/// What the databases do by themselves: rows that are rows and nothing more, and rows of the ledger's own table with its
+/// indices. Both without a tree, a commitment or a lock.
+struct Bare {
+    database: Pool,
+    /// How many rows of the ledger's table there are.
+    rows: i64,
+}
+
+enum Pool {
     Sqlite(sqlx::SqlitePool),
     PostgreSql(sqlx::PgPool),
 }
 
 const BARE: &str = "CREATE TABLE bare (leaf TEXT, hash TEXT, kind TEXT, at_us BIGINT, subject TEXT)";
+const OURS: &str =
+    "INSERT INTO ledger_entry (leaf_index, leaf, leaf_hash, kind, at_us, subject, salt, detail)";
 
 impl Bare {
     async fn open(place: &Place) -> Self {
-        if let Some(file) = place.file() {
-            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file).create_if_missing(true);
+        place.open().await.close().await.unwrap();
+        let database = if let Some(file) = place.file() {
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
             let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
-            let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+            let options = options.pragma("wal_autocheckpoint", "4000");
+            // One, whose cache stays warm.
+            let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+            let pool = pool.connect_with(options).await.unwrap();
             sqlx::query(BARE).execute(&pool).await.unwrap();
-            return Self::Sqlite(pool);
-        }
-        let pool = sqlx::PgPool::connect(&place.url).await.unwrap();
-        sqlx::query(BARE).execute(&pool).await.unwrap();
-        Self::PostgreSql(pool)
-    }
-
-    /// As many rows as there are in one transaction of SQLite, one statement each.
-    async fn insert_one_by_one(&self, rows: &BareRows) {
-        let Self::Sqlite(pool) = self else { return };
-        let mut transaction = pool.begin().await.unwrap();
-        let [leaves, hashes, kinds, subjects] = &rows.columns;
-        for (at, leaf) in leaves.iter().enumerate() {
-            let query =
-                sqlx::query("INSERT INTO bare (leaf, hash, kind, at_us, subject) VALUES (?, ?, ?, ?, ?)")
-                    .bind(leaf)
-                    .bind(&hashes[at])
-                    .bind(&kinds[at])
-                    .bind(rows.instants[at])
-                    .bind(&subjects[at]);
-            query.execute(&mut *transaction).await.unwrap();
-        }
-        transaction.commit().await.unwrap();
+            Pool::Sqlite(pool)
+        } else {
+            let pool = sqlx::PgPool::connect(&place.url).await.unwrap();
+            sqlx::query(BARE).execute(&pool).await.unwrap();
+            Pool::PostgreSql(pool)
+        };
+        Self { database, rows: 0 }
     }
 
     /// As many rows as there are in one transaction, in the way of each database that takes them fastest: SQLite
     /// reads them out of one text, PostgreSQL takes them as arrays.
     async fn insert(&self, rows: &BareRows) {
-        match self {
-            Self::Sqlite(pool) => {
+        match &self.database {
+            Pool::Sqlite(pool) => {
                 let sql = "INSERT INTO bare (leaf, hash, kind, at_us, subject)
                      SELECT value ->> 0, value ->> 1, value ->> 2, CAST(value ->> 3 AS BIGINT), value ->> 4
                      FROM json_each($1)";
@@ -92,7 +84,7 @@ impl Bare {
                 sqlx::query(sql).bind(&rows.text).execute(&mut *transaction).await.unwrap();
                 transaction.commit().await.unwrap();
             }
-            Self::PostgreSql(pool) => {
+            Pool::PostgreSql(pool) => {
                 let sql = "INSERT INTO bare (leaf, hash, kind, at_us, subject)
                      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[])";
                 let mut transaction = pool.begin().await.unwrap();
@@ -100,6 +92,44 @@ impl Bare {
                 let query =
                     sqlx::query(sql).bind(leaf).bind(hash).bind(kind).bind(&rows.instants).bind(subject);
                 query.execute(&mut *transaction).await.unwrap();
+                transaction.commit().await.unwrap();
+            }
+        }
+    }
+
+    /// The same for the ledger's own table.
+    async fn insert_into_ours(&mut self, rows: &BareRows) {
+        let [leaf, _, kind, _] = &rows.columns;
+        let first = self.rows;
+        self.rows += leaf.len() as i64;
+        // Others in each call, as those of the events are: where they fall in their index is what they cost.
+        let subject: Vec<String> = (first..self.rows).map(|n| format!("mailbox-{n}@acme.example")).collect();
+        let (hash, detail) = ([7_u8; 32].as_slice(), &leaf[0][..100]);
+        match &self.database {
+            Pool::Sqlite(pool) => {
+                let mut transaction = pool.begin().await.unwrap();
+                let numbers: Vec<usize> = (0..leaf.len()).collect();
+                for part in numbers.chunks(128) {
+                    let places = vec!["(?, ?, ?, ?, ?, ?, ?, ?)"; part.len()].join(", ");
+                    let mut query = sqlx::query(sqlx::AssertSqlSafe(format!("{OURS} VALUES {places}")));
+                    for at in part {
+                        query = query.bind(first + *at as i64).bind(&leaf[*at]).bind(hash).bind(&kind[*at]);
+                        query = query.bind(rows.instants[*at]).bind(&subject[*at]).bind(hash).bind(detail);
+                    }
+                    query.execute(&mut *transaction).await.unwrap();
+                }
+                transaction.commit().await.unwrap();
+            }
+            Pool::PostgreSql(pool) => {
+                let sql = format!(
+                    "{OURS} SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::text[], $5::bigint[],
+                     $6::text[], $3::bytea[], $7::text[])"
+                );
+                let indices: Vec<i64> = (first..self.rows).collect();
+                let mut transaction = pool.begin().await.unwrap();
+                let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(indices).bind(leaf);
+                let query = query.bind(vec![hash; leaf.len()]).bind(kind).bind(&rows.instants).bind(subject);
+                query.bind(vec![detail; leaf.len()]).execute(&mut *transaction).await.unwrap();
                 transaction.commit().await.unwrap();
             }
         }
@@ -126,22 +156,20 @@ impl BareRows {
     }
 }
 
-async fn bare_rows(bare: &Bare, batch: usize, calls: usize) -> f64 {
+/// Rows a second, bare and of the ledger's table, so many in a commit.
+async fn rows_a_second(bare: &mut Bare, batch: usize, calls: usize) -> [f64; 2] {
     let rows = BareRows::new(batch);
+    let rate = |begun: Instant| (batch * calls) as f64 / begun.elapsed().as_secs_f64();
     let begun = Instant::now();
     for _ in 0..calls {
         bare.insert(&rows).await;
     }
-    (batch * calls) as f64 / begun.elapsed().as_secs_f64()
-}
-
-async fn bare_rows_one_by_one(bare: &Bare, batch: usize, calls: usize) -> f64 {
-    let rows = BareRows::new(batch);
+    let plain = rate(begun);
     let begun = Instant::now();
     for _ in 0..calls {
-        bare.insert_one_by_one(&rows).await;
+        bare.insert_into_ours(&rows).await;
     }
-    (batch * calls) as f64 / begun.elapsed().as_secs_f64()
+    [plain, rate(begun)]
 }
 
 async fn events_in_calls_of(ledger: &Ledger, batch: usize, calls: usize) -> f64 {
@@ -152,36 +180,53 @@ async fn events_in_calls_of(ledger: &Ledger, batch: usize, calls: usize) -> f64 
     (batch * calls) as f64 / begun.elapsed().as_secs_f64()
 }
 
-/// In turns, so that both have the same machine.
+/// The last rates of all that was measured, and the medians of their ratios.
+fn print_rates(what: &str, rounds: &[(f64, [f64; 2])]) {
+    let median = |which: usize| {
+        let mut ratios: Vec<f64> = rounds.iter().map(|(events, rows)| events / rows[which]).collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios[ratios.len() / 2]
+    };
+    let (events, [plain, ours]) = rounds[rounds.len() - 1];
+    println!(
+        "{what}: {events:>8.0} events/s; {plain:>8.0} bare rows/s, median ratio {:.2}; {ours:>8.0} rows/s of the same \
+         table, median ratio {:.2}",
+        median(0),
+        median(1)
+    );
+}
+
+/// In turns, so that all have the same machine.
 async fn events_beside_bare_rows(on: Databases) {
     let place = on.place();
     let (ledger, other) = (place.open().await, on.place());
-    let bare = Bare::open(&other).await;
+    let mut bare = Bare::open(&other).await;
     for (batch, calls) in [(1, 500), (10, 200), (100, 50), (1_000, 20)] {
         if std::env::var("MAILWARDEN_LEDGER_CALLS_OF").is_ok_and(|only| only != batch.to_string()) {
             continue;
         }
-        let (mut to_rows, mut to_single) = (Vec::new(), Vec::new());
-        let (mut events, mut rows, mut single) = (0.0, 0.0, 0.0);
+        let mut rounds = Vec::new();
         for _ in 0..5 {
-            events = events_in_calls_of(&ledger, batch, calls).await;
-            rows = bare_rows(&bare, batch, calls).await;
-            single = bare_rows_one_by_one(&bare, batch, calls).await;
-            to_rows.push(events / rows);
-            to_single.push(events / single);
+            let events = events_in_calls_of(&ledger, batch, calls).await;
+            rounds.push((events, rows_a_second(&mut bare, batch, calls).await));
         }
-        to_rows.sort_by(f64::total_cmp);
-        to_single.sort_by(f64::total_cmp);
-        print!(
-            "calls of {batch:>4}: {events:>8.0} events/s, {rows:>8.0} bare rows/s, median ratio {:.2}",
-            to_rows[2]
-        );
-        match bare {
-            Bare::Sqlite(_) => {
-                println!(", {single:>8.0} rows/s one by one, median ratio {:.2}", to_single[2]);
-            }
-            Bare::PostgreSql(_) => println!(),
+        print_rates(&format!("calls of {batch:>4}"), &rounds);
+    }
+}
+
+/// Group commit beside rows, as many in each commit as there are callers.
+async fn append_rates(on: Databases) {
+    let place = on.place();
+    let (ledger, other) = (place.open().await, on.place());
+    let mut bare = Bare::open(&other).await;
+    for appenders in [1, 10, 64, 500] {
+        let mut rounds = Vec::new();
+        for _ in 0..5 {
+            let events = events_of(&ledger, appenders).await;
+            let commits = 10_000_usize.div_ceil(appenders).min(2_000);
+            rounds.push((events, rows_a_second(&mut bare, appenders, commits).await));
         }
+        print_rates(&format!("{appenders:>4} appenders"), &rounds);
     }
 }
 
