@@ -331,11 +331,13 @@ mod tests {
         Draft::new(&event.with(json!("x".repeat(bytes)))).unwrap()
     }
 
+    /// Appends to an empty ledger, made ready before or not.
     async fn append<const N: usize>(
         store: &Arc<dyn Store>,
         drafts: [Draft; N],
+        is_ready: bool,
     ) -> Result<Vec<Receipt>, LedgerError> {
-        let mut batch = Batch::on(None);
+        let mut batch = Batch::on(is_ready.then(Frontier::default));
         drafts.into_iter().for_each(|draft| batch.add(draft));
         batch.write(Arc::clone(store)).await.map(|written| written.receipts)
     }
@@ -354,19 +356,33 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_disk_records_nothing_of_a_batch_and_writing_goes_on_when_there_is_room() {
+        for is_ready in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let url = format!("sqlite:{}", directory.path().join("ledger.db").display());
+            let store = SqliteStore::open(&url, crate::open::LEDGER.sqlite(), true).await.unwrap();
+            let shared: Arc<dyn Store> = Arc::new(store.clone());
+            on_every_connection(&store, "PRAGMA max_page_count = 40").await;
+            let error = append(&shared, [draft(10), draft(1 << 20)], is_ready).await.unwrap_err();
+            assert_eq!(error.fault(), Fault::Unreachable);
+            assert!(error.to_string().contains("disk is full"), "{error}");
+
+            // SQLite has rolled back by itself; every connection must be able to begin anew.
+            on_every_connection(&store, "PRAGMA max_page_count = 1000000; BEGIN IMMEDIATE; ROLLBACK").await;
+            let receipts = append(&shared, [draft(10), draft(1 << 20)], is_ready).await.unwrap();
+            assert_eq!(receipts.iter().map(|receipt| receipt.index).collect::<Vec<_>>(), [0, 1]);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_made_ready_on_another_edge_is_made_anew() {
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", directory.path().join("ledger.db").display());
         let store = SqliteStore::open(&url, crate::open::LEDGER.sqlite(), true).await.unwrap();
-        let shared: Arc<dyn Store> = Arc::new(store.clone());
-        on_every_connection(&store, "PRAGMA max_page_count = 40").await;
-        let error = append(&shared, [draft(10), draft(1 << 20)]).await.unwrap_err();
-        assert_eq!(error.fault(), Fault::Unreachable);
-        assert!(error.to_string().contains("disk is full"), "{error}");
-
-        // SQLite has rolled back by itself; every connection must be able to begin anew.
-        on_every_connection(&store, "PRAGMA max_page_count = 1000000; BEGIN IMMEDIATE; ROLLBACK").await;
-        let receipts = append(&shared, [draft(10), draft(1 << 20)]).await.unwrap();
-        assert_eq!(receipts.iter().map(|receipt| receipt.index).collect::<Vec<_>>(), [0, 1]);
+        let shared: Arc<dyn Store> = Arc::new(store);
+        for expected in 0..3 {
+            let receipts = append(&shared, [draft(1)], true).await.unwrap();
+            assert_eq!(receipts[0].index, expected);
+        }
     }
 
     #[tokio::test]
@@ -374,7 +390,7 @@ mod tests {
         let store = SqliteStore::open("sqlite::memory:", crate::open::LEDGER.sqlite(), true).await.unwrap();
         let shared: Arc<dyn Store> = Arc::new(store.clone());
         sqlx::raw_sql("UPDATE ledger_head SET size = 3").execute(store.pool()).await.unwrap();
-        let error = append(&shared, [draft(1)]).await.unwrap_err();
+        let error = append(&shared, [draft(1)], false).await.unwrap_err();
         assert!(matches!(error, LedgerError::Corrupted { .. }), "{error}");
         assert_eq!(error.fault(), Fault::Ours);
     }

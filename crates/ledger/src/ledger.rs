@@ -1,7 +1,7 @@
 //! The handle that programs hold, and the one task behind it that writes.
 //!
-//! Appends that wait at the same time are committed together: while one transaction waits for the disk, the
-//! next batch gathers in the queue. An append is answered only after the commit that holds it.
+//! Appends that wait at the same time are committed together: while one transaction is written, the next batch
+//! gathers and is made ready. An append is answered only after the commit that holds it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

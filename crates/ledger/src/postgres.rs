@@ -386,8 +386,10 @@ async fn move_on(
 ) -> Result<bool, sqlx::Error> {
     let query = bound(&moving_on(&expecting, &rows), expecting.arguments);
     let query = rows.into_iter().fold(query, with_columns);
-    let row = answered(query.fetch_one(connection)).await?;
-    Ok(row.try_get::<i64, _>(0)? == 1)
+    // To the end of the answer: the row comes before the commit, where the statement is a transaction by itself.
+    let rows = answered(query.fetch_all(connection)).await?;
+    let moved = rows.first().map(|row| row.try_get::<i64, _>(0)).transpose()?;
+    Ok(moved == Some(1))
 }
 
 /// One statement for all of it: every statement is a journey over the network. It may be a transaction by itself.

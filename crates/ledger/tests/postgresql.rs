@@ -208,6 +208,65 @@ async fn recorded_numbers(ledger: &Ledger) -> Vec<usize> {
     }
 }
 
+/// What a server is configured for by default must not weaken an append: its commit waits for the disk, and who waited
+/// for another writer sees what that one wrote.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_is_durable_and_orderly_whatever_the_servers_defaults_are() {
+    let server = server();
+    let database = server.database().unwrap();
+    let url = server.url(&database);
+    let first = open_without_clock(&url).await;
+    first.append(held(0)).await.unwrap();
+    let changes = format!(
+        "ALTER DATABASE {database} SET synchronous_commit TO off;
+         ALTER DATABASE {database} SET default_transaction_isolation TO 'serializable';
+         ALTER DATABASE {database} SET default_transaction_read_only TO on;
+         SET default_transaction_read_only TO off;
+         CREATE TABLE seen (setting TEXT);
+         CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+         CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON ledger_entry DEFERRABLE INITIALLY DEFERRED
+         FOR EACH ROW EXECUTE FUNCTION see();"
+    );
+    server.query(&database, &changes).unwrap();
+    first.close().await.unwrap();
+    let openers = [open_without_clock(&url).await, open_without_clock(&url).await];
+    let appends: Vec<_> = (0..60)
+        .map(|n| {
+            let ledger = openers[n % 2].clone();
+            tokio::spawn(async move { ledger.append(held(n)).await.unwrap() })
+        })
+        .collect();
+    for append in appends {
+        append.await.unwrap();
+    }
+    let counted = server.query(&database, "SELECT setting, count(*) FROM seen GROUP BY setting").unwrap();
+    assert!(counted.contains("on") && counted.contains("60") && !counted.contains("off"), "{counted}");
+    assert!(!verify(&openers[0], &[], &[]).await.unwrap().iter().any(Problem::is_damage));
+}
+
+/// The rows of an answer come before its commit, which may still fail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_that_fails_at_its_commit_is_not_acknowledged() {
+    let server = server();
+    let database = server.database().unwrap();
+    let ledger = open_without_clock(&server.url(&database)).await;
+    ledger.append(held(0)).await.unwrap();
+    let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                  $$ BEGIN RAISE EXCEPTION 'not at the commit'; END $$;
+                  CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON ledger_entry DEFERRABLE INITIALLY DEFERRED
+                  FOR EACH ROW EXECUTE FUNCTION refuse();";
+    server.query(&database, refuse).unwrap();
+    for n in 1..3 {
+        let error = ledger.append(held(n)).await.unwrap_err();
+        assert!(error.to_string().contains("not at the commit"), "{error}");
+    }
+    server.query(&database, "DROP TRIGGER at_commit ON ledger_entry").unwrap();
+    assert_eq!(ledger.append(held(3)).await.unwrap().index, 1);
+    assert_eq!(recorded_numbers(&ledger).await, [0, 3]);
+    assert!(!verify(&ledger, &[], &[]).await.unwrap().iter().any(Problem::is_damage));
+}
+
 /// "Could not read to the end" must be an error: neither damage, nor intact.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_verification_whose_connection_is_cut_accuses_nobody() {
