@@ -42,7 +42,8 @@ impl<'p> Standing<'p> {
         address: &Address,
         now: DateTime<Utc>,
     ) -> Self {
-        let person = known_as(address, |known| policy.person(known));
+        let leaver = known_as(address, |known| policy.leaver(known, now));
+        let person = leaver.or_else(|| known_as(address, |known| present(policy, known, now)));
         let is_ours = policy.is_ours(address.domain());
         let is_approved = client.is_some_and(|client| policy.is_approved_external(client, address.domain()));
         let kind = match (is_ours, is_approved) {
@@ -56,7 +57,7 @@ impl<'p> Standing<'p> {
             key: address.key(),
             person,
             mailbox: known_as(address, |known| policy.mailbox(known)),
-            left: known_as(address, |known| policy.leaver(known, now)).is_some(),
+            left: leaver.is_some(),
             is_private: person.is_some() && !is_ours,
         }
     }
@@ -129,6 +130,13 @@ impl<'p> Standing<'p> {
     }
 }
 
+/// The person behind an address that is no leaver's; of one that was handed on, whoever has it now.
+fn present<'p>(policy: &'p Policy, address: &Address, now: DateTime<Utc>) -> Option<&'p Person> {
+    policy
+        .person(address)
+        .and_then(|person| if person.has_left(now) { policy.holder(address) } else { Some(person) })
+}
+
 /// A lookup by the address, else by the address without its extension: `bob+x@` is delivered to bob (RFC
 /// 5233).
 fn known_as<T>(address: &Address, lookup: impl Fn(&Address) -> Option<T>) -> Option<T> {
@@ -142,7 +150,7 @@ fn known_as<T>(address: &Address, lookup: impl Fn(&Address) -> Option<T>) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{LATER, example_policy};
+    use crate::testing::{LATER, example_policy, policy_with};
 
     fn standing(text: &str) -> (BeneficiaryKind, Option<String>, bool, bool) {
         let policy = example_policy();
@@ -169,6 +177,16 @@ mod tests {
         ] {
             assert_eq!(standing(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn an_address_that_was_handed_on_is_whose_it_is_now() {
+        let policy = policy_with(
+            "[[person]]\nname = \"Gone\"\naddresses = [\"desk@example.test\"]\nleft = 2026-01-01T00:00:00Z\n\
+             [[mailbox]]\naddress = \"desk@example.test\"\nkind = \"role\"\nbusiness_owner = \"jane@example.test\"\n",
+        );
+        let desk = Standing::of(&policy, Some(0), "desk+x@example.test", LATER.parse().unwrap());
+        assert_eq!((desk.named(), desk.left), ("desk+x@example.test (Jane Doe)".to_owned(), false));
     }
 
     #[test]

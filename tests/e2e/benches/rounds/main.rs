@@ -1,7 +1,7 @@
 //! The rounds over IMAP and ManageSieve, next to a client that sends the very same commands and looks at no answer
 //! but for its end. Interleaved rounds on one server: the ratio of the rates is the result.
 //!
-//! `cargo bench -p mailwarden-e2e --bench rounds -- [--mailboxes N] [--rounds N]`
+//! `cargo bench -p mailwarden-e2e --bench rounds -- [--mailboxes N] [--rounds N] [--server default|tuned]`
 #![allow(clippy::print_stdout, reason = "a measurement is printed")]
 
 mod bare;
@@ -28,8 +28,10 @@ const TUNED: &str = "service imap-login {\n  service_count = 0\n  process_min_av
     auth_cache_size = 10 M\n";
 
 fn main() -> Result<()> {
-    let (mailboxes, rounds) = arguments()?;
-    for (name, conf) in [("default", ""), ("tuned", TUNED)] {
+    let Arguments { mailboxes, rounds, server } = arguments()?;
+    let servers = [("default", ""), ("tuned", TUNED)];
+    let chosen = servers.iter().filter(|(name, _)| server.as_deref().is_none_or(|chosen| chosen == *name));
+    for (name, conf) in chosen {
         let place = Place::of(mailboxes, conf)?;
         let recorded = place.record()?;
         let (mut ratios, mut ours, mut bares) = (Vec::new(), Vec::new(), Vec::new());
@@ -49,19 +51,29 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn arguments() -> Result<(usize, usize)> {
-    let (mut mailboxes, mut rounds) = (300, 5);
+struct Arguments {
+    mailboxes: usize,
+    rounds: usize,
+    /// Both, where none is named.
+    server: Option<String>,
+}
+
+fn arguments() -> Result<Arguments> {
+    let mut arguments = Arguments { mailboxes: 300, rounds: 5, server: None };
     // cargo bench passes --bench on.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     for pair in words.chunks(2) {
         let [word, value] = pair else { bail!("{pair:?} needs a value") };
         match word.as_str() {
-            "--mailboxes" => mailboxes = value.parse()?,
-            "--rounds" => rounds = value.parse()?,
+            "--mailboxes" => arguments.mailboxes = value.parse()?,
+            "--rounds" => arguments.rounds = value.parse()?,
+            "--server" if ["default", "tuned"].contains(&value.as_str()) => {
+                arguments.server = Some(value.clone());
+            }
             _ => bail!("no such argument: {word}"),
         }
     }
-    Ok((mailboxes, rounds))
+    Ok(arguments)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
