@@ -1,5 +1,5 @@
-//! The connection that entries are appended on. It stays with its store: giving it back to the pool and asking whether
-//! it is there are journeys, and what SQLite has in its cache is read anew on every other connection.
+//! The connection that a store writes on. It stays with the store: giving it back to the pool and asking whether it is
+//! there are journeys, and what SQLite has in its cache is read anew where another connection has written.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -31,6 +31,8 @@ use crate::store::{
 
 /// How long a writer waits for another process to finish its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How a transaction begins that holds the write lock from its first statement on.
+const WRITING: &str = "BEGIN IMMEDIATE";
 /// Connections to a file: one writes at a time, the others read beside it.
 const FILE_CONNECTIONS: u32 = 4;
 /// How many pages of 4 KiB the write-ahead log gathers: pages that are written again and again (the right edges of
@@ -179,7 +181,7 @@ impl SqliteStore {
         &self,
         doing: &'static str,
     ) -> Result<sqlx::Transaction<'static, Sqlite>, LedgerError> {
-        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(self.failed(doing))
+        self.pool.begin_with(WRITING).await.map_err(self.failed(doing))
     }
 
     /// Turns what SQLite answered into an error that says what to do.
@@ -211,7 +213,7 @@ async fn transact(
         let moved = rows.into_iter().fold(query, with_rows).fetch_all(connection).await?;
         return Ok(!moved.is_empty());
     }
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = connection.begin_with(WRITING).await?;
     let has_moved = move_on(&mut transaction, expecting, rows).await?;
     transaction.commit().await?;
     Ok(has_moved)
@@ -243,15 +245,18 @@ impl Store for SqliteStore {
 
     fn begin(&self, doing: &'static str, access: Access) -> Pending<'_, Box<dyn Transaction>> {
         Box::pin(async move {
-            let how = match access {
-                // A deferred transaction sees the database as it is at its first read.
-                Access::Reading => "BEGIN DEFERRED",
-                // The write lock from the first statement on.
-                Access::Writing | Access::WritingInHaste => "BEGIN IMMEDIATE",
+            let failed = self.failed(doing);
+            let begun = match (access, &self.kept) {
+                // It sees the database as it is at its first read.
+                (Access::Reading, _) => self.pool.begin_with("BEGIN DEFERRED").await.map(Begun::Pooled),
+                (Access::Writing | Access::WritingInHaste, Some(kept)) => begin_kept(kept, &self.pool).await,
+                (Access::Writing | Access::WritingInHaste, None) => {
+                    self.pool.begin_with(WRITING).await.map(Begun::Pooled)
+                }
             };
-            let transaction = self.pool.begin_with(how).await.map_err(self.failed(doing))?;
             let name = self.name.clone();
-            Ok(Box::new(SqliteTransaction { transaction, name }) as Box<dyn Transaction>)
+            let begun = begun.map_err(failed)?;
+            Ok(Box::new(SqliteTransaction { begun, name }) as Box<dyn Transaction>)
         })
     }
 
@@ -289,8 +294,42 @@ impl Store for SqliteStore {
 }
 
 struct SqliteTransaction {
-    transaction: sqlx::Transaction<'static, Sqlite>,
+    begun: Begun,
     name: String,
+}
+
+/// A transaction, and what undoes it when it is dropped.
+enum Begun {
+    /// The pool knows of it.
+    Pooled(sqlx::Transaction<'static, Sqlite>),
+    /// It ends with its connection.
+    Kept(InUse<Sqlite>),
+}
+
+async fn begin_kept(kept: &Kept<Sqlite>, pool: &SqlitePool) -> Result<Begun, sqlx::Error> {
+    let mut kept = kept.take(pool).await?;
+    sqlx::query(WRITING).execute(kept.connection()?).await?;
+    Ok(Begun::Kept(kept))
+}
+
+impl Begun {
+    fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
+        match self {
+            Self::Pooled(transaction) => Ok(transaction),
+            Self::Kept(kept) => kept.connection(),
+        }
+    }
+
+    async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Pooled(transaction) => transaction.commit().await,
+            Self::Kept(mut kept) => {
+                sqlx::query("COMMIT").execute(kept.connection()?).await?;
+                kept.keep();
+                Ok(())
+            }
+        }
+    }
 }
 
 fn bound(sql: &str, arguments: Vec<Argument>) -> Query<'static, Sqlite, SqliteArguments> {
@@ -321,7 +360,7 @@ fn insert_statement(rows: &Rows, count: usize) -> String {
 
 /// One transaction: the rows are inserted where the row was as the statement expected it, and a SELECT tells so.
 fn moving_on(expecting: &Statement, rows: &[Rows]) -> String {
-    let mut sql = format!("BEGIN IMMEDIATE; {} RETURNING 1", expecting.sql);
+    let mut sql = format!("{WRITING}; {} RETURNING 1", expecting.sql);
     for rows in rows {
         let (insert, values) = (rows.insert_into(), values(rows, places(rows)));
         // The changes of the statement before: the row that was moved on, or the rows that were inserted since.
@@ -435,7 +474,7 @@ impl Transaction for SqliteTransaction {
         arguments: Vec<Argument>,
     ) -> Pending<'a, u64> {
         Box::pin(async move {
-            let done = bound(sql, arguments).execute(&mut *self.transaction).await;
+            let done = async { bound(sql, arguments).execute(self.begun.connection()?).await }.await;
             done.map(|done| done.rows_affected()).map_err(|error| failed(&self.name, doing, error))
         })
     }
@@ -447,7 +486,7 @@ impl Transaction for SqliteTransaction {
         arguments: Vec<Argument>,
     ) -> Pending<'a, Vec<Row>> {
         Box::pin(async move {
-            let rows = bound(sql, arguments).fetch_all(&mut *self.transaction).await;
+            let rows = async { bound(sql, arguments).fetch_all(self.begun.connection()?).await }.await;
             let cells = rows.and_then(|rows| rows.iter().map(cells).collect());
             cells.map_err(|error| failed(&self.name, doing, error))
         })
@@ -455,7 +494,7 @@ impl Transaction for SqliteTransaction {
 
     fn insert<'a>(&'a mut self, doing: &'static str, rows: Rows) -> Pending<'a, u64> {
         Box::pin(async move {
-            let done = insert(&mut self.transaction, rows).await;
+            let done = async { insert(self.begun.connection()?, rows).await }.await;
             done.map_err(|error| failed(&self.name, doing, error))
         })
     }
@@ -467,15 +506,15 @@ impl Transaction for SqliteTransaction {
         rows: Vec<Rows>,
     ) -> Pending<'a, bool> {
         Box::pin(async move {
-            let moved = move_on(&mut self.transaction, expecting, rows).await;
+            let moved = async { move_on(self.begun.connection()?, expecting, rows).await }.await;
             moved.map_err(|error| failed(&self.name, doing, error))
         })
     }
 
     fn commit(self: Box<Self>, doing: &'static str) -> Pending<'static, ()> {
         Box::pin(async move {
-            let Self { transaction, name } = *self;
-            transaction.commit().await.map_err(|error| failed(&name, doing, error))
+            let Self { begun, name } = *self;
+            begun.commit().await.map_err(|error| failed(&name, doing, error))
         })
     }
 }
