@@ -11,6 +11,9 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 /// How long a connection may have been idle and still be used without asking whether it is there.
 const SURELY_THERE: Duration = Duration::from_secs(1);
 
+/// How long it may take to answer that.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+
 type Slot<D> = Option<(PoolConnection<D>, Instant)>;
 
 /// A connection that is used by one after the other.
@@ -33,10 +36,12 @@ impl<D: Database> Kept<D> {
     /// Waits until nobody else uses it; one that is gone is replaced.
     pub(crate) async fn take(&self, pool: &Pool<D>) -> Result<InUse<D>, sqlx::Error> {
         let mut slot = Arc::clone(&self.0).lock_owned().await;
-        if let Some((mut connection, used)) = slot.take()
-            && (used.elapsed() < SURELY_THERE || connection.ping().await.is_ok())
-        {
-            return Ok(InUse { connection: Some(connection), slot });
+        if let Some((mut connection, used)) = slot.take() {
+            if used.elapsed() < SURELY_THERE || is_there::<D>(&mut connection).await {
+                return Ok(InUse { connection: Some(connection), slot });
+            }
+            // Not back to the pool, which would ask it once more.
+            drop(connection.detach());
         }
         Ok(InUse { connection: Some(pool.acquire().await?), slot })
     }
@@ -45,6 +50,11 @@ impl<D: Database> Kept<D> {
     pub(crate) async fn let_go(&self) {
         drop(self.0.lock().await.take());
     }
+}
+
+/// Silence is no answer: a firewall may have forgotten the connection.
+async fn is_there<D: Database>(connection: &mut D::Connection) -> bool {
+    tokio::time::timeout(ANSWER_LIMIT, connection.ping()).await.is_ok_and(|answer| answer.is_ok())
 }
 
 /// The connection, for one user. It ends with the use, and all that was not committed with it, unless it is kept: so
@@ -69,5 +79,49 @@ impl<D: Database> InUse<D> {
 impl<D: Database> Drop for InUse<D> {
     fn drop(&mut self) {
         drop(self.connection.take().map(PoolConnection::detach));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+    use sqlx::{Sqlite, raw_sql};
+
+    use super::*;
+
+    /// Only the connection that made it sees it.
+    const MINE: &str = "SELECT * FROM mine";
+
+    #[tokio::test]
+    async fn a_connection_is_kept_unless_its_user_stopped_half_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new().filename(directory.path().join("kept.db"));
+        let pool = SqlitePool::connect_with(options.create_if_missing(true)).await.unwrap();
+        let kept = Kept::<Sqlite>::default();
+        let mut first = kept.take(&pool).await.unwrap();
+        let tables = "CREATE TEMP TABLE mine (x); CREATE TABLE ours (x)";
+        raw_sql(tables).execute(first.connection().unwrap()).await.unwrap();
+        first.keep();
+
+        let mut again = kept.take(&pool).await.unwrap();
+        raw_sql(MINE).execute(again.connection().unwrap()).await.unwrap();
+        again.keep();
+        // Idle for so long that it is asked whether it is there.
+        kept.0.lock().await.as_mut().unwrap().1 -= SURELY_THERE;
+        let mut midway = kept.take(&pool).await.unwrap();
+        raw_sql(MINE).execute(midway.connection().unwrap()).await.unwrap();
+        let half = "BEGIN IMMEDIATE; INSERT INTO ours VALUES (1)";
+        raw_sql(half).execute(midway.connection().unwrap()).await.unwrap();
+        drop(midway);
+
+        let mut other = kept.take(&pool).await.unwrap();
+        assert!(raw_sql(MINE).execute(other.connection().unwrap()).await.is_err());
+        raw_sql("BEGIN IMMEDIATE; COMMIT").execute(other.connection().unwrap()).await.unwrap();
+        let ours =
+            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM ours").fetch_one(other.connection().unwrap());
+        assert_eq!(ours.await.unwrap(), 0);
+        other.keep();
+        kept.let_go().await;
+        pool.close().await;
     }
 }
