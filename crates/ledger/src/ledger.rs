@@ -412,7 +412,6 @@ fn lock(refusals: &Mutex<Accumulator>) -> std::sync::MutexGuard<'_, Accumulator>
     refusals.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The one task of a process that writes to the ledger.
 /// Calls that are committed together.
 struct Gathered {
     batch: Batch,
@@ -469,6 +468,7 @@ fn answer_all(callers: Vec<Caller>, written: Result<Vec<Receipt>, LedgerError>) 
     }
 }
 
+/// The one task of a process that writes to the ledger.
 struct Writer {
     store: Arc<dyn Store>,
     refusals: Arc<Mutex<Accumulator>>,

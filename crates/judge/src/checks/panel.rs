@@ -20,6 +20,9 @@ pub(crate) fn check(brief: &Brief<'_>) -> Vec<Draft> {
     rows.flat_map(|row| judge(brief, &accounts, &row)).collect()
 }
 
+/// Longest statement that is printed, in bytes: no collected one is as long.
+const MAX_STATEMENT: usize = 32 * 1_024;
+
 /// One row, and how findings speak of it.
 struct Row<'a> {
     seen: &'a Observation,
@@ -112,10 +115,13 @@ impl<'a> Row<'a> {
     }
 
     /// The panel's own page knows best what else hangs on a row. A statement stands here whole or not at all: a part of
-    /// one changes other rows. What it is made of can all be typed and shown.
+    /// one changes other rows. What was collected is plain; evidence that somebody else wrote may hold anything.
     fn command(&self, row: &str) -> String {
+        let is_plain = |letter: char| letter.is_alphanumeric() || letter.is_ascii_graphic() || letter == ' ';
         match self.by_hand {
-            "" => format!("change or delete {row}, in the panel where it has a page for it"),
+            odd if odd.is_empty() || odd.len() > MAX_STATEMENT || !odd.chars().all(is_plain) => {
+                format!("change or delete {row}, in the panel where it has a page for it")
+            }
             statement => format!(
                 "change or delete {row}, in the panel where it has a page for it, or type into its database: \
                  {statement}"
@@ -489,7 +495,11 @@ mod tests {
         };
         let general = "change or delete the row bob@example.test of q in the database of mailcow, in the panel where \
                        it has a page for it";
-        assert_eq!(command(""), general);
+        for odd in
+            ["", "DELETE FROM q;\u{1b}[2J", "DELETE FROM q\u{202e};", &"x".repeat(super::MAX_STATEMENT + 1)]
+        {
+            assert_eq!(command(odd), general);
+        }
         assert_eq!(
             command("DELETE FROM q WHERE a = 'b';"),
             format!("{general}, or type into its database: DELETE FROM q WHERE a = 'b';")
