@@ -1,5 +1,6 @@
 //! One mailbox address: a local part and a domain.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt::{self, Write as _};
 use std::hash::{Hash, Hasher};
@@ -7,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::characters::{is_atext, is_unprintable};
+use crate::characters::{is_ascii_atext, is_atext, is_unprintable};
 use crate::domain::{Domain, DomainError};
 
 /// Longest local part in bytes. RFC 5321 §4.5.3.1.1 says 64, but bounce addresses (VERP, SRS) are longer in
@@ -97,11 +98,17 @@ impl Address {
         &self.domain
     }
 
+    /// The same text as by `Display`, without the machinery of formatting: for what is written for every message.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        [&*spelled(&self.local), "@", self.domain.as_str()].concat()
+    }
+
     /// The case-folded lookup key `local@domain`; the last `@` separates.
     #[must_use]
     pub fn key(&self) -> String {
         let mut key = String::with_capacity(self.local.len() + 1 + self.domain.as_str().len());
-        key.extend(folded(&self.local));
+        self.with_folded_local(|local| key.push_str(str::from_utf8(local).unwrap_or(&self.local)));
         key.push('@');
         key.push_str(self.domain.as_str());
         key
@@ -130,6 +137,9 @@ fn split_plain(text: &str) -> Result<(Box<str>, &str), AddressError> {
     if local.is_empty() {
         return Err(AddressError::NoLocalPart);
     }
+    if is_ascii_dot_atom(local.as_bytes()) {
+        return Ok((local.into(), domain));
+    }
     if let Some(bad) = local.chars().find(|&c| c != '.' && !is_atext(c)) {
         return Err(AddressError::Character(bad));
     }
@@ -137,6 +147,13 @@ fn split_plain(text: &str) -> Result<(Box<str>, &str), AddressError> {
         return Err(AddressError::Dot);
     }
     Ok((local.into(), domain))
+}
+
+/// RFC 5322 §3.2.3 `dot-atom-text`, which is nearly every local part there is.
+pub(crate) fn is_ascii_dot_atom(local: &[u8]) -> bool {
+    local
+        .split(|byte| *byte == b'.')
+        .all(|atom| !atom.is_empty() && atom.iter().all(|byte| is_ascii_atext(*byte)))
 }
 
 /// RFC 5321 §4.1.2: `Quoted-string "@" Domain`, the quotes and backslashes resolved.
@@ -167,23 +184,42 @@ fn folded(local: &str) -> impl Iterator<Item = char> {
     local.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c })
 }
 
+fn is_same_folded(one: &str, other: &str) -> bool {
+    if one.is_ascii() && other.is_ascii() {
+        return one.eq_ignore_ascii_case(other);
+    }
+    folded(one).eq(folded(other))
+}
+
 fn needs_quotes(local: &str) -> bool {
+    if is_ascii_dot_atom(local.as_bytes()) {
+        return false;
+    }
     local.split('.').any(str::is_empty) || local.chars().any(|c| c != '.' && !is_atext(c))
+}
+
+/// The local part as it is written in an address: quoted where it has to be (RFC 5321 §4.1.2).
+fn spelled(local: &str) -> Cow<'_, str> {
+    if !needs_quotes(local) {
+        return Cow::Borrowed(local);
+    }
+    let mut quoted = String::with_capacity(local.len() + 2);
+    quoted.push('"');
+    for c in local.chars() {
+        if matches!(c, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted.push('"');
+    Cow::Owned(quoted)
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !needs_quotes(&self.local) {
-            return write!(f, "{}@{}", self.local, self.domain);
-        }
-        f.write_char('"')?;
-        for c in self.local.chars() {
-            if matches!(c, '"' | '\\') {
-                f.write_char('\\')?;
-            }
-            f.write_char(c)?;
-        }
-        write!(f, "\"@{}", self.domain)
+        f.write_str(&spelled(&self.local))?;
+        f.write_char('@')?;
+        f.write_str(self.domain.as_str())
     }
 }
 
@@ -195,7 +231,7 @@ impl fmt::Debug for Address {
 
 impl PartialEq for Address {
     fn eq(&self, other: &Self) -> bool {
-        self.domain == other.domain && folded(&self.local).eq(folded(&other.local))
+        self.domain == other.domain && is_same_folded(&self.local, &other.local)
     }
 }
 
@@ -203,7 +239,7 @@ impl Eq for Address {}
 
 impl Hash for Address {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        folded(&self.local).for_each(|c| c.hash(state));
+        self.with_folded_local(|local| local.hash(state));
         self.domain.hash(state);
     }
 }
@@ -238,7 +274,7 @@ impl TryFrom<String> for Address {
 
 impl From<Address> for String {
     fn from(address: Address) -> Self {
-        address.to_string()
+        address.to_text()
     }
 }
 

@@ -2,10 +2,16 @@
 
 /// RFC 5322 §3.2.3 `atext`, widened by RFC 6532 §3.2 but not to white space.
 pub(crate) fn is_atext(c: char) -> bool {
-    if c.is_ascii() {
-        return c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
+    match u8::try_from(c) {
+        Ok(byte) if byte.is_ascii() => is_ascii_atext(byte),
+        _ => !c.is_whitespace() && !is_unprintable(c),
     }
-    !c.is_whitespace() && !is_unprintable(c)
+}
+
+/// RFC 5322 §3.2.3 `atext`.
+pub(crate) const fn is_ascii_atext(byte: u8) -> bool {
+    matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'/' | b'=' | b'?'
+        | b'^'..=b'`' | b'{'..=b'~')
 }
 
 /// Characters that can hide or reorder what is shown: controls, and the bidirectional and invisible ranges.

@@ -121,20 +121,23 @@ fn check_name(name: &str) -> Result<(), DomainError> {
     if name.len() > MAX_DOMAIN {
         return Err(DomainError::TooLong);
     }
-    name.split('.').try_for_each(check_label)
+    name.as_bytes().split(|byte| *byte == b'.').try_for_each(check_label)
 }
 
-fn check_label(label: &str) -> Result<(), DomainError> {
+/// A label of ASCII.
+fn check_label(label: &[u8]) -> Result<(), DomainError> {
     if label.is_empty() {
         return Err(DomainError::EmptyLabel);
     }
     if label.len() > MAX_LABEL {
         return Err(DomainError::LabelTooLong);
     }
-    if let Some(bad) = label.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))) {
-        return Err(DomainError::Character(bad));
+    if let Some(bad) =
+        label.iter().find(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')))
+    {
+        return Err(DomainError::Character(char::from(*bad)));
     }
-    if label.starts_with('-') || label.ends_with('-') {
+    if label.starts_with(b"-") || label.ends_with(b"-") {
         return Err(DomainError::Hyphen);
     }
     Ok(())

@@ -58,17 +58,24 @@ impl EnvelopeSender {
 
 fn collect_sender(argument: &[u8], mail_addr: Option<&[u8]>, readings: &mut Readings) {
     let own = mta_reading(argument);
-    let theirs = mail_addr.and_then(mta_reading);
+    let differing = mail_addr.filter(|text| !is_echo(text, argument));
+    let theirs = differing.map(mta_reading);
+    let found = [Some(&own), theirs.as_ref()].into_iter().flatten();
     // Ours first: equal addresses are kept once, in the case that the client wrote.
-    for address in own.iter().chain(&theirs) {
+    for address in found.filter_map(|reading| reading.address.as_ref()) {
         readings.add(address.clone());
         tokens::collect_rerouted(address.local(), readings);
     }
-    let agreed = mail_addr.is_none() || own == theirs;
-    if !(agreed && is_plain(argument)) {
+    let agreed = theirs.is_none_or(|theirs| own.address == theirs.address);
+    if !(agreed && own.is_plain) {
         views::collect(argument, readings);
         views::collect(mail_addr.unwrap_or_default(), readings);
     }
+}
+
+/// Whether the MTA read what stands there, which differs in case at most: it then means the same address.
+fn is_echo(mta: &[u8], argument: &[u8]) -> bool {
+    mta.eq_ignore_ascii_case(argument)
 }
 
 impl EnvelopeRecipient {
@@ -76,9 +83,11 @@ impl EnvelopeRecipient {
     #[must_use]
     pub fn read(raw: &[u8], rcpt_addr: Option<&[u8]>) -> Self {
         let delete_as = without_route(without_brackets_only(raw)).to_vec();
-        let own = mta_reading(without_brackets(raw));
+        let argument = without_brackets(raw);
+        let own = mta_reading(argument).address;
         let bare_local = if own.is_none() { bare_local(&delete_as) } else { None };
-        Self { address: preferred(own, rcpt_addr), bare_local, delete_as }
+        let differing = rcpt_addr.filter(|text| !is_echo(text, argument));
+        Self { address: preferred(own, differing), bare_local, delete_as }
     }
 }
 
@@ -86,7 +95,8 @@ impl EnvelopeRecipient {
 /// where it differs in case only. For a recipient that Postfix itself refuses the macro holds the refusal's
 /// text, which is no plain address.
 fn preferred(own: Option<Address>, rcpt_addr: Option<&[u8]>) -> Option<Address> {
-    let theirs = rcpt_addr.filter(|text| is_plain(text)).and_then(mta_reading);
+    let theirs = rcpt_addr.map(mta_reading).filter(|reading| reading.is_plain);
+    let theirs = theirs.and_then(|reading| reading.address);
     match (own, theirs) {
         (Some(own), Some(theirs)) if own == theirs => Some(own),
         (own, theirs) => theirs.or(own),
@@ -99,18 +109,28 @@ fn bare_local(argument: &[u8]) -> Option<String> {
     (pieces.last_at.is_none() && !pieces.content.is_empty()).then_some(pieces.content)
 }
 
-/// An address that is written without anything readers could disagree about.
-fn is_plain(argument: &[u8]) -> bool {
-    if argument.is_empty() {
-        return true;
-    }
-    std::str::from_utf8(without_route(argument)).is_ok_and(|text| Address::parse(text).is_ok())
+/// What the MTA reads in an argument.
+#[derive(Debug, PartialEq, Eq)]
+struct MtaReading {
+    address: Option<Address>,
+    /// Whether it is written without anything readers could disagree about: an address, or nothing.
+    is_plain: bool,
 }
 
 /// An address as Postfix reads it: the last `@` outside quotes separates, comments and unquoted white space
 /// do not count, quotes and backslashes are resolved, a trailing dot is dropped.
-fn mta_reading(argument: &[u8]) -> Option<Address> {
-    let text = std::str::from_utf8(without_route(argument)).ok()?;
+fn mta_reading(argument: &[u8]) -> MtaReading {
+    let Ok(text) = std::str::from_utf8(without_route(argument)) else {
+        return MtaReading { address: None, is_plain: false };
+    };
+    match Address::parse(text) {
+        Ok(address) => MtaReading { address: Some(address), is_plain: true },
+        Err(_) => MtaReading { address: resolved(text), is_plain: argument.is_empty() },
+    }
+}
+
+/// The same of what is written oddly.
+fn resolved(text: &str) -> Option<Address> {
     let pieces = Pieces::of(text);
     let (local, domain) = pieces.content.split_at(pieces.last_at?);
     Address::from_parts(local, Domain::parse(&domain[1..]).ok()?)
@@ -176,5 +196,30 @@ fn without_route(argument: &[u8]) -> &[u8] {
     match argument.iter().position(|&b| matches!(b, b':' | b'"')) {
         Some(at) if argument[at] == b':' => &argument[at + 1..],
         _ => argument,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Reading strictly first is a short cut and no other reading.
+        #[test]
+        fn a_strict_address_is_what_the_mta_reads(
+            local in "[a-zA-Z0-9!%+é_-]{1,6}(\\.[a-z]{1,3}){0,2}|\"([a-z @(.,é]|\\\\[\"\\\\a]){0,6}\"",
+            domain in "[a-zA-Z0-9é_-]{1,6}(\\.[a-z0-9]{1,4}){0,2}\\.?",
+        ) {
+            let text = format!("{local}@{domain}");
+            if let Ok(strict) = Address::parse(&text) {
+                let read = resolved(&text);
+                prop_assert_eq!(read.as_ref().map(Address::local), Some(strict.local()), "in its own case");
+                prop_assert_eq!(read, Some(strict));
+            }
+        }
     }
 }

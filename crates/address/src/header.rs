@@ -9,7 +9,7 @@ use crate::encoded_word::decode_leniently;
 use crate::mailbox_list::{self, MailboxList};
 pub use crate::readings::MAX_READINGS;
 use crate::readings::Readings;
-use crate::{Address, other_reader, tokens, views};
+use crate::{Address, other_reader, plain, tokens, views};
 
 /// The longest header value that is parsed. Postfix shows a milter at most 60,000 bytes of a header, so a
 /// longer one has been cut or comes from elsewhere.
@@ -111,6 +111,11 @@ impl HeaderReading {
         }
     }
 
+    pub(crate) fn one(address: Address) -> Self {
+        let readings = vec![address.clone()];
+        Self { verdict: Verdict::One(address), readings, truncated: false }
+    }
+
     /// A list is shown by its first mailbox, its last, or its display names, depending on the reader.
     fn several(addresses: Vec<Address>, value: &[u8]) -> Self {
         let mut readings = Readings::new();
@@ -135,11 +140,16 @@ pub fn read_address_header(name: &str, value: &[u8]) -> HeaderReading {
     if value.iter().all(u8::is_ascii_whitespace) {
         return HeaderReading { verdict: Verdict::Empty, readings: Vec::new(), truncated: false };
     }
+    match plain::mailbox(value) {
+        Some(address) => HeaderReading::one(address),
+        None => read_thoroughly(name, value),
+    }
+}
+
+/// Reads any value, with a second reader beside ours.
+pub(crate) fn read_thoroughly(name: &str, value: &[u8]) -> HeaderReading {
     match strict_verdict(name, value) {
-        Ok(Verdict::One(address)) => {
-            let readings = vec![address.clone()];
-            HeaderReading { verdict: Verdict::One(address), readings, truncated: false }
-        }
+        Ok(Verdict::One(address)) => HeaderReading::one(address),
         Ok(Verdict::Many(addresses)) => HeaderReading::several(addresses, value),
         Ok(_) => HeaderReading::ambiguous(AmbiguityReason::Malformed, value),
         Err(reason) => HeaderReading::ambiguous(reason, value),

@@ -18,6 +18,7 @@ mod envelope;
 mod header;
 mod mailbox_list;
 mod other_reader;
+mod plain;
 mod readings;
 mod tokens;
 mod views;

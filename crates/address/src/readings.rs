@@ -14,10 +14,14 @@ pub const MAX_READINGS: usize = 256;
 /// finding its readings must not depend on how cleverly it nests quotes, comments and encoded words.
 const WORK_BUDGET: usize = 4_000_000;
 
+/// So many are compared one by one: nearly every text has one reading, which wants no table.
+const FEW: usize = 16;
+
 /// Addresses in the order they were found, each once.
 #[derive(Debug)]
 pub(crate) struct Readings {
     found: Vec<Address>,
+    /// The same, once there are more than [`FEW`].
     seen: HashSet<Address>,
     work_left: usize,
     truncated: bool,
@@ -29,15 +33,22 @@ impl Readings {
     }
 
     pub(crate) fn add(&mut self, address: Address) {
-        if self.seen.contains(&address) {
+        if self.contains(&address) {
             return;
         }
         if self.found.len() == MAX_READINGS {
             self.truncated = true;
             return;
         }
-        self.seen.insert(address.clone());
         self.found.push(address);
+        if self.found.len() > FEW {
+            let untold = self.found[self.seen.len()..].iter().cloned();
+            self.seen.extend(untold);
+        }
+    }
+
+    fn contains(&self, address: &Address) -> bool {
+        if self.seen.is_empty() { self.found.contains(address) } else { self.seen.contains(address) }
     }
 
     /// Pays for looking at `bytes`; false when the budget is spent or nothing more can be added.

@@ -246,7 +246,7 @@ impl Decision {
     pub(crate) fn tag(&mut self, rule: Rule, mode: Mode, object: String, text: String) {
         self.apply(rule, mode, Action::Tag, object, text.clone());
         if mode == Mode::Enforce {
-            let value = printable(&format!("{}; {text}", rule.id()));
+            let value = printable(format!("{}; {text}", rule.id()));
             self.edits.push(Edit::InsertHeader { name: TAG_HEADER, value });
         }
     }
@@ -257,7 +257,7 @@ impl Decision {
         if mode == Mode::Enforce {
             self.notices.push(Notice { kind: NoticeKind::Held, rule, mode, object, text: text.clone() });
             if !self.edits.iter().any(|edit| matches!(edit, Edit::Hold { .. })) {
-                self.edits.push(Edit::Hold { reason: printable(&format!("{}: {text}", rule.id())) });
+                self.edits.push(Edit::Hold { reason: printable(format!("{}: {text}", rule.id())) });
             }
         }
     }
@@ -286,7 +286,10 @@ const LONGEST_VALUE: usize = 900;
 /// One line of printable ASCII: parts of it are a stranger's, and a header in UTF-8 would make the message
 /// undeliverable to every mail store without SMTPUTF8. Other characters are written as RFC 6533 §3 writes them in
 /// addresses, `\x{E9}`.
-pub(crate) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: String) -> String {
+    if text.len() <= LONGEST_VALUE && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text;
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if out.len() > LONGEST_VALUE {

@@ -1,5 +1,7 @@
 //! From a decision to what the MTA is told.
 
+use std::borrow::Cow;
+
 use mailwarden_gate::{Decision, Edit, Refusal};
 use milter_proto::{EditError, EndOfMessage, EventVerdict, SmtpReply};
 
@@ -62,22 +64,21 @@ fn append(edit: &Edit, edits: &mut Vec<milter_proto::Edit>) -> Result<(), EditEr
         Edit::Hold { reason } => edits.push(Wire::quarantine(reason.as_bytes())?),
         Edit::DeleteRecipient { delete_as } => edits.push(Wire::delete_recipient(delete_as)?),
         Edit::AddRecipient { address, original } => {
-            let orcpt = format!("ORCPT=rfc822;{}", xtext(&original.to_string()));
-            edits.push(Wire::add_recipient_with(address.to_string().as_bytes(), orcpt.as_bytes())?);
+            let orcpt = ["ORCPT=rfc822;", &xtext(&original.to_text())].concat();
+            edits.push(Wire::add_recipient_with(address.to_text().as_bytes(), orcpt.as_bytes())?);
         }
     }
     Ok(())
 }
 
 /// RFC 3461 §4: everything but printable ASCII, and `+` and `=`, is written as `+` and two hexadecimal digits.
-fn xtext(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
-        match byte {
-            b'!'..=b'~' if byte != b'+' && byte != b'=' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("+{byte:02X}")),
-        }
-        out
-    })
+fn xtext(text: &str) -> Cow<'_, str> {
+    let is_itself = |byte: u8| matches!(byte, b'!'..=b'~') && byte != b'+' && byte != b'=';
+    if text.bytes().all(is_itself) {
+        return Cow::Borrowed(text);
+    }
+    let spelled = |byte| if is_itself(byte) { char::from(byte).to_string() } else { format!("+{byte:02X}") };
+    Cow::Owned(text.bytes().map(spelled).collect())
 }
 
 #[cfg(test)]

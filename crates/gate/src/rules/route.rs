@@ -119,7 +119,7 @@ fn in_scope(case: &Case<'_>, from: &Address) -> Option<Destination> {
     case.modes.active(Rule::Route)?;
     let (to, object) = match case.policy.recipient(from) {
         Recipient::Vendor(vendor, scope) => {
-            (case.policy.vendor_route(vendor, scope), vendor.address.to_string())
+            (case.policy.vendor_route(vendor, scope), vendor.address.to_text())
         }
         Recipient::InScope(scope) => (&scope.deliver_to, scope.name()),
         Recipient::Mailbox(_) | Recipient::Unknown => return None,
@@ -189,10 +189,10 @@ fn is_needed<'r>(bare: &[u8], mut staying: impl Iterator<Item = &'r EnvelopeReci
 }
 
 fn record(case: &Case<'_>, from: &Address, found: &Destination, decision: &mut Decision) {
-    let text = format!("<{from}> goes to <{}>", found.to);
+    let text = ["<", &from.to_text(), "> goes to <", &found.to.to_text(), ">"].concat();
     decision.apply(found.rule, case.modes.of(found.rule), Action::Reroute, found.object.clone(), text);
 }
 
 fn header_value(route: &Route<'_>) -> String {
-    printable(&format!("{} -> {} ({})", route.from, route.to, route.rule.id()))
+    printable([&route.from.to_text(), " -> ", &route.to.to_text(), " (", route.rule.id(), ")"].concat())
 }
