@@ -184,13 +184,6 @@ fn folded(local: &str) -> impl Iterator<Item = char> {
     local.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c })
 }
 
-fn is_same_folded(one: &str, other: &str) -> bool {
-    if one.is_ascii() && other.is_ascii() {
-        return one.eq_ignore_ascii_case(other);
-    }
-    folded(one).eq(folded(other))
-}
-
 fn needs_quotes(local: &str) -> bool {
     if is_ascii_dot_atom(local.as_bytes()) {
         return false;
@@ -231,7 +224,8 @@ impl fmt::Debug for Address {
 
 impl PartialEq for Address {
     fn eq(&self, other: &Self) -> bool {
-        self.domain == other.domain && is_same_folded(&self.local, &other.local)
+        self.domain == other.domain
+            && self.with_folded_local(|own| other.with_folded_local(|others| own == others))
     }
 }
 
@@ -246,7 +240,9 @@ impl Hash for Address {
 
 impl Ord for Address {
     fn cmp(&self, other: &Self) -> Ordering {
-        folded(&self.local).cmp(folded(&other.local)).then_with(|| self.domain.cmp(&other.domain))
+        // UTF-8 is ordered as the characters are.
+        let locals = self.with_folded_local(|own| other.with_folded_local(|others| own.cmp(others)));
+        locals.then_with(|| self.domain.cmp(&other.domain))
     }
 }
 

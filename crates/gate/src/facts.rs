@@ -264,10 +264,13 @@ fn may_show_an_address(value: &[u8]) -> bool {
 
 /// RFC 6522 multipart/report about delivery or display.
 fn is_report(value: &[u8]) -> bool {
-    let value = value.to_ascii_lowercase();
-    let has = |wanted: &[u8]| value.windows(wanted.len()).any(|part| part == wanted);
-    value.trim_ascii_start().starts_with(b"multipart/report")
-        && (has(b"delivery-status") || has(b"disposition-notification"))
+    const TYPE: &[u8] = b"multipart/report";
+    let value = value.trim_ascii_start();
+    if !value.get(..TYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(TYPE)) {
+        return false;
+    }
+    let has = |wanted: &[u8]| value.windows(wanted.len()).any(|part| part.eq_ignore_ascii_case(wanted));
+    has(b"delivery-status") || has(b"disposition-notification")
 }
 
 /// Name and value of the field that a line begins: RFC 5322 §3.6.8, with the white space before the colon that

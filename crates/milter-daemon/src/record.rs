@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use mailwarden_address::Address;
 use mailwarden_gate::{
     Action, AddressHeader, Decision, Edit, Facts, Mode, Moment, NoticeKind, Reason, Step, TAG_HEADER, explain,
 };
@@ -197,7 +198,7 @@ fn recipient(facts: &Facts<'_>) -> Option<String> {
 fn header_from(facts: &Facts<'_>) -> Option<String> {
     let Moment::Message { headers, .. } = facts.moment else { return None };
     let from = headers.readings().iter().find(|(header, _)| *header == AddressHeader::From)?;
-    from.1.readings.first().map(ToString::to_string)
+    from.1.readings.first().map(Address::to_text)
 }
 
 fn client(facts: &Facts<'_>) -> String {

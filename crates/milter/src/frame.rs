@@ -70,6 +70,10 @@ impl FrameDecoder {
     /// Adds bytes read from the peer.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.compact();
+        if self.pending.capacity() == 0 {
+            // What is read at once is mostly small, and more of it follows.
+            self.pending.reserve(bytes.len().max(KEPT_CAPACITY));
+        }
         self.pending.extend_from_slice(bytes);
     }
 

@@ -1,12 +1,14 @@
 //! The transport that stands between a server and async-imap.
 //!
-//! Reading: whole responses are taken from the server; a greeting, a continuation, a completion and BYE are
-//! passed on in a rebuilt, minimal form, everything else is kept aside for the command whose completion
-//! follows. Writing: commands are collected and leave when the next answer is awaited, so that one command,
+//! Reading: whole responses are taken from the server; until the login is over, a greeting, a continuation, a
+//! completion and BYE are passed on in a rebuilt, minimal form; everything else is kept aside for the command whose
+//! completion follows. Writing: commands are collected and leave when the next answer is awaited, so that one command,
 //! or a whole pipeline of them, is one write and one TLS record.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -216,16 +218,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
         if !this.writing.is_empty() {
             ready!(this.poll_write_out(context))?;
         }
-        let mut chunk = [0; READ_SIZE];
         while !this.pass_on(buffer) {
-            let mut chunk = ReadBuf::new(&mut chunk);
-            ready!(Pin::new(&mut this.inner).poll_read(context, &mut chunk))?;
-            if chunk.filled().is_empty() {
-                return Poll::Ready(this.ended());
+            if !ready!(this.poll_take_in(context))? {
+                break;
             }
-            this.take_in(chunk.filled())?;
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
+    /// Writes what was collected, and waits until so many completions have come; false when the server hangs up
+    /// before. async-imap is shown nothing of them: it would take a buffer for each, and has nothing to say.
+    pub(super) async fn completed(&mut self, completions: usize) -> io::Result<bool> {
+        poll_fn(|context| self.poll_completed(completions, context)).await
+    }
+
+    fn poll_completed(&mut self, completions: usize, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if !self.writing.is_empty() {
+            ready!(self.poll_write_out(context))?;
+        }
+        while self.completions.len() < completions {
+            if !ready!(self.poll_take_in(context))? {
+                return Poll::Ready(Ok(false));
+            }
+            (self.passing, self.passed) = (VecDeque::new(), 0);
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    /// Takes what the server has sent; false at the end of it.
+    fn poll_take_in(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut chunk = [const { MaybeUninit::uninit() }; READ_SIZE];
+        let mut chunk = ReadBuf::uninit(&mut chunk);
+        ready!(Pin::new(&mut self.inner).poll_read(context, &mut chunk))?;
+        if chunk.filled().is_empty() {
+            return Poll::Ready(self.ended().map(|()| false));
+        }
+        Poll::Ready(self.take_in(chunk.filled()).map(|()| true))
     }
 }
 
@@ -346,6 +376,26 @@ mod tests {
         let (command, read) = tokio::join!(answer, guard.read(&mut line));
         assert_eq!(command, b"A0001 NOOP\r\nA0002 NOOP\r\n");
         assert_eq!(&line[..read.unwrap()], b"A0001 OK done\r\n");
+    }
+
+    #[tokio::test]
+    async fn completions_are_awaited_without_showing_anybody_a_line() {
+        let (client, mut server) = tokio::io::duplex(4096);
+        let mut guard = Guard::without_greeting(client);
+        guard.write_all(b"A0001 NOOP\r\nA0002 NOOP\r\n").await.unwrap();
+        let answer = async {
+            let mut command = [0; 64];
+            let length = server.read(&mut command).await.unwrap();
+            server.write_all(b"+ go\r\n* 1 EXISTS\r\nA0001 OK x\r\n").await.unwrap();
+            assert_eq!(&command[..length], b"A0001 NOOP\r\nA0002 NOOP\r\n");
+        };
+        let ((), first) = tokio::join!(answer, guard.completed(1));
+        assert!(first.unwrap() && guard.passing.is_empty());
+        assert!(guard.completed(1).await.unwrap(), "it is there already");
+        server.write_all(b"A0002 N").await.unwrap();
+        drop(server);
+        assert_eq!(guard.completed(2).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(guard.take_completion("A0001").unwrap().untagged, [b"* 1 EXISTS\r\n".to_vec()]);
     }
 
     #[tokio::test]

@@ -7,7 +7,6 @@ pub use change::FolderStore;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use async_imap::imap_proto::Response;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
@@ -315,17 +314,13 @@ impl ImapSession {
         Ok(replies)
     }
 
-    async fn await_completions(&mut self, doing: &str, mut outstanding: usize) -> Result<(), CollectError> {
-        while outstanding > 0 {
-            let read = timeout(self.patience, self.session.read_response()).await;
-            let response = match read {
-                Err(_) => return Err(impatient(&self.label, doing, self.patience)),
+    async fn await_completions(&mut self, doing: &str, outstanding: usize) -> Result<(), CollectError> {
+        for so_many in 1..=outstanding {
+            match timeout(self.patience, self.session.get_mut().completed(so_many)).await {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => return Err(hung_up(&self.label, doing, self.session.get_ref())),
                 Ok(Err(error)) => return Err(CollectError::from_io(&self.label, doing, &error)),
-                Ok(Ok(None)) => return Err(hung_up(&self.label, doing, self.session.get_ref())),
-                Ok(Ok(Some(response))) => response,
-            };
-            if matches!(response.parsed(), Response::Done { .. }) {
-                outstanding -= 1;
+                Err(_) => return Err(impatient(&self.label, doing, self.patience)),
             }
         }
         Ok(())

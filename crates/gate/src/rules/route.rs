@@ -7,7 +7,7 @@
 //! Example: `anything@saas.example.test` becomes `ops@example.test` with
 //! `Mailwarden-Route: anything@saas.example.test -> ops@example.test (route)`.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use mailwarden_address::{Address, EnvelopeRecipient};
 use mailwarden_policy::Recipient;
@@ -156,11 +156,11 @@ fn inherit(case: &Case<'_>, reached: &Address, decision: &mut Decision) -> Optio
 /// Deletes each rewritten recipient once and adds each destination once. A destination that is already a recipient
 /// is not added again: Postfix does not filter that duplicate.
 fn rewrite(case: &Case<'_>, routes: &[Route<'_>], recipients: &[EnvelopeRecipient], decision: &mut Decision) {
-    let rewritten: HashSet<&[u8]> = routes.iter().map(|route| &*route.recipient.delete_as).collect();
+    let rewritten: BTreeSet<&[u8]> = routes.iter().map(|route| &*route.recipient.delete_as).collect();
     let staying = || recipients.iter().filter(|recipient| !rewritten.contains(&*recipient.delete_as));
-    let mut present: HashSet<&Address> =
+    let mut present: BTreeSet<&Address> =
         staying().filter_map(|recipient| recipient.address.as_ref()).collect();
-    let mut deleted: HashSet<&[u8]> = HashSet::new();
+    let mut deleted: BTreeSet<&[u8]> = BTreeSet::new();
     for route in routes {
         if deleted.insert(&route.recipient.delete_as) {
             decision.edits.push(Edit::DeleteRecipient { delete_as: route.recipient.delete_as.clone() });

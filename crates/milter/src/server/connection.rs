@@ -156,6 +156,8 @@ where
                 Err(garbage) => return Err(CloseReason::Garbage(garbage)),
             }
         }
+        // Nearly every message is answered within this; growing to it step by step costs more than any answer.
+        self.replies.reserve(KEPT_REPLY_OCTETS);
         let handled = self.handle_frames().await;
         let write_timeout = self.shared.options.write_timeout;
         let written = write_replies(&mut self.stream, &mut self.replies, write_timeout).await;
