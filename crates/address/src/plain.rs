@@ -6,10 +6,12 @@
 
 use crate::Address;
 use crate::characters::is_ascii_atext;
+use crate::header::MAX_TOKENS;
 
 /// The mailbox of `local@domain`, `<local@domain>`, `Words of ASCII <local@domain>` or `"Text, in quotes" <local@domain>`.
 pub(crate) fn mailbox(value: &[u8]) -> Option<Address> {
-    let value = without_spaces(value);
+    // Shorter than this, it cannot have too many tokens for the long way.
+    let value = Some(value).filter(|value| value.len() <= MAX_TOKENS).map(without_spaces)?;
     let Some(rest) = value.strip_suffix(b">") else { return addr_spec(value) };
     let open = rest.iter().position(|byte| *byte == b'<')?;
     let (name, address) = (without_spaces(&rest[..open]), &rest[open + 1..]);
@@ -121,5 +123,7 @@ mod tests {
         ] {
             assert_eq!(mailbox(value.as_bytes()), None, "{value}");
         }
+        let endless = format!("{}<x@y.test>", "a ".repeat(MAX_TOKENS));
+        assert_eq!(mailbox(endless.as_bytes()), None, "the long way takes no more tokens than that");
     }
 }
