@@ -15,8 +15,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use serde_json::value::{Value, to_raw_value};
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::LedgerError;
@@ -236,25 +235,32 @@ struct Line<'a, D> {
 impl Recorded {
     /// What strangers can make long is cut. None if the detail cannot be written as JSON.
     fn new<D: Serialize>(entry: &JournalEntry<D>) -> Option<Self> {
-        let mut detail = to_raw_value(&entry.detail).ok()?;
-        if detail.get().len() > MAX_DETAIL_BYTES {
-            detail = to_raw_value(&json!({"left_out_bytes": detail.get().len()})).ok()?;
+        let mut line = line(entry, &entry.detail)?;
+        // Only then may the detail be too long.
+        if line.len() > MAX_DETAIL_BYTES {
+            let length = serde_json::to_string(&entry.detail).ok()?.len();
+            if length > MAX_DETAIL_BYTES {
+                line = self::line(entry, &json!({"left_out_bytes": length}))?;
+            }
         }
-        let at_us = entry.at.timestamp_micros();
-        let line = Line {
-            reference: entry.reference,
-            at_us,
-            rule: cut(&entry.rule),
-            verdict: cut(&entry.verdict),
-            recipient: entry.recipient.as_deref().map(cut),
-            envelope_sender: entry.envelope_sender.as_deref().map(cut),
-            header_from: entry.header_from.as_deref().map(cut),
-            client: entry.client.as_deref().map(cut),
-            queue_id: entry.queue_id.as_deref().map(cut),
-            detail: &*detail,
-        };
-        Some(Self { reference: entry.reference, at_us, line: serde_json::to_string(&line).ok()? })
+        Some(Self { reference: entry.reference, at_us: entry.at.timestamp_micros(), line })
     }
+}
+
+fn line<D>(entry: &JournalEntry<D>, detail: &impl Serialize) -> Option<String> {
+    let line = Line {
+        reference: entry.reference,
+        at_us: entry.at.timestamp_micros(),
+        rule: cut(&entry.rule),
+        verdict: cut(&entry.verdict),
+        recipient: entry.recipient.as_deref().map(cut),
+        envelope_sender: entry.envelope_sender.as_deref().map(cut),
+        header_from: entry.header_from.as_deref().map(cut),
+        client: entry.client.as_deref().map(cut),
+        queue_id: entry.queue_id.as_deref().map(cut),
+        detail,
+    };
+    serde_json::to_string(&line).ok()
 }
 
 /// As much as is kept, counted as JSON writes it: a control character, which a stranger may send, takes six bytes there.

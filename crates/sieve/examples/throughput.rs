@@ -5,10 +5,12 @@
 #[path = "../tests/robustness/heavy.rs"]
 mod heavy;
 
-use heavy::{heavy, used};
-use sieve_analysis::{Dialect, analyse, parser::parse};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
+
+use heavy::heavy;
+use mailwarden_lab::processor;
+use sieve_analysis::{Dialect, analyse, parser::parse};
 
 /// What the programs that use the library take.
 #[global_allocator]
@@ -22,13 +24,15 @@ if header :matches \"subject\" [\"*invoice*\", \"*payment*\"]\r\n{\r\n\
 
 fn rate(work: impl Fn()) -> f64 {
     let begun = Instant::now();
-    let before = used(begun);
-    let mut rounds = 0_u32;
-    while begun.elapsed() < Duration::from_secs(2) {
-        (0..100).for_each(|_| work());
-        rounds += 100;
-    }
-    f64::from(rounds) / (used(begun) - before).as_secs_f64()
+    let (rounds, took) = processor::spent(|| {
+        let mut rounds = 0_u32;
+        while begun.elapsed() < Duration::from_secs(2) {
+            (0..100).for_each(|_| work());
+            rounds += 100;
+        }
+        rounds
+    });
+    f64::from(rounds) / took.as_secs_f64()
 }
 
 fn main() {
@@ -47,11 +51,6 @@ fn main() {
 
 /// The machine may be busy with other things, so the shortest of some rounds tells what the work costs.
 fn shortest(script: &[u8], dialect: Dialect) -> Duration {
-    let round = |_| {
-        let begun = Instant::now();
-        let before = used(begun);
-        black_box(analyse(black_box(script), dialect, true));
-        used(begun) - before
-    };
+    let round = |_| processor::spent(|| black_box(analyse(black_box(script), dialect, true))).1;
     (0..3).map(round).min().unwrap_or_default()
 }

@@ -7,6 +7,7 @@
 
 mod chance;
 mod desk;
+mod floor;
 mod gate;
 mod installation;
 mod letters;
@@ -21,6 +22,7 @@ mod world;
 
 pub use chance::Chance;
 pub use desk::{AS_OLGA, AS_OMAR, login, with};
+pub use floor::Floor;
 pub use gate::Gate;
 pub use installation::{EXAMPLE_POLICY, Installation};
 pub use letters::letter;

@@ -1,7 +1,7 @@
 //! The MTA's side of the milter protocol, as Postfix speaks it, for load. The frames are made by hand, so that a
 //! mistake of the library under test is not shared.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -61,11 +61,35 @@ pub enum FilterAddress {
     Tcp(SocketAddr),
 }
 
+/// A path, or an address and a port.
+impl fmt::Display for FilterAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => path.display().fmt(formatter),
+            Self::Tcp(address) => address.fmt(formatter),
+        }
+    }
+}
+
 /// A stream of either kind.
 pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
 impl FilterAddress {
+    /// What the filter there asks for: see [`Mta::agreement`].
+    ///
+    /// # Errors
+    /// When no filter answers.
+    pub fn agreement(&self) -> Result<Vec<u8>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mta = Mta::connect(self).await?;
+            let agreement = mta.agreement().to_vec();
+            mta.quit().await?;
+            Ok(agreement)
+        })
+    }
+
     /// Connects.
     ///
     /// # Errors
@@ -96,6 +120,12 @@ async fn knock(path: &Path) -> std::io::Result<UnixStream> {
     }
 }
 
+/// The protocol flags of an answer to a negotiation.
+pub(crate) fn protocol_of(agreement: &[u8]) -> Result<u32> {
+    let flags = agreement.get(8..12).and_then(|octets| octets.try_into().ok());
+    Ok(u32::from_be_bytes(flags.context("an agreement of less than twelve octets")?))
+}
+
 /// One message of the load: who it is for makes it different from all others.
 #[derive(Debug, Clone)]
 pub struct Envelope {
@@ -108,8 +138,8 @@ pub struct Envelope {
 /// One connection to a filter, after the negotiation.
 pub struct Mta {
     wire: Box<dyn Wire>,
+    agreement: Vec<u8>,
     protocol: u32,
-    actions: u32,
     out: Vec<u8>,
     inbox: Vec<u8>,
     read: usize,
@@ -123,20 +153,19 @@ impl Mta {
     pub async fn connect(address: &FilterAddress) -> Result<Self> {
         let wire = address.connect().await?;
         let (out, inbox) = (Vec::with_capacity(4_096), Vec::with_capacity(1_024));
-        let mut mta = Self { wire, protocol: 0, actions: 0, out, inbox, read: 0 };
+        let mut mta = Self { wire, agreement: Vec::new(), protocol: 0, out, inbox, read: 0 };
         mta.put(b'O', &[&offer()]);
         let (code, answer) = mta.exchange().await?;
-        ensure!(code == b'O' && answer.len() >= 12, "the negotiation was answered by {code}: {answer:?}");
-        let number =
-            |at: usize| u32::from_be_bytes([answer[at], answer[at + 1], answer[at + 2], answer[at + 3]]);
-        (mta.actions, mta.protocol) = (number(4), number(8));
+        ensure!(code == b'O', "the negotiation was answered by {code}: {answer:?}");
+        mta.protocol = protocol_of(&answer)?;
+        mta.agreement = answer;
         Ok(mta)
     }
 
-    /// The actions and protocol flags that the filter asked for.
+    /// What the filter asked for, in its own words: version, actions, protocol flags, lists of macros.
     #[must_use]
-    pub fn negotiated(&self) -> (u32, u32) {
-        (self.actions, self.protocol)
+    pub fn agreement(&self) -> &[u8] {
+        &self.agreement
     }
 
     /// CONNECT and HELO.
@@ -269,8 +298,8 @@ impl Mta {
     }
 }
 
-impl std::fmt::Debug for Mta {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Mta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Mta(protocol {:x})", self.protocol)
     }
 }

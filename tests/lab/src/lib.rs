@@ -39,6 +39,7 @@ pub mod ports;
 pub mod postfix;
 pub mod postgresql;
 pub mod process;
+pub mod processor;
 pub mod sendmail;
 pub mod slapd;
 pub mod smtp;

@@ -1,8 +1,11 @@
 //! The cost of an analysis grows no faster than its script.
 
-use crate::heavy::{heavy, used};
+use std::time::Duration;
+
+use mailwarden_lab::processor;
 use sieve_analysis::{Dialect, analyse};
-use std::time::{Duration, Instant};
+
+use crate::heavy::heavy;
 
 /// Four times the bytes may cost this many times the time. A quadratic step costs sixteen times.
 const MOST: u32 = 8;
@@ -12,10 +15,7 @@ const NOISE: Duration = Duration::from_millis(4);
 const ROUNDS: usize = 5;
 
 fn cost(script: &str, dialect: Dialect) -> Duration {
-    let begun = Instant::now();
-    let before = used(begun);
-    std::hint::black_box(analyse(script.as_bytes(), dialect, true));
-    used(begun).saturating_sub(before)
+    processor::spent(|| std::hint::black_box(analyse(script.as_bytes(), dialect, true))).1
 }
 
 /// Whether one of some rounds shows that the cost grows with the size.

@@ -1,14 +1,5 @@
 //! What a hostile script of a given size may hold.
 
-use std::time::{Duration, Instant};
-
-/// Time this thread had a processor, which other programs do not lengthen; the clock where that is not told.
-pub(crate) fn used(begun: Instant) -> Duration {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let nanoseconds = told.and_then(|text| text.split(' ').next()?.parse().ok());
-    nanoseconds.map_or_else(|| begun.elapsed(), Duration::from_nanos)
-}
-
 const REQUIRED: &str = "require [\"variables\",\"include\",\"vacation\",\"imap4flags\",\"foreverypart\",\
     \"enotify\",\"relational\",\"encoded-character\",\"vnd.dovecot.pipe\",\"copy\"];";
 

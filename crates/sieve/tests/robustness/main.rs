@@ -7,22 +7,15 @@ mod growth;
 mod heavy;
 mod promises;
 
-use heavy::used;
+use std::time::Duration;
+
+use mailwarden_lab::processor;
 use promises::holds;
 use proptest::prelude::*;
 use sieve_analysis::{Dialect, audit};
-use std::time::{Duration, Instant};
 
 /// Of a processor, in a debug build; a quadratic step would take minutes.
 const LONG: Duration = Duration::from_secs(20);
-
-/// What the work costs this thread, however busy the machine is.
-fn cost(work: impl FnOnce()) -> Duration {
-    let begun = Instant::now();
-    let before = used(begun);
-    work();
-    used(begun).saturating_sub(before)
-}
 
 /// Words and marks of the language in any order, with some noise.
 fn scriptlike() -> impl Strategy<Value = Vec<u8>> {
@@ -131,7 +124,7 @@ fn bombs_end_soon() {
     for bomb in bombs {
         let prefix = "require [\"variables\", \"foreverypart\", \"encoded-character\"];";
         let script = format!("{prefix}{}", bomb.repeat(100_000.min(1_000_000 / bomb.len())));
-        let cost = cost(|| {
+        let ((), cost) = processor::spent(|| {
             let result = audit(script.as_bytes(), &[Dialect::Pigeonhole], true);
             assert_eq!(result.bytes, script.len());
         });
@@ -156,7 +149,7 @@ fn one_string_full_of_openings_is_read_once() {
             "require [\"variables\",\"encoded-character\"]; keep; redirect \"{}\";",
             inside.repeat(100_000)
         );
-        let cost = cost(|| drop(audit(script.as_bytes(), &Dialect::ALL, true)));
+        let ((), cost) = processor::spent(|| drop(audit(script.as_bytes(), &Dialect::ALL, true)));
         assert!(cost < LONG, "{inside:?} took {cost:?}");
     }
 }

@@ -1,17 +1,19 @@
-//! What a message costs a Postfix with the gate, next to the same Postfix with maps of its own: processor time of
-//! all its processes, the gate's included, from the first SMTP command to the hand-over to the next server.
+//! What a message costs a Postfix with the gate, next to the same Postfix with maps of its own, and with a milter that
+//! asks for the same and makes the same edits, but decides nothing: processor time of all its processes, the milter's
+//! included, from the first SMTP command to the hand-over to the next server.
 //!
 //! `cargo bench -p mailwarden-e2e --bench behind_postfix -- [--rounds N] [--messages N]`
 #![allow(clippy::print_stdout, reason = "a measurement is printed")]
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use mailwarden_e2e::Gate;
+use mailwarden_e2e::{FilterAddress, Floor, Gate};
 use mailwarden_lab::packages;
 use mailwarden_lab::ports::Port;
 use mailwarden_lab::postfix::{OutsideMail, Postfix};
@@ -23,13 +25,39 @@ const RECIPIENT: &str = "v00004711@saas.client.test";
 const LIMIT: Duration = Duration::from_secs(300);
 /// As the kernel counts (sysconf(_SC_CLK_TCK) is 100 on every Linux).
 const TICK: Duration = Duration::from_millis(10);
-const VARIANTS: [&str; 4] = ["no filter, no map", "hash maps", "pcre map, hash map", "the gate"];
+const NO_FILTER: &str = "no filter, no map";
+const HASH: &str = "hash maps";
+const PCRE: &str = "pcre map, hash map";
+const GATE: &str = "the gate";
+const FLOOR: &str = "floor, same flags";
+const VARIANTS: [&str; 5] = [NO_FILTER, HASH, PCRE, GATE, FLOOR];
 const NATIVE: usize = 1;
 
 struct Variant {
     name: &'static str,
     postfix: Postfix,
-    gate: Option<Gate>,
+    milter: Option<Milter>,
+}
+
+enum Milter {
+    Gate(Gate),
+    Floor(Floor),
+}
+
+impl Milter {
+    fn pid(&self) -> u32 {
+        match self {
+            Milter::Gate(gate) => gate.pid(),
+            Milter::Floor(floor) => floor.pid(),
+        }
+    }
+}
+
+/// Microseconds a message.
+#[derive(Clone, Copy)]
+struct Cost {
+    all: f64,
+    milter: f64,
 }
 
 impl Variant {
@@ -42,23 +70,23 @@ impl Variant {
             .main_cf("in_flow_delay", "0")
             .main_cf("smtp_destination_concurrency_limit", "20");
         let senders = format!("check_sender_access hash:{}", directory.join("senders").display());
-        let mut gate = None;
+        let mut milter = None;
         match name {
-            "no filter, no map" => {}
-            "hash maps" => {
+            NO_FILTER => {}
+            HASH => {
                 let map = table(directory, "aliases", |n| format!("{}\tbox@next.test\n", vendor(n)), true)?;
                 table(directory, "senders", |n| format!("{}\tREJECT\n", vendor(n)), true)?;
                 builder = with_map(builder, &format!("hash:{map}"), &senders);
             }
-            "pcre map, hash map" => {
+            PCRE => {
                 let pattern = |n| format!("/^{}$/\tbox@next.test\n", vendor(n).replace('.', "\\."));
                 let map = table(directory, "aliases", pattern, false)?;
                 table(directory, "senders", |n| format!("{}\tREJECT\n", vendor(n)), true)?;
                 builder = with_map(builder, &format!("pcre:{map}"), &senders);
             }
             _ => {
-                let socket = directory.join("gate.sock");
-                gate = Some(start_gate(directory, &socket)?);
+                let socket = directory.join("milter.sock");
+                milter = Some(start_milter(name, directory, &socket)?);
                 builder = builder
                     .milter(&format!("unix:{}", socket.display()))
                     .main_cf("relay_domains", "saas.client.test")
@@ -67,28 +95,30 @@ impl Variant {
         }
         let postfix = builder.build()?;
         postfix.start()?;
-        Ok(Variant { name, postfix, gate })
+        Ok(Variant { name, postfix, milter })
     }
 
-    /// Processor time of everybody who has to do with mail here.
-    fn cpu(&self) -> Result<Duration> {
+    /// Processor time of everybody who has to do with mail here: Postfix, the milter.
+    fn cpu(&self) -> Result<(Duration, Duration)> {
         let master = self.postfix.pid().context("Postfix does not run")?;
-        let gate = self.gate.as_ref().map_or(0, |gate| ticks_of(gate.pid()).unwrap_or(0));
+        let milter = self.milter.as_ref().map_or(Ok(0), |milter| ticks_of(milter.pid()))?;
         let group: u64 = members(master)?.into_iter().filter_map(|pid| ticks_of(pid).ok()).sum();
-        Ok(TICK * u32::try_from(gate + group)?)
+        Ok((TICK * u32::try_from(group)?, TICK * u32::try_from(milter)?))
     }
 
-    /// Microseconds a message.
-    fn round(&self, messages: usize) -> Result<f64> {
+    fn round(&self, messages: usize) -> Result<Cost> {
         let before = self.cpu()?;
-        let recipient = if self.name == VARIANTS[0] { "box@next.test" } else { RECIPIENT };
+        let recipient = if self.name == NO_FILTER { "box@next.test" } else { RECIPIENT };
         let ran = Command::new("/usr/sbin/smtp-source")
             .args(["-s", SESSIONS, "-m", &messages.to_string(), "-l", "2000", "-f", "news@vendor.test"])
             .args(["-t", recipient, &format!("inet:127.0.0.1:{}", self.postfix.smtp_port())])
             .output()?;
         ensure!(ran.status.success(), "{}: {}", self.name, String::from_utf8_lossy(&ran.stderr));
         self.postfix.wait_until_queue_empty(LIMIT).with_context(|| self.postfix.log())?;
-        Ok((self.cpu()? - before).as_secs_f64() * 1e6 / messages as f64)
+        let after = self.cpu()?;
+        let each = |used: Duration| used.as_secs_f64() * 1e6 / messages as f64;
+        let milter = each(after.1 - before.1);
+        Ok(Cost { all: each(after.0 - before.0) + milter, milter })
     }
 }
 
@@ -118,6 +148,21 @@ fn table(directory: &Path, name: &str, line: impl Fn(usize) -> String, is_hash: 
         ensure!(made.status.success(), "postmap: {}", String::from_utf8_lossy(&made.stderr));
     }
     Ok(path.display().to_string())
+}
+
+fn start_milter(name: &str, directory: &Path, socket: &Path) -> Result<Milter> {
+    if name == GATE {
+        return Ok(Milter::Gate(start_gate(directory, socket)?));
+    }
+    // A gate is asked what it would agree to, and goes again.
+    let asked = directory.join("asked.sock");
+    let agreement = {
+        let _gate = start_gate(directory, &asked)?;
+        FilterAddress::Unix(asked).agreement()?
+    };
+    let floor = Floor::start(&FilterAddress::Unix(socket.into()), &agreement, &directory.join("floor.log"))?;
+    fs::set_permissions(socket, Permissions::from_mode(0o666))?;
+    Ok(Milter::Floor(floor))
 }
 
 /// The policy says of the same addresses what the maps say.
@@ -171,6 +216,9 @@ fn ticks_of(pid: u32) -> Result<u64> {
 }
 
 fn main() -> Result<()> {
+    if Floor::serve_if_asked()? {
+        return Ok(());
+    }
     packages::ensure_installed(&mut |step| println!("{step}"))?;
     let (mut rounds, mut messages) = (5, 1_000);
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -183,7 +231,7 @@ fn main() -> Result<()> {
     }
     let directory = tempfile::tempdir()?;
     // Postfix's users have to get to their tables.
-    fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
     let sink = Port::claim()?;
     let mut command = Command::new("/usr/sbin/smtp-sink");
     command.args(["-u", "nobody", "-c", &format!("127.0.0.1:{}", sink.number()), "1000"]);
@@ -198,7 +246,7 @@ fn main() -> Result<()> {
 }
 
 fn measure(variants: &[Variant], rounds: usize, messages: usize) -> Result<()> {
-    let mut costs: Vec<Vec<f64>> = variants.iter().map(|_| Vec::new()).collect();
+    let mut costs: Vec<Vec<Cost>> = variants.iter().map(|_| Vec::new()).collect();
     for round in 0..=rounds {
         for (variant, costs) in variants.iter().zip(&mut costs) {
             let cost = variant.round(messages)?;
@@ -209,12 +257,18 @@ fn measure(variants: &[Variant], rounds: usize, messages: usize) -> Result<()> {
         }
     }
     println!(
-        "{rounds} rounds of {messages} messages, {SESSIONS} sessions: CPU us a message, to no filter, to hash"
+        "{rounds} rounds of {messages} messages, {SESSIONS} sessions: CPU us a message, to no filter, to hash, the milter's"
     );
     for (variant, own) in variants.iter().zip(&costs) {
-        let to = |other: &[f64]| median(own.iter().zip(other).map(|(own, other)| own / other));
-        let cost = median(own.iter().copied());
-        println!("  {:22} {cost:>6.0}  {:.2}  {:.2}", variant.name, to(&costs[0]), to(&costs[NATIVE]));
+        let to = |other: &[Cost]| median(own.iter().zip(other).map(|(own, other)| own.all / other.all));
+        let (cost, milter) =
+            (median(own.iter().map(|cost| cost.all)), median(own.iter().map(|cost| cost.milter)));
+        println!(
+            "  {:22} {cost:>6.0}  {:.2}  {:.2}  {milter:>5.0}",
+            variant.name,
+            to(&costs[0]),
+            to(&costs[NATIVE])
+        );
     }
     Ok(())
 }

@@ -7,7 +7,6 @@
 //! whose name holds NAME.
 #![allow(clippy::print_stdout, reason = "a measurement is printed")]
 
-mod floor;
 mod load;
 mod policy;
 mod servers;
@@ -17,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use mailwarden_e2e::{FilterAddress, Mta};
+use mailwarden_e2e::{FilterAddress, Floor, Mta};
 
 use crate::load::{Measured, Shape};
 use crate::policy::Vendors;
@@ -67,13 +66,10 @@ fn arguments(words: &[String]) -> Result<Arguments> {
 }
 
 fn main() -> Result<()> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    if let [flag, address, actions, protocol] = words.as_slice()
-        && flag == "--floor"
-    {
-        return floor::serve(&servers::read_address(address), actions.parse()?, protocol.parse()?);
+    if Floor::serve_if_asked()? {
+        return Ok(());
     }
-    let arguments = arguments(&words)?;
+    let arguments = arguments(&std::env::args().skip(1).collect::<Vec<_>>())?;
     let vendors = Arc::new(Vendors { clients: CLIENTS, each: arguments.each });
     println!("{CLIENTS} clients, {} vendor addresses each; the ledger is on", vendors.each);
     for tcp in [false, true] {

@@ -7,16 +7,16 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use mailwarden_e2e::{FilterAddress, Gate, Mta};
+use mailwarden_e2e::{FilterAddress, Floor, Gate};
 use mailwarden_lab::ports::Port;
 use mailwarden_lab::process::Child;
+use mailwarden_lab::wait::wait_for;
 
 use crate::policy::Vendors;
 
 const START_LIMIT: Duration = Duration::from_secs(120);
-/// What a server that decides nothing asks for: the rights for its edits, and every event.
-const EDITS_ONLY: u32 = 0x0d;
-const EVERYTHING: u32 = 0;
+/// What a server that decides nothing asks for: version 6, the rights for its edits, and every event.
+const EVERY_EVENT: [u8; 12] = [0, 0, 0, 6, 0, 0, 0, 0x0d, 0, 0, 0, 0];
 
 /// One server.
 #[derive(Debug)]
@@ -29,14 +29,16 @@ pub(crate) struct Server {
 #[derive(Debug)]
 enum Process {
     Gate(Gate),
-    Other(Child),
+    Floor(Floor),
+    Reference(Child),
 }
 
 impl Server {
     pub(crate) fn pid(&self) -> u32 {
         match &self.process {
             Process::Gate(gate) => gate.pid(),
-            Process::Other(child) => child.pid(),
+            Process::Floor(floor) => floor.pid(),
+            Process::Reference(child) => child.pid(),
         }
     }
 
@@ -59,9 +61,8 @@ impl Server {
 /// Starts the gate, then what it is compared with.
 pub(crate) fn start(directory: &Path, vendors: &Vendors, tcp: bool) -> Result<Vec<Server>> {
     let gate = gate(directory, vendors, tcp)?;
-    let (actions, protocol) = negotiated(&gate.address)?;
-    let same = floor(directory, "floor, same flags", tcp, actions, protocol)?;
-    let every = floor(directory, "floor, every event", tcp, EDITS_ONLY, EVERYTHING)?;
+    let same = floor(directory, "floor, same flags", tcp, &gate.address.agreement()?)?;
+    let every = floor(directory, "floor, every event", tcp, &EVERY_EVENT)?;
     Ok(vec![gate, same, every, reference(directory, tcp)?])
 }
 
@@ -94,22 +95,10 @@ fn gate(directory: &Path, vendors: &Vendors, tcp: bool) -> Result<Server> {
     Ok(Server { name: "the gate", address, process: Process::Gate(gate) })
 }
 
-fn negotiated(address: &FilterAddress) -> Result<(u32, u32)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mta = Mta::connect(address).await?;
-        let negotiated = mta.negotiated();
-        mta.quit().await?;
-        Ok(negotiated)
-    })
-}
-
-/// This program itself, in another process.
-fn floor(directory: &Path, name: &'static str, tcp: bool, actions: u32, protocol: u32) -> Result<Server> {
+fn floor(directory: &Path, name: &'static str, tcp: bool, agreement: &[u8]) -> Result<Server> {
     let address = address(directory, name, tcp)?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["--floor", &shown(&address), &actions.to_string(), &protocol.to_string()]);
-    started(directory, name, address, &mut command)
+    let floor = Floor::start(&address, agreement, &directory.join(format!("{name}.log")))?;
+    Ok(Server { name, address, process: Process::Floor(floor) })
 }
 
 /// The reference library with the same edits.
@@ -132,29 +121,8 @@ fn reference(directory: &Path, tcp: bool) -> Result<Server> {
         FilterAddress::Unix(path) => format!("unix:{}", path.display()),
         FilterAddress::Tcp(address) => format!("inet:{}@{}", address.port(), address.ip()),
     };
-    started(directory, name, address, Command::new(&program).arg(listen))
-}
-
-fn shown(address: &FilterAddress) -> String {
-    match address {
-        FilterAddress::Unix(path) => path.display().to_string(),
-        FilterAddress::Tcp(address) => address.to_string(),
-    }
-}
-
-/// As [`shown`] wrote it.
-pub(crate) fn read_address(text: &str) -> FilterAddress {
-    text.parse().map_or_else(|_| FilterAddress::Unix(text.into()), FilterAddress::Tcp)
-}
-
-fn started(
-    directory: &Path,
-    name: &'static str,
-    address: FilterAddress,
-    command: &mut Command,
-) -> Result<Server> {
-    let child = Child::spawn_command(command, &directory.join(format!("{name}.log")))?;
-    mailwarden_lab::wait::wait_for(START_LIMIT, name, || negotiated(&address).is_ok())
-        .with_context(|| child.log_text())?;
-    Ok(Server { name, address, process: Process::Other(child) })
+    let child =
+        Child::spawn_command(Command::new(&program).arg(listen), &directory.join(format!("{name}.log")))?;
+    wait_for(START_LIMIT, name, || address.agreement().is_ok()).with_context(|| child.log_text())?;
+    Ok(Server { name, address, process: Process::Reference(child) })
 }

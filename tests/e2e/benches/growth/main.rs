@@ -8,7 +8,6 @@
 #![allow(clippy::print_stdout, reason = "a measurement is printed")]
 
 mod drawing;
-mod processor;
 mod work;
 
 #[path = "../rounds/place.rs"]

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::Growth;
 use crate::place::Place;
 use crate::policy::Vendors;
-use crate::processor::{of_ended_programs, of_ours, of_process};
+use mailwarden_lab::processor::{of_ended_programs, of_ours, of_process};
 
 /// How often each size is done.
 const ROUNDS: usize = 3;

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use mailwarden_evidence::{CoverageState, Observation};
+use mailwarden_lab::processor;
 
 use crate::testing::{ids, judged, script, script_of};
 use crate::{BeneficiaryKind, Confidence, Finding, Report, State};
@@ -173,9 +176,7 @@ fn a_surface_in_error_still_gives_its_findings() {
 #[test]
 fn a_script_of_one_endless_line_is_judged_in_reasonable_time() {
     let source: String = (0..15_000).map(|n| format!("redirect \"x{n}@evil.example\"; discard; ")).collect();
-    let began = std::time::Instant::now();
-    let report = report(&source);
+    let report = processor::within(Duration::from_secs(60), || report(&source));
     assert_eq!(report.findings.len(), super::MAX_FINDINGS + 1);
     assert!(report.findings.iter().all(|finding| finding.evidence[0].excerpt.len() <= 600));
-    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
 }

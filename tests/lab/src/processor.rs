@@ -1,0 +1,100 @@
+//! Processor time: what work cost, which other programs on the machine lengthen less than the clock.
+//!
+//! Time of one's own is counted in nanoseconds by the scheduler (`schedstat`, the first number: Linux,
+//! Documentation/scheduler/sched-stats), time of ended children in ticks (proc(5)).
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+/// As the kernel counts (`sysconf(_SC_CLK_TCK)` is 100 on every Linux).
+const TICK: Duration = Duration::from_millis(10);
+
+/// What all threads of a process have used that are still there.
+///
+/// # Errors
+/// There is no such process.
+pub fn of_process(pid: u32) -> io::Result<Duration> {
+    let mut used = Duration::ZERO;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread that ended meanwhile is no error.
+        let Ok(had) = scheduled(&task?.path().join("schedstat")) else { continue };
+        used += had;
+    }
+    Ok(used)
+}
+
+/// What this process has used.
+///
+/// # Errors
+/// /proc is not there.
+pub fn of_ours() -> io::Result<Duration> {
+    of_process(std::process::id())
+}
+
+/// What this thread has used.
+///
+/// # Errors
+/// /proc is not there.
+pub fn of_this_thread() -> io::Result<Duration> {
+    scheduled(Path::new("/proc/thread-self/schedstat"))
+}
+
+/// What the programs have used that this process ran and saw the end of.
+///
+/// # Errors
+/// /proc is not there.
+pub fn of_ended_programs() -> io::Result<Duration> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let after_name = stat.rsplit_once(')').ok_or_else(|| unreadable(&stat))?.1;
+    let numbers = after_name.split_ascii_whitespace().skip(13).take(2);
+    let ticks = numbers.map(str::parse::<u32>).sum::<Result<u32, _>>().map_err(|_| unreadable(&stat))?;
+    Ok(TICK * ticks)
+}
+
+/// Does the work, and says what it took of this thread's.
+///
+/// # Panics
+/// /proc is not there.
+pub fn spent<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let now = || of_this_thread().expect("/proc/thread-self/schedstat");
+    let before = now();
+    let done = work();
+    (done, now().saturating_sub(before))
+}
+
+/// Does the work, which may take no more of this thread's than that.
+///
+/// # Panics
+/// It took more, or /proc is not there.
+pub fn within<T>(limit: Duration, work: impl FnOnce() -> T) -> T {
+    let (done, took) = spent(work);
+    assert!(took < limit, "{took:?} of processor time");
+    done
+}
+
+fn scheduled(path: &Path) -> io::Result<Duration> {
+    let text = fs::read_to_string(path)?;
+    let nanoseconds = text.split(' ').next().and_then(|number| number.parse().ok());
+    nanoseconds.map(Duration::from_nanos).ok_or_else(|| unreadable(&text))
+}
+
+fn unreadable(text: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the kernel says {text:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_that_takes_too_long_is_said() {
+        let busy = || while of_this_thread().unwrap() < Duration::from_millis(50) {};
+        let before = of_ours().unwrap();
+        within(Duration::from_secs(60), busy);
+        assert!(of_ours().unwrap() >= before);
+        let said = std::panic::catch_unwind(|| within(Duration::ZERO, || ()));
+        assert!(said.is_err());
+    }
+}
