@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
 use mailwarden_address::Address;
 use mailwarden_policy::raci::{Action, Duty, Forbidden, GivenApproval};
 use serde::{Deserialize, Serialize};
@@ -84,7 +85,7 @@ pub fn canonical_text(
 fn digest_of(asked: &impl Serialize) -> String {
     let value = serde_json::to_value(asked).unwrap_or_default();
     let sorted = sorted(&value);
-    Sha256::digest(sorted.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(sorted.as_bytes()))
 }
 
 fn sorted(value: &serde_json::Value) -> String {

@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use data_encoding::HEXLOWER;
 use futures_util::{StreamExt as _, future, stream};
 use indicatif::ProgressBar;
 use mailwarden_collect::{Plan, Progress, Rounds};
@@ -89,7 +90,7 @@ fn asked(plan: &Plan, collect: &Collect) -> String {
         hash.update((mailbox.len() as u64).to_be_bytes());
         hash.update(mailbox);
     }
-    hash.finalize().iter().map(|octet| format!("{octet:02x}")).collect()
+    HEXLOWER.encode(&hash.finalize())
 }
 
 /// The head that the run was begun with, where this sweeper would look at the same.

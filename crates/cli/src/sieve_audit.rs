@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sieve_analysis::{Audit, Dialect, Mailbox, Script, audit, audit_at_event, audit_in};
@@ -74,7 +75,7 @@ pub(crate) fn script_of(file: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 pub(crate) fn sha256_of(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
 /// The scripts that an `include` may find.

@@ -109,6 +109,11 @@ impl CollectError {
 /// Text of a server, made safe to show: lossy UTF-8, without control characters, shortened.
 pub(crate) fn shown(raw: &[u8]) -> String {
     let head = &raw[..raw.len().min(MAX_SHOWN * 4)];
+    // Nearly all of what servers say.
+    if head.len() <= MAX_SHOWN && head.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        let text = String::from_utf8_lossy(head.trim_ascii()).into_owned();
+        return if text.is_empty() { "(no text)".to_owned() } else { text };
+    }
     let text: String = String::from_utf8_lossy(head)
         .trim()
         .chars()

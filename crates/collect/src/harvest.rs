@@ -1,9 +1,9 @@
 //! What a collector brings home.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use chrono::Utc;
-use mailwarden_evidence::{Coverage, CoverageState, Evidence, Fact, Observation};
+use mailwarden_evidence::{AclIdentifier, Coverage, CoverageState, Evidence, Fact, Observation};
 
 use crate::CollectError;
 
@@ -52,9 +52,11 @@ impl Harvest {
 
     /// Drops what two collectors saw alike: the earlier one stays.
     pub(crate) fn drop_repetitions(&mut self) {
-        let mut known = BTreeSet::new();
-        self.observations
-            .retain(|seen| known.insert((seen.mailbox.clone(), seen.surface.clone(), essence(&seen.fact))));
+        let mut known = HashSet::with_capacity(self.observations.len());
+        let seen = self.observations.iter();
+        let news = seen.map(|seen| known.insert((&seen.mailbox, &seen.surface, Essence::of(&seen.fact))));
+        let mut news = news.collect::<Vec<_>>().into_iter();
+        self.observations.retain(|_| news.next().unwrap_or(true));
     }
 
     /// The same failure on several surfaces of one mailbox.
@@ -68,9 +70,8 @@ impl Harvest {
 
     /// A fixed order, so that two runs over the same servers print the same.
     pub(crate) fn sort(&mut self) {
-        self.observations.sort_by_cached_key(|seen| {
-            (seen.mailbox.clone(), seen.surface.clone(), format!("{:?}", order_of(&seen.fact)))
-        });
+        self.observations
+            .sort_by_cached_key(|seen| (seen.mailbox.clone(), seen.surface.clone(), order_of(&seen.fact)));
         self.coverage.sort();
         self.notes.sort();
     }
@@ -86,16 +87,25 @@ pub(crate) struct Place<'a> {
 
 /// What makes two facts the same fact, however they were learned: IMAP adds the obsolete rights c and d
 /// (RFC 4314 section 2.1.1), and a file does not say which program would read it.
-fn essence(fact: &Fact) -> String {
-    match fact {
-        Fact::AclEntry { folder, identifier, rights } => {
-            let mut rights: Vec<char> = rights.chars().filter(|right| !"cd".contains(*right)).collect();
-            rights.sort_unstable();
-            rights.dedup();
-            format!("acl {folder:?} {identifier:?} {rights:?}")
+#[derive(PartialEq, Eq, Hash)]
+enum Essence<'a> {
+    Grant { folder: &'a str, identifier: &'a AclIdentifier, rights: Vec<char> },
+    Script { name: &'a str, active: bool, source: &'a [u8] },
+    Other(String),
+}
+
+impl<'a> Essence<'a> {
+    fn of(fact: &'a Fact) -> Self {
+        match fact {
+            Fact::AclEntry { folder, identifier, rights } => {
+                let mut rights: Vec<char> = rights.chars().filter(|right| !"cd".contains(*right)).collect();
+                rights.sort_unstable();
+                rights.dedup();
+                Self::Grant { folder, identifier, rights }
+            }
+            Fact::SieveScript { name, active, source, .. } => Self::Script { name, active: *active, source },
+            other => Self::Other(format!("{other:?}")),
         }
-        Fact::SieveScript { name, active, source, .. } => format!("script {name:?} {active} {source:?}"),
-        other => format!("{other:?}"),
     }
 }
 
@@ -172,8 +182,6 @@ pub(crate) fn named(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mailwarden_evidence::AclIdentifier;
-
     use super::*;
 
     #[test]

@@ -1,6 +1,7 @@
 //! What protects mail on its way to our hosts: STARTTLS, certificates, DANE.
 
 use chrono::TimeDelta;
+use data_encoding::HEXLOWER;
 use mailwarden_evidence::dns::{Answer, Name, Question, Rdata, RecordType, SmtpSeen};
 use sha2::{Digest, Sha256, Sha512};
 
@@ -117,7 +118,7 @@ impl Association {
 }
 
 fn digest(matching: u8, bytes: &[u8]) -> String {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| HEXLOWER.encode(bytes);
     match matching {
         0 => hex(bytes),
         1 => hex(&Sha256::digest(bytes)),
@@ -187,7 +188,7 @@ mod tests {
         assert!(matches(1, 1, KEY_SHA256) && matches(1, 1, &KEY_SHA256.to_uppercase()));
         assert!(matches(0, 1, WHOLE_SHA256));
         assert!(!matches(0, 1, KEY_SHA256) && !matches(1, 2, KEY_SHA256) && !matches(1, 1, WHOLE_SHA256));
-        let whole: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
+        let whole = HEXLOWER.encode(&der);
         assert!(matches(0, 0, &whole) && !matches(1, 0, &whole));
     }
 }

@@ -1,6 +1,7 @@
 //! Raw facts with the evidence that proves them.
 
 use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -444,7 +445,7 @@ pub enum SieveOddity {
 }
 
 /// The identifier of an access control entry, as RFC 4314 and Dovecot's shared-mailbox conventions spell it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AclIdentifier {
     /// The identifier without its leading minus: a login, `anyone`, `authenticated`, `owner`, `$group`.
     pub name: String,
@@ -479,9 +480,10 @@ pub struct Evidence {
 impl Evidence {
     /// Evidence over raw bytes; the excerpt is cut to [`Evidence::MAX_EXCERPT`] characters.
     pub fn of(raw: &[u8], excerpt: &str, collector: &str, observed_at: DateTime<Utc>) -> Self {
+        let end = excerpt.char_indices().nth(Self::MAX_EXCERPT).map_or(excerpt.len(), |(end, _)| end);
         Self {
-            sha256: Sha256::digest(raw).iter().map(|byte| format!("{byte:02x}")).collect(),
-            excerpt: excerpt.chars().take(Self::MAX_EXCERPT).collect(),
+            sha256: HEXLOWER.encode(&Sha256::digest(raw)),
+            excerpt: excerpt[..end].to_owned(),
             collector: collector.to_owned(),
             observed_at,
         }

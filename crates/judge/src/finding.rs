@@ -1,6 +1,7 @@
 //! Finding v1: the contract that scripts, reports and offboarding runs rely on.
 
 use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
 use mailwarden_evidence::{Evidence, Tier};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -240,5 +241,5 @@ pub(crate) fn digest(parts: &[&[u8]]) -> String {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
     }
-    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&hasher.finalize()[..16])
 }

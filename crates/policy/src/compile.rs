@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use hashbrown::{HashMap, HashSet};
 use mailwarden_address::{Address, Domain, DomainError};
 use sha2::{Digest, Sha256};
@@ -723,5 +724,5 @@ fn digest(sources: &[Source]) -> String {
         hasher.update((source.bytes.len() as u64).to_be_bytes());
         hasher.update(&source.bytes);
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&hasher.finalize())
 }

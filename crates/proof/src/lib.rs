@@ -4,7 +4,6 @@
 pub mod bundle;
 pub mod entry;
 pub mod export;
-pub mod hex;
 pub mod merkle;
 pub mod note;
 pub mod proof;

@@ -35,7 +35,7 @@ impl Hash {
     /// Lower-case hexadecimal.
     #[must_use]
     pub fn to_hex(&self) -> String {
-        crate::hex::to_hex(&self.0)
+        data_encoding::HEXLOWER.encode(&self.0)
     }
 }
 

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signer, SigningKey};
 use mailwarden_proof::bundle::{BUNDLE_SCHEMA, Bundle};
 use mailwarden_proof::entry::commitment;
 use mailwarden_proof::export::{ExportedDetail, ExportedEntry};
-use mailwarden_proof::hex::to_hex;
 use mailwarden_proof::merkle::{leaf_hash, node_hash};
 use mailwarden_proof::note::{Checkpoint, SignedNote, Verifier};
 use mailwarden_proof::proof::InclusionProof;
@@ -41,7 +41,7 @@ fn bundle() -> Bundle {
     let signature = key.sign(text.as_bytes()).to_vec();
     let entry = |place: usize| ExportedEntry {
         leaf: leaves[place].clone(),
-        detail: Some(ExportedDetail { salt: to_hex(&[9; 32]), text: DETAIL.into() }),
+        detail: Some(ExportedDetail { salt: HEXLOWER.encode(&[9; 32]), text: DETAIL.into() }),
         proof: InclusionProof { index: place as u64, size: 2, path: vec![hashes[1 - place]] },
     };
     Bundle {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
 use mailwarden_evidence::{RowPlace, text_or_base64};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -176,14 +177,14 @@ impl State {
     /// SHA-256 of the state, hexadecimal; of a script that of its bytes.
     pub fn sha256(&self) -> String {
         if let Self::Script { source } | Self::TableText { source } = self {
-            return hex(&Sha256::digest(source));
+            return HEXLOWER.encode(&Sha256::digest(source));
         }
         let mut hasher = Sha256::new();
         for part in self.parts() {
             hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part);
         }
-        hex(&hasher.finalize())
+        HEXLOWER.encode(&hasher.finalize())
     }
 
     fn parts(&self) -> Vec<&str> {
@@ -201,10 +202,6 @@ impl State {
             }
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// One operation of a protocol.

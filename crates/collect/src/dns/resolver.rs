@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use futures_util::StreamExt as _;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -192,7 +193,7 @@ fn content(rdata: &RData, kind: RecordType) -> Option<Rdata> {
             usage: tlsa.cert_usage.into(),
             selector: tlsa.selector.into(),
             matching: tlsa.matching.into(),
-            association: tlsa.cert_data.iter().map(|byte| format!("{byte:02x}")).collect(),
+            association: HEXLOWER.encode(&tlsa.cert_data),
         },
         (RData::CAA(caa), RecordType::Caa) => Rdata::Caa {
             critical: caa.issuer_critical,

@@ -161,7 +161,7 @@ impl<S> Guard<S> {
         if self.completions.len() >= MAX_COMPLETIONS {
             return Err(broken("more completions than commands".to_owned()));
         }
-        self.passing.push_back(format!("{tag} {} done\r\n", status.word()).into_bytes());
+        self.passing.push_back([&tag, " ", status.word(), " done\r\n"].concat().into_bytes());
         self.pending_bytes = 0;
         let untagged = std::mem::take(&mut self.pending);
         self.completions.push_back(Completion { tag, status, line, untagged });

@@ -1,5 +1,7 @@
 //! Framing of IMAP responses (RFC 9051 section 9): lines with their literals, nothing interpreted.
 
+use memchr::memchr;
+
 /// Longest line without its literals. An ACL with a thousand identifiers fits; RFC 9051 expects 8,192.
 pub(super) const MAX_LINE: usize = 256 * 1024;
 /// Longest literal. The longest wanted one is the value of an annotation that names a script.
@@ -113,7 +115,7 @@ impl Lexer {
     }
 
     fn line<'a>(&mut self, bytes: &'a [u8], frames: &mut Vec<Vec<u8>>) -> Result<&'a [u8], FramingError> {
-        let end = bytes.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+        let end = memchr(b'\n', bytes).map(|at| at + 1);
         let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
         if self.frame.len() - self.line_start + part.len() > MAX_LINE {
             return Err(FramingError::Line);
@@ -147,11 +149,11 @@ impl Lexer {
     /// The length in a trailing `{n}` of a data line. Status text may end in the same characters and mean
     /// nothing by them (`* OK see {3}`), and so may a quoted string.
     fn announced_literal(&self) -> Result<Option<usize>, FramingError> {
+        let line = trimmed(&self.frame[self.line_start..]);
+        let Some(digits) = literal_digits(line) else { return Ok(None) };
         if kind(&self.frame) != Some(Kind::Data) {
             return Ok(None);
         }
-        let line = trimmed(&self.frame[self.line_start..]);
-        let Some(digits) = literal_digits(line) else { return Ok(None) };
         let announced = String::from_utf8_lossy(digits).into_owned();
         match announced.parse::<usize>() {
             Ok(length) if length <= MAX_LITERAL => Ok(Some(length)),
@@ -162,10 +164,8 @@ impl Lexer {
 
 /// What kind of response a frame is; `None` for a line that is no IMAP response at all.
 pub(super) fn kind(frame: &[u8]) -> Option<Kind> {
-    let line = trimmed(frame.split(|byte| *byte == b'\n').next().unwrap_or_default());
-    let mut words = line.splitn(3, |byte| *byte == b' ');
-    let first = words.next()?;
-    let second = words.next().unwrap_or_default();
+    let (first, rest) = first_word(frame);
+    let (second, _) = first_word(rest);
     match first {
         b"+" => Some(Kind::Continuation),
         b"*" if second.is_empty() => None,
@@ -177,6 +177,15 @@ pub(super) fn kind(frame: &[u8]) -> Option<Kind> {
             Status::Preauth | Status::Bye => None,
         },
         _ => None,
+    }
+}
+
+/// What stands before the first space of the first line, and what follows it there.
+fn first_word(text: &[u8]) -> (&[u8], &[u8]) {
+    match text.iter().position(|byte| matches!(byte, b' ' | b'\n')) {
+        Some(end) if text[end] == b' ' => (&text[..end], &text[end + 1..]),
+        Some(end) => (trimmed(&text[..=end]), &[]),
+        None => (trimmed(text), &[]),
     }
 }
 
@@ -269,6 +278,8 @@ mod tests {
         assert_eq!(kind(b"+ \r\n"), Some(Kind::Continuation));
         assert_eq!(kind(b"+\r\n"), Some(Kind::Continuation));
         assert_eq!(kind(b"* bye\r\n"), Some(Kind::Untagged(Status::Bye)));
+        assert_eq!(kind(b"* bye"), Some(Kind::Untagged(Status::Bye)), "a line that is not over");
+        assert_eq!(kind(b"A1\r\nOK done\r\n"), None, "the second word of another line");
         assert_eq!(kind(b"* 3 EXISTS\r\n"), Some(Kind::Data));
         let tagged = Kind::Tagged { tag: "A0001".to_owned(), status: Status::No };
         assert_eq!(kind(b"A0001 No [NOPERM] x\r\n"), Some(tagged));

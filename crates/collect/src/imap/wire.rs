@@ -71,22 +71,19 @@ pub(super) fn tokens(frame: &[u8]) -> Option<Vec<Token>> {
 fn quoted<'a>(mut rest: &'a [u8], tokens: &mut Vec<Token>) -> Option<&'a [u8]> {
     let mut text = Vec::new();
     loop {
-        let (&byte, tail) = rest.split_first()?;
-        rest = match byte {
-            b'"' => {
+        let special = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | b'\r' | b'\n'))?;
+        let (plain, tail) = rest.split_at(special);
+        text.extend_from_slice(plain);
+        rest = match tail {
+            [b'"', tail @ ..] => {
                 tokens.push(Token::Text(text));
                 return Some(tail);
             }
-            b'\\' => {
-                let (&escaped, tail) = tail.split_first()?;
-                text.push(escaped);
+            [b'\\', escaped, tail @ ..] => {
+                text.push(*escaped);
                 tail
             }
-            b'\r' | b'\n' => return None,
-            _ => {
-                text.push(byte);
-                tail
-            }
+            _ => return None,
         };
     }
 }
@@ -412,6 +409,9 @@ pub(super) fn quote(text: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(text).ok()?;
     if text.bytes().any(|byte| byte.is_ascii_control()) {
         return None;
+    }
+    if !text.contains(['"', '\\']) {
+        return Some(["\"", text, "\""].concat());
     }
     Some(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
