@@ -19,7 +19,7 @@ const WORK: [(&str, u32); 7] = [
     ("gate-message", 200),
     ("milter-session", 200),
     ("policy-compile", 4),
-    ("policy-vendor", 2_000),
+    ("policy-vendor", 9_600),
     ("sieve-analyse", 100),
     ("sieve-parse", 200),
 ];

@@ -57,13 +57,20 @@ pub(crate) fn compile() -> Work {
     Box::new(move || drop(black_box(Policy::compile(black_box(&sources)).map(drop))))
 }
 
+/// Every vendor of several policies in turn: what a look-up costs hangs on the address and on the seed of the table,
+/// and seeds differ with the environment that the program is started in.
 pub(crate) fn vendor() -> Work {
-    let policy = policy(CLIENTS);
-    let address = Address::parse("vendor7@saas.client42.example").ok();
+    const POLICIES: usize = 8;
+    const CLIENTS: usize = 12;
+    let policies = std::array::from_fn::<_, POLICIES, _>(|_| policy(CLIENTS));
+    let names =
+        (0..CLIENTS * VENDORS).map(|n| format!("vendor{}@saas.client{}.example", n / CLIENTS, n % CLIENTS));
+    let addresses: Vec<Address> = names.filter_map(|name| Address::parse(&name).ok()).collect();
+    let mut turns = (0..addresses.len()).flat_map(|at| (0..POLICIES).map(move |policy| (policy, at))).cycle();
     Box::new(move || {
-        if let Some(address) = &address {
-            black_box(policy.vendor(black_box(address)).is_some());
-        }
+        let Some((policy, at)) = turns.next() else { return };
+        let found = policies[policy].vendor(black_box(&addresses[at])).is_some();
+        assert!(found, "{} is not found", addresses[at]);
     })
 }
 
