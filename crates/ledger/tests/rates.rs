@@ -9,6 +9,7 @@ mod common;
 use std::time::Instant;
 
 use common::{Databases, Place, fill, held, loaded};
+use mailwarden_lab::processor;
 use mailwarden_ledger::{
     CheckpointKey, Journal, JournalBounds, JournalEntry, Ledger, Problem, Reference, verify,
 };
@@ -230,14 +231,9 @@ async fn append_rates(on: Databases) {
     }
 }
 
-/// What this process has used of processors; SQLite runs inside of it.
+/// What this process has used of processors, in seconds; SQLite runs inside of it, in threads that may end.
 fn processor_seconds() -> f64 {
-    const TICKS_A_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let (_, fields) = stat.rsplit_once(')').unwrap();
-    let ticks: f64 =
-        fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().unwrap()).sum();
-    ticks / TICKS_A_SECOND
+    processor::with_ended_threads(std::process::id()).unwrap().as_secs_f64()
 }
 
 fn decision(number: usize) -> JournalEntry {

@@ -133,7 +133,7 @@ fn to_pid(pid: u32) -> Option<Pid> {
 
 /// The living members of a process group. Zombies do not count: whether the system's first process
 /// collects them, and when, is not ours to say.
-pub(crate) fn group_members(group: u32) -> Vec<i32> {
+pub fn group_members(group: u32) -> Vec<i32> {
     process_ids()
         .filter(|&pid| stat_of(pid).is_some_and(|stat| stat.group == group && !stat.zombie))
         .collect()
@@ -172,22 +172,32 @@ fn mentions(pid: i32, directory: &Path) -> bool {
         .any(|text| text.windows(needle.len()).any(|window| window == needle))
 }
 
-struct Stat {
+/// What the kernel tells of a process.
+#[derive(Debug)]
+pub(crate) struct Stat {
     zombie: bool,
     group: u32,
+    /// Ticks that its threads have used, those that ended too.
+    pub(crate) own: u64,
+    /// Ticks of its children that ended and were waited for.
+    pub(crate) ended_children: u64,
 }
 
 fn stat_of(pid: i32) -> Option<Stat> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// `pid (name) state ppid pgrp ...`: the name may itself hold blanks and parentheses, so read from the last
-/// one.
-fn parse_stat(stat: &str) -> Option<Stat> {
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let state = fields.next()?;
-    let group = fields.nth(1)?.parse().ok()?;
-    Some(Stat { zombie: matches!(state, "Z" | "X"), group })
+/// `pid (name) state ppid pgrp ...` (proc(5)): the name may itself hold blanks and parentheses, so read from the
+/// last one.
+pub(crate) fn parse_stat(stat: &str) -> Option<Stat> {
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    Some(Stat {
+        zombie: matches!(*fields.first()?, "Z" | "X"),
+        group: u32::try_from(number(2)?).ok()?,
+        own: number(11)? + number(12)?,
+        ended_children: number(13)? + number(14)?,
+    })
 }
 
 /// A server that leads a process group of its own and is known by its pid file only.
@@ -455,10 +465,11 @@ mod tests {
 
     #[test]
     fn stat_is_read_past_a_hostile_process_name() {
-        let stat = parse_stat("42 (a) R 1 (b) S 7 41 40 0 -1").unwrap();
+        let stat = parse_stat("42 (a) R 1 (b) S 7 41 40 0 -1 4194304 9 8 7 6 50 20 3 2 20 0").unwrap();
         assert!(!stat.zombie);
-        assert_eq!(stat.group, 41);
-        assert!(parse_stat("42 (a) Z 7 41 40").unwrap().zombie);
+        assert_eq!((stat.group, stat.own, stat.ended_children), (41, 70, 5));
+        assert!(parse_stat("42 (a) Z 7 41 40 0 -1 0 0 0 0 0 0 0 0 0").unwrap().zombie);
+        assert!(parse_stat("42 (a) Z 7 41 40").is_none());
         assert!(parse_stat("42 (a").is_none());
     }
 

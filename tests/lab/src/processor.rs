@@ -1,15 +1,17 @@
 //! Processor time: what work cost, which other programs on the machine lengthen less than the clock.
 //!
 //! Time of one's own is counted in nanoseconds by the scheduler (`schedstat`, the first number: Linux,
-//! Documentation/scheduler/sched-stats), time of ended children in ticks (proc(5)).
+//! Documentation/scheduler/sched-stats); that of threads and of children that ended stands in ticks only (proc(5)).
 
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// As the kernel counts (`sysconf(_SC_CLK_TCK)` is 100 on every Linux).
-const TICK: Duration = Duration::from_millis(10);
+use crate::process::{Stat, parse_stat};
+
+/// In milliseconds (`sysconf(_SC_CLK_TCK)` is 100 on every Linux).
+const TICK: u64 = 10;
 
 /// What all threads of a process have used that are still there.
 ///
@@ -46,11 +48,23 @@ pub fn of_this_thread() -> io::Result<Duration> {
 /// # Errors
 /// /proc is not there.
 pub fn of_ended_programs() -> io::Result<Duration> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let after_name = stat.rsplit_once(')').ok_or_else(|| unreadable(&stat))?.1;
-    let numbers = after_name.split_ascii_whitespace().skip(13).take(2);
-    let ticks = numbers.map(str::parse::<u32>).sum::<Result<u32, _>>().map_err(|_| unreadable(&stat))?;
-    Ok(TICK * ticks)
+    stat("self").map(|stat| ticks(stat.ended_children))
+}
+
+/// What all threads of a process have used, those that ended too, to a hundredth of a second.
+///
+/// # Errors
+/// There is no such process.
+pub fn with_ended_threads(pid: u32) -> io::Result<Duration> {
+    stat(&pid.to_string()).map(|stat| ticks(stat.own))
+}
+
+/// The same with the programs that it ran and saw the end of.
+///
+/// # Errors
+/// There is no such process.
+pub fn with_ended_programs(pid: u32) -> io::Result<Duration> {
+    stat(&pid.to_string()).map(|stat| ticks(stat.own + stat.ended_children))
 }
 
 /// Does the work, and says what it took of this thread's; by the clock where the kernel counts no such time.
@@ -78,6 +92,15 @@ fn scheduled(path: &Path) -> io::Result<Duration> {
     nanoseconds.map(Duration::from_nanos).ok_or_else(|| unreadable(&text))
 }
 
+fn stat(process: &str) -> io::Result<Stat> {
+    let text = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    parse_stat(&text).ok_or_else(|| unreadable(&text))
+}
+
+fn ticks(count: u64) -> Duration {
+    Duration::from_millis(count * TICK)
+}
+
 fn unreadable(text: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the kernel says {text:?}"))
 }
@@ -94,5 +117,16 @@ mod tests {
         assert_eq!(within(Duration::from_secs(60), || 1), 1);
         let said = std::panic::catch_unwind(|| within(Duration::ZERO, || ()));
         assert!(said.is_err());
+    }
+
+    #[test]
+    fn threads_and_programs_that_ended_are_counted() {
+        let busy = "i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done";
+        std::thread::spawn(|| while of_this_thread().unwrap() < Duration::from_millis(60) {}).join().unwrap();
+        assert!(std::process::Command::new("sh").args(["-c", busy]).status().unwrap().success());
+        let us = std::process::id();
+        assert!(with_ended_threads(us).unwrap() >= Duration::from_millis(30));
+        assert!(of_ended_programs().unwrap() >= Duration::from_millis(10));
+        assert!(with_ended_programs(us).unwrap() > with_ended_threads(us).unwrap());
     }
 }

@@ -52,19 +52,26 @@ fn fills_address(texts: &[String], target: &str) -> bool {
     if let Some(last) = texts.last_mut() {
         *last = last.split('>').next().unwrap_or_default().to_owned();
     }
-    let domain = texts.iter().position(|text| text.contains('@')).unwrap_or(0);
-    for text in &mut texts[domain..] {
-        *text = text.to_lowercase();
-    }
-    // Up to the text with the `@` the case of letters is kept.
     let target = unquoted(&target.replace([' ', '?'], ""));
-    let (local, _) = target.rsplit_once('@').unwrap_or((&target, ""));
-    let folded = if domain == 0 {
-        target.to_lowercase()
-    } else {
-        local.to_owned() + &target[local.len()..].to_lowercase()
+    let folded = match texts.iter().rposition(|text| text.contains('@')) {
+        Some(domain) => {
+            texts[domain] = with_folded_domain(&texts[domain]);
+            texts[domain + 1..].iter_mut().for_each(|text| *text = text.to_lowercase());
+            with_folded_domain(&target)
+        }
+        // The `@` comes with what fills a hole.
+        None => {
+            texts.iter_mut().for_each(|text| *text = text.to_lowercase());
+            target.to_lowercase()
+        }
     };
     fills_text(&texts, &folded, |text| text.contains(['<', '>', '(', ')', '"']))
+}
+
+/// The case of letters in a local part is kept.
+fn with_folded_domain(address: &str) -> String {
+    let Some((local, domain)) = address.rsplit_once('@') else { return address.to_lowercase() };
+    format!("{local}@{}", domain.to_lowercase())
 }
 
 /// The engine quotes a local part that is no dot-atom (RFC 5322 §3.4.1), as when it ends with a dot.

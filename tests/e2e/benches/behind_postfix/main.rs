@@ -17,14 +17,13 @@ use mailwarden_e2e::{FilterAddress, Floor, Gate};
 use mailwarden_lab::packages;
 use mailwarden_lab::ports::Port;
 use mailwarden_lab::postfix::{OutsideMail, Postfix};
-use mailwarden_lab::process::Child;
+use mailwarden_lab::process::{Child, group_members};
+use mailwarden_lab::processor::with_ended_programs;
 
 const ENTRIES: usize = 10_000;
 const SESSIONS: &str = "20";
 const RECIPIENT: &str = "v00004711@saas.client.test";
 const LIMIT: Duration = Duration::from_secs(300);
-/// As the kernel counts (sysconf(_SC_CLK_TCK) is 100 on every Linux).
-const TICK: Duration = Duration::from_millis(10);
 const NO_FILTER: &str = "no filter, no map";
 const HASH: &str = "hash maps";
 const PCRE: &str = "pcre map, hash map";
@@ -101,9 +100,11 @@ impl Variant {
     /// Processor time of everybody who has to do with mail here: Postfix, the milter.
     fn cpu(&self) -> Result<(Duration, Duration)> {
         let master = self.postfix.pid().context("Postfix does not run")?;
-        let milter = self.milter.as_ref().map_or(Ok(0), |milter| ticks_of(milter.pid()))?;
-        let group: u64 = members(master)?.into_iter().filter_map(|pid| ticks_of(pid).ok()).sum();
-        Ok((TICK * u32::try_from(group)?, TICK * u32::try_from(milter)?))
+        let of_milter = |milter: &Milter| with_ended_programs(milter.pid());
+        let milter = self.milter.as_ref().map_or(Ok(Duration::ZERO), of_milter)?;
+        let members = group_members(master).into_iter();
+        let postfix = members.filter_map(|pid| with_ended_programs(pid.unsigned_abs()).ok()).sum();
+        Ok((postfix, milter))
     }
 
     fn round(&self, messages: usize) -> Result<Cost> {
@@ -193,26 +194,6 @@ fn start_gate(directory: &Path, socket: &Path) -> Result<Gate> {
     let mut command = Command::new(mailwarden_e2e::milter_program()?);
     command.arg("--config").arg(&config).env("MAILWARDEN_LOG", "info");
     Gate::start_alone(&mut command, &directory.join("gate.log"))
-}
-
-fn members(master: u32) -> Result<Vec<u32>> {
-    let all = fs::read_dir("/proc")?.flatten();
-    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    Ok(pids
-        .filter(|pid| stat(*pid).is_ok_and(|fields| fields.get(2).copied() == Some(master.into())))
-        .collect())
-}
-
-/// What /proc/PID/stat says behind the name: state, parent, group, ... (proc(5)); a letter counts as 0.
-fn stat(pid: u32) -> Result<Vec<u64>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let after_name = text.rsplit_once(") ").context("no name")?.1;
-    Ok(after_name.split_ascii_whitespace().map(|field| field.parse().unwrap_or(0)).collect())
-}
-
-/// Time of a process and of its children that ended.
-fn ticks_of(pid: u32) -> Result<u64> {
-    Ok(stat(pid)?.get(11..15).context("a short line")?.iter().sum())
 }
 
 fn main() -> Result<()> {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use mailwarden_e2e::{FilterAddress, Floor, Gate};
 use mailwarden_lab::ports::Port;
 use mailwarden_lab::process::Child;
+use mailwarden_lab::processor;
 use mailwarden_lab::wait::wait_for;
 
 use crate::policy::Vendors;
@@ -44,11 +45,7 @@ impl Server {
 
     /// User and system time spent so far.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
-        let after_name = stat.rsplit_once(')').context("no name in /proc/PID/stat")?.1;
-        let ticks: u64 =
-            after_name.split_ascii_whitespace().skip(11).take(2).filter_map(|t| t.parse::<u64>().ok()).sum();
-        Ok(Duration::from_millis(ticks * 10))
+        Ok(processor::with_ended_threads(self.pid())?)
     }
 
     pub(crate) fn resident_kib(&self) -> Result<u64> {

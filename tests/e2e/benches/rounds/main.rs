@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use mailwarden_e2e::mailwarden;
 
 use crate::bare::{Conversation, Protocol, Recorder};
-use crate::place::{Place, login};
+use crate::place::Place;
 
 /// As many on each server as `[sweep]` allows when nothing is said.
 const AT_ONCE: usize = 32;
@@ -38,8 +38,8 @@ fn main() -> Result<()> {
         for _ in 0..rounds {
             let (our, bare) = (place.sweep()?, place.replay(&recorded)?);
             ratios.push(bare.as_secs_f64() / our.as_secs_f64());
-            ours.push(mailboxes as f64 / our.as_secs_f64());
-            bares.push(mailboxes as f64 / bare.as_secs_f64());
+            ours.push(place.logins.len() as f64 / our.as_secs_f64());
+            bares.push(place.logins.len() as f64 / bare.as_secs_f64());
         }
         println!(
             "Dovecot, {name}: {:.0} mailboxes/s, a bare client {:.0}, median ratio {:.2}",
@@ -85,12 +85,13 @@ impl Place {
     /// What the rounds say for the first mailbox.
     fn record(&self) -> Result<[Conversation; 2]> {
         let (imap, managesieve) = self.ports();
+        let first = &self.logins[0];
         let imap = Recorder::start(Protocol::Imap, imap)?;
         let managesieve = Recorder::start(Protocol::ManageSieve, managesieve)?;
         let config = self.config("recorded", imap.port(), managesieve.port())?;
         let output = mailwarden(&[
             "collect",
-            &login(0),
+            first,
             "--profile",
             "remote",
             "--output",
@@ -99,23 +100,26 @@ impl Place {
             &config,
         ])?;
         ensure!(output.code == 0, "recording: {output:?}");
-        Ok([imap.finish(&login(0))?, managesieve.finish(&login(0))?])
+        Ok([imap.finish(first)?, managesieve.finish(first)?])
     }
 
+    /// The same for all of them; as the rounds do, it asks doveadm first who there is.
     fn replay(&self, conversations: &[Conversation; 2]) -> Result<Duration> {
         let (imap, managesieve) = self.ports();
         let begun = Instant::now();
+        let listed = self.world.lab.dovecot.doveadm(&["user", "*"])?;
+        let logins: Vec<&str> = listed.stdout.lines().collect();
+        ensure!(logins.len() == self.logins.len(), "{listed:?}");
         thread::scope(|scope| {
             let mut workers = Vec::new();
             for (conversation, port) in conversations.iter().zip([imap, managesieve]) {
                 let next = Arc::new(AtomicUsize::new(0));
                 for _ in 0..AT_ONCE {
                     let next = Arc::clone(&next);
+                    let logins = &logins;
                     workers.push(scope.spawn(move || {
-                        let mine =
-                            || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < self.mailboxes);
-                        while let Some(number) = mine() {
-                            conversation.replay(port, &login(number))?;
+                        while let Some(login) = logins.get(next.fetch_add(1, Ordering::Relaxed)) {
+                            conversation.replay(port, login)?;
                         }
                         Ok(())
                     }));

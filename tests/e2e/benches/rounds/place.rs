@@ -10,33 +10,35 @@ use mailwarden_lab::OutsideWorld;
 const FOLDERS: [&str; 4] = ["Plans", "Plans/2026", "Lists", "Invoices"];
 const SCRIPT: &str =
     "require [\"fileinto\"];\r\nif header :contains \"list-id\" \"dev\" { fileinto \"Lists\"; }\r\n";
-
-pub(crate) fn login(number: usize) -> String {
-    format!("u{number:05}@example.test")
-}
+/// It knows no mailbox: one that the server lacks would be looked for, and a login that is refused is waited for.
+const POLICY: &str = "[client]\nname = \"Example\"\nowner = \"jane@example.test\"\n\
+    emergency_approver = \"jane@example.test\"\n\
+    [[person]]\nname = \"Jane\"\naddresses = [\"jane@example.test\"]\n";
 
 /// A server whose mailboxes are all alike.
 pub(crate) struct Place {
     pub(crate) world: World,
-    pub(crate) mailboxes: usize,
+    pub(crate) logins: Vec<String>,
 }
 
 impl Place {
     pub(crate) fn of(mailboxes: usize, conf: &str) -> Result<Place> {
         let mut wanted = WorldOptions { gate: false, policy: String::new(), ..WorldOptions::default() };
         wanted.lab.outside = OutsideWorld::Discarded;
-        // Besides those whom the policy knows: a login that is refused would be waited for.
-        wanted.lab.users.extend((0..mailboxes).map(|number| (login(number), "pw".to_owned())));
+        let names = (0..mailboxes).map(|number| format!("u{number:05}@example.test"));
+        wanted.lab.users = names.map(|login| (login, "pw".to_owned())).collect();
         conf.clone_into(&mut wanted.lab.dovecot_conf);
+        let logins: Vec<String> = wanted.lab.users.iter().map(|(login, _)| login.clone()).collect();
         let world = World::with(&wanted)?;
-        for number in 0..mailboxes {
-            let mut imap = world.lab.imap(&login(number))?;
+        world.installation.write_policy(POLICY)?;
+        for login in &logins {
+            let mut imap = world.lab.imap(login)?;
             FOLDERS.iter().try_for_each(|folder| imap.create(folder))?;
-            let mut scripts = world.lab.managesieve(&login(number))?;
+            let mut scripts = world.lab.managesieve(login)?;
             scripts.putscript("rules", SCRIPT)?;
             scripts.setactive("rules")?;
         }
-        Ok(Place { world, mailboxes })
+        Ok(Place { world, logins })
     }
 
     /// A configuration without TLS, which costs both sides the same, with other ports where they are recorded.
@@ -62,9 +64,9 @@ impl Place {
         let output =
             mailwarden(&["collect", "--all", "--profile", "remote", "--output", &file, "--config", &config])?;
         let taken = begun.elapsed();
-        let done =
-            fs::read_to_string(&file)?.lines().filter(|line| line.starts_with("{\"done\":\"u0")).count();
-        ensure!(done == self.mailboxes, "{done} of {} mailboxes: {output:?}", self.mailboxes);
+        let text = fs::read_to_string(&file)?;
+        let done = text.lines().filter(|line| line.starts_with("{\"done\":\"u0")).count();
+        ensure!(done == self.logins.len(), "{done} of {} mailboxes: {output:?}", self.logins.len());
         Ok(taken)
     }
 }
