@@ -239,7 +239,8 @@ fn spawn<S, M, F>(
     F: Filter + 'static,
 {
     let connection = Connection::new(stream, peer, Arc::clone(shared));
-    connections.spawn(connection.run(stop.clone()));
+    // Boxed: a task is moved a dozen times on its way into the runtime and out of it, and this one has kilobytes.
+    connections.spawn(Box::pin(connection.run(stop.clone())));
 }
 
 /// A client that left before it was accepted is no reason to wait; a lack of descriptors is.
