@@ -127,11 +127,11 @@ mod tests {
 
     use super::*;
 
-    /// `MAILWARDEN_BLESS=1 cargo test -p mailwarden-evidence reference` writes the page anew.
+    /// `MAILWARDEN_REWRITE=1 cargo test -p mailwarden-evidence reference` writes the page anew.
     #[test]
     fn the_published_reference_is_the_catalogue() {
         const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/surfaces.md");
-        if std::env::var_os("MAILWARDEN_BLESS").is_some() {
+        if std::env::var_os("MAILWARDEN_REWRITE").is_some() {
             std::fs::write(PAGE, reference()).unwrap();
         }
         assert_eq!(std::fs::read_to_string(PAGE).unwrap_or_default(), reference());

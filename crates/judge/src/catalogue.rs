@@ -558,13 +558,13 @@ mod tests {
         }
     }
 
-    /// `MAILWARDEN_BLESS=1 cargo test -p mailwarden-judge catalogue` writes the pages anew.
+    /// `MAILWARDEN_REWRITE=1 cargo test -p mailwarden-judge catalogue` writes the pages anew.
     #[test]
     fn every_check_has_its_page_and_no_page_is_left_over() {
         let mut expected: BTreeSet<PathBuf> = BTreeSet::new();
         for check in CHECKS.iter() {
             let path = PathBuf::from(PAGES).join(format!("{}.md", check.id));
-            if std::env::var_os("MAILWARDEN_BLESS").is_some() {
+            if std::env::var_os("MAILWARDEN_REWRITE").is_some() {
                 std::fs::create_dir_all(PAGES).unwrap();
                 std::fs::write(&path, check.page()).unwrap();
             }

@@ -17,12 +17,12 @@ mod tests {
 
     const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/report-1.json");
 
-    /// A change here changes what scripts rely on. `MAILWARDEN_BLESS=1 cargo test -p mailwarden-judge schema`
+    /// A change here changes what scripts rely on. `MAILWARDEN_REWRITE=1 cargo test -p mailwarden-judge schema`
     /// writes the file anew.
     #[test]
     fn the_schema_is_the_published_one() {
         let now = format!("{:#}\n", schema());
-        if std::env::var_os("MAILWARDEN_BLESS").is_some() {
+        if std::env::var_os("MAILWARDEN_REWRITE").is_some() {
             std::fs::write(GOLDEN, &now).unwrap();
         }
         assert_eq!(std::fs::read_to_string(GOLDEN).unwrap(), now, "see {GOLDEN}");

@@ -205,10 +205,10 @@ mod tests {
         page
     }
 
-    /// `MAILWARDEN_BLESS=1 cargo test -p mailwarden-judge severity` writes the page anew.
+    /// `MAILWARDEN_REWRITE=1 cargo test -p mailwarden-judge severity` writes the page anew.
     #[test]
     fn the_published_table_is_the_one_in_force() {
-        if std::env::var_os("MAILWARDEN_BLESS").is_some() {
+        if std::env::var_os("MAILWARDEN_REWRITE").is_some() {
             std::fs::create_dir_all(std::path::Path::new(PAGE).parent().unwrap()).unwrap();
             std::fs::write(PAGE, page()).unwrap();
         }
