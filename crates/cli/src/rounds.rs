@@ -158,7 +158,7 @@ fn mailman_plan(settings: &Settings) -> Result<Option<MailmanPlan>, Failure> {
     plan.map(Some).map_err(|error| Failure::Usage(format!("[mailman] {error}")))
 }
 
-/// Dovecot's log, and which addresses are at home.
+/// The logs of Dovecot and of Postfix, and which addresses are at home.
 fn clients_plan(settings: &Settings, clients: &Clients, plan: &Plan) -> ClientsPlan {
     let within = |networks: &[Network]| -> Within {
         let networks = networks.to_vec();
@@ -167,6 +167,7 @@ fn clients_plan(settings: &Settings, clients: &Clients, plan: &Plan) -> ClientsP
     ClientsPlan {
         logs: clients.logs.iter().map(|log| settings.resolve(log)).collect(),
         dovecot: plan.dovecot.clone(),
+        postfix: plan.postfix.clone(),
         days: clients.days,
         own: (!clients.own_networks.is_empty()).then(|| within(&clients.own_networks)),
         fetchers: clients.fetchers.iter().map(|(name, of)| (name.clone(), within(of))).collect(),

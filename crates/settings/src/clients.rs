@@ -1,4 +1,4 @@
-//! `[clients]`: programs that fetch mail from outside, as Dovecot's log says.
+//! `[clients]`: programs that fetch mail from outside, and logins of people who have left, as the servers' logs say.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,8 +12,8 @@ use crate::Network;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Clients {
-    /// The files that Dovecot's lines are written to; where none is named, Dovecot is asked for its `log_path`. What was
-    /// rotated away from them is found beside them.
+    /// The files that the lines of Dovecot and Postfix are written to; where none is named, Dovecot is asked for its
+    /// `log_path` and Postfix for its `maillog_file`. What was rotated away from them is found beside them.
     pub logs: Vec<PathBuf>,
     /// How many days are looked back, at most 400.
     pub days: u32,

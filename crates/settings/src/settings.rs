@@ -49,7 +49,7 @@ pub struct Settings {
     pub panel: Vec<Panel>,
     /// Where jobs that copy mail are looked for.
     pub pulls: Option<Pulls>,
-    /// Programs that fetch mail, as Dovecot's log says.
+    /// Programs that fetch mail, and logins of people who have left, as the servers' logs say.
     pub clients: Option<Clients>,
     /// The interface of Mailman 3.
     pub mailman: Option<Mailman>,

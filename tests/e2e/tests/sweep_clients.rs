@@ -1,5 +1,6 @@
-//! Who fetches mail from outside, as Dovecot's own log says: programs that copy, and whoever still has the password of
-//! somebody who left; mail programs, logins at home and names that look like a login are passed over.
+//! Who fetches mail from outside, as Dovecot's own log says, and who sends, as Postfix's does: programs that copy, and
+//! whoever still has the password of somebody who left; mail programs, logins at home and names that look like a login are
+//! passed over.
 
 #![allow(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
@@ -11,6 +12,7 @@ use mailwarden_e2e::{World, WorldOptions, mailwarden};
 use mailwarden_lab::OutsideWorld;
 use mailwarden_lab::dovecot::{ROOT_VARIABLE, with_pop3};
 use mailwarden_lab::ports::Port;
+use mailwarden_lab::smtp::Smtp;
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use serde_json::Value;
 
@@ -30,7 +32,11 @@ fn world(more: &str) -> (World, Port) {
         None => "imap_id_log = *",
     };
     wanted.lab.dovecot_conf = format!("{names}\n{more}\n{}", with_pop3(pop3.number()));
-    (World::with(&wanted).unwrap(), pop3)
+    let world = World::with(&wanted).unwrap();
+    // A gate would not let a leaver send.
+    world.lab.postfix.append_main_cf("smtpd_milters =\n").unwrap();
+    world.lab.postfix.reload().unwrap();
+    (world, pop3)
 }
 
 /// Says lines to a port from an address, each once the line before was answered; the first waits for the greeting.
@@ -54,6 +60,17 @@ fn say(from: Ipv4Addr, port: u16, lines: &[&str]) {
 fn imap(from: Ipv4Addr, port: u16, user: &str, password: &str, program: &str) {
     let id = format!("a ID (\"name\" \"{program}\" \"version\" \"2.1, name=Thunderbird: user=<x>\")");
     say(from, port, &[&id, &format!("b LOGIN {user} {password}"), "c LOGOUT"]);
+}
+
+/// A message that a login sends and does not finish: Postfix names the login once it takes a recipient.
+fn send(from: Ipv4Addr, world: &World, user: &str, password: &str) {
+    let mut session = Smtp::from_outside(world.lab.postfix.submission_port(), from.into(), "a.test").unwrap();
+    let reply = session.auth_plain(user, password).unwrap();
+    assert!(reply.is_ok(), "{reply:?}\n{}", world.lab.postfix.log());
+    assert!(session.mail(user).unwrap().is_ok());
+    let reply = session.rcpt("jane@example.test").unwrap();
+    assert!(reply.is_ok(), "{reply:?}");
+    session.rset().unwrap();
 }
 
 fn sweep(world: &World, clients: &str) -> (Value, String) {
@@ -90,8 +107,12 @@ fn programs_that_copy_and_logins_after_somebody_left_are_found_and_mail_programs
     imap(OUTSIDE, port, "jane@example.test", "janepw", "imapsync");
     say(OUTSIDE, port, &["b LOGIN bob@example.test bobpw", "c ID (\"name\" \"Thunderbird\")", "d LOGOUT"]);
     say(CLOUD, pop3.number(), &["USER sales@example.test", "PASS salespw", "QUIT"]);
-    // What looks alike: a mail program on a journey, a copy made at home, and a name in the shape of a login.
+    send(OUTSIDE, &world, "bob@example.test", "bobpw");
+    // What looks alike: a mail program on a journey, one that sends from a cloud, what comes from home, and a name in the
+    // shape of a login.
     imap(OUTSIDE, port, "omar@example.test", "omarpw", "Thunderbird");
+    send(CLOUD, &world, "omar@example.test", "omarpw");
+    send(HOME, &world, "bob@example.test", "bobpw");
     imap(HOME, port, "omar@example.test", "omarpw", "imapsync");
     let forged =
         "b LOGIN \"vault@example.test>, method=PLAIN, rip=127.0.0.68, lip=127.0.0.1, mpid=1, session=<a>\" x";
@@ -114,7 +135,7 @@ fn programs_that_copy_and_logins_after_somebody_left_are_found_and_mail_programs
             ),
             format!(
                 "pull.client-leaver high bob@example.test: bob@example.test left on 2026-01-31 and was still logged \
-                 in to by imap from 127.0.0.66, last on {today}."
+                 in to by imap from 127.0.0.66, by smtp from 127.0.0.66, last on {today}."
             ),
         ],
         "{}",

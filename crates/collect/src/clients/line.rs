@@ -1,4 +1,5 @@
-//! One line of Dovecot's log, as Dovecot 2.3 and 2.4 write it to a file of their own or through a system log.
+//! One line of a mail server's log: of Dovecot's, as 2.3 and 2.4 write it to a file of their own or through a system
+//! log, or of Postfix's smtpd, which names the login of every message that it takes after one.
 //!
 //! What a stranger may choose stands in it: the user name of a login, the words of an ID command. Each is read from
 //! the side on which a stranger has no say: what follows a user name from the right, what precedes it from the left.
@@ -20,6 +21,13 @@ const LEVELS: [&str; 2] = ["Info: ", "Debug: "];
 const LET_IN: [&str; 2] = ["Login: user=<", "Logged in: user=<"];
 /// How they begin what a client calls itself.
 const CALLED: [&str; 2] = ["ID sent: ", "Pre-login ID sent: "];
+/// What Postfix's smtpd writes of a message whose sender logged in (`smtpd_sasl_mail_log`), and what may follow a name.
+const SENT_BY: &str = ", sasl_username=";
+const BEHIND_A_SENDER: [&str; 3] = [", sasl_sender=", ", orig_queue_id=", ", orig_client="];
+/// How the tag of an smtpd ends, whatever `syslog_name` of its service says before.
+const SMTPD: &str = "/smtpd[";
+/// The service of that login.
+pub(super) const SMTP: &str = "smtp";
 /// Years that are tried for a time without a year: one of them has a 29 February.
 const YEARS: i32 = 4;
 
@@ -55,13 +63,19 @@ pub(super) struct Login<'l> {
 
 /// Whether a line may be of any interest, which is cheaper to ask than what it says.
 pub(super) fn is_worth_reading(line: &str) -> bool {
-    line.contains("ogin: user=<") || line.contains("ogged in: user=<") || line.contains("ID sent: ")
+    ["ogin: user=<", "ogged in: user=<", "ID sent: ", SENT_BY].iter().any(|mark| line.contains(mark))
+}
+
+/// Whether Postfix's smtpd wrote it.
+pub(super) fn is_of_smtpd(line: &str, now: DateTime<Utc>) -> bool {
+    line.contains(SMTPD) && time(line, now).is_some_and(|(_, rest)| of_smtpd(rest).is_some())
 }
 
 /// The time of a line, and what it says. None where it does not begin with a time.
 pub(super) fn read(line: &str, now: DateTime<Utc>) -> Option<(DateTime<Utc>, Said<'_>)> {
     let (at, rest) = time(line, now)?;
-    Some((at, said(of_dovecot(rest).unwrap_or_default())))
+    let said = of_smtpd(rest).map(sent).or_else(|| of_dovecot(rest).map(said));
+    Some((at, said.unwrap_or(Said::Other)))
 }
 
 // --- time ---------------------------------------------------------------------------------------------------------
@@ -115,6 +129,14 @@ fn of_dovecot(rest: &str) -> Option<&str> {
     (is_pid && is_process(rest)).then_some(rest)
 }
 
+/// What an smtpd of Postfix wrote.
+fn of_smtpd(rest: &str) -> Option<&str> {
+    let (_host, rest) = rest.split_once(' ')?;
+    let (tag, message) = rest.split_once(": ")?;
+    let (name, pid) = tag.split_once(SMTPD)?;
+    (!name.contains(' ') && pid.strip_suffix(']').is_some_and(is_number)).then_some(message)
+}
+
 fn is_process(text: &str) -> bool {
     text.starts_with("imap(") || LOGIN_PROCESSES.iter().any(|(head, _)| text.starts_with(head))
 }
@@ -164,6 +186,23 @@ fn login<'l>(service: &'static str, rest: &'l str) -> Option<Login<'l>> {
         address,
         session,
     })
+}
+
+/// `QUEUEID: client=NAME[ADDRESS], sasl_method=.., sasl_username=..`. The name of a host is one that Postfix has checked;
+/// a login is an account of the server's own; what a client says of a sender follows both.
+fn sent(message: &str) -> Said<'_> {
+    let Some((head, name)) = message.split_once(SENT_BY) else { return Said::Other };
+    let Some((queue_id, client)) = head.split_once(": client=") else { return Said::Other };
+    if !queue_id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Said::Other;
+    }
+    let end = BEHIND_A_SENDER.iter().filter_map(|mark| name.find(mark)).min().unwrap_or(name.len());
+    let address = client.split_once('[').and_then(|(_, rest)| rest.split_once(']')?.0.parse().ok());
+    let method = client.split_once(", sasl_method=").map_or("", |(_, method)| method);
+    match (&name[..end], address) {
+        ("", _) | (_, None) => Said::Odd,
+        (login, Some(address)) => Said::Login(Login { service: SMTP, login, method, address, session: "" }),
+    }
 }
 
 fn bare(text: &str) -> &str {
@@ -299,6 +338,41 @@ mod tests {
         }
     }
 
+    #[test]
+    fn messages_that_postfix_took_after_a_login_are_read_and_nothing_that_looks_alike() {
+        let address = |line: &'static str| {
+            assert!(is_worth_reading(line) && is_of_smtpd(line, NOW.parse().unwrap()), "{line}");
+            let (login, address, _) = who(line);
+            (login, address)
+        };
+        let bob = ("bob@e.test", "192.0.2.6".to_owned());
+        for line in [
+            "Nov 22 08:35:02 mx postfix/smtpd[77]: 4QXyZ1abc: client=unknown[192.0.2.6], sasl_method=PLAIN, sasl_username=bob@e.test",
+            "2026-11-22T08:35:02.123456+01:00 mx postfix/submission/smtpd[77]: 0A1B2C: client=a.test[192.0.2.6]:4711, sasl_method=LOGIN, sasl_username=bob@e.test, sasl_sender=x@y.test, sasl_username=jane@e.test",
+            "Nov 22 08:35:02 mx postfix-out/smtps/smtpd[77]: NOQUEUE: client=a.test[192.0.2.6], sasl_method=PLAIN, sasl_username=bob@e.test, orig_client=b.test[6.6.6.6]",
+        ] {
+            assert_eq!(address(line), bob, "{line}");
+        }
+        let six = "Nov 22 08:35:02 mx postfix/smtpd[77]: 4QXyZ1abc: client=a.test[2001:db8::1], sasl_method=PLAIN, sasl_username=b";
+        assert_eq!(address(six), ("b", "2001:db8::1".to_owned()));
+        for silent in [
+            "Nov 22 08:35:02 mx postfix/smtpd[77]: 4QXyZ1abc: client=unknown[192.0.2.6]",
+            "Nov 22 08:35:02 mx postfix/smtpd[77]: warning: unknown[192.0.2.6]: SASL PLAIN authentication failed: x, sasl_username=jane@e.test",
+            "Nov 22 08:35:02 mx postfix/smtpd[77]: NOQUEUE: reject: RCPT from a[192.0.2.6]: 550 x; helo=<1: client=a[6.6.6.6], sasl_method=PLAIN, sasl_username=jane@e.test>",
+            "Nov 22 08:35:02 mx postfix/cleanup[77]: 4QX: warning: header Subject: x mx postfix/smtpd[1]: 4QX: client=a[6.6.6.6], sasl_username=jane@e.test",
+            "Nov 22 08:35:02 mx other: mx/smtpd[1]: 4QX: client=a[6.6.6.6], sasl_username=jane@e.test",
+            "Nov 22 08:35:02 mx postfix/smtpd[x]: 4QX: client=a[6.6.6.6], sasl_username=jane@e.test",
+        ] {
+            assert_eq!(at(silent).unwrap().1, Said::Other, "{silent}");
+        }
+        for odd in [
+            "Nov 22 08:35:02 mx postfix/smtpd[77]: 4QX: client=nowhere, sasl_method=PLAIN, sasl_username=jane@e.test",
+            "Nov 22 08:35:02 mx postfix/smtpd[77]: 4QX: client=a[6.6.6.6], sasl_method=PLAIN, sasl_username=",
+        ] {
+            assert_eq!(at(odd).unwrap().1, Said::Odd, "{odd}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_line_is_read_and_a_login_is_never_out_of_a_name(name in "[a-z@.<>,= \\PC]{0,60}") {
@@ -317,7 +391,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_behind_a_time_is_read(text in "(imap-login: |imap\\(|Info: |Login: user=<|ID sent: |name=|>, method=|rip=1|[<>:, )a]){0,20}") {
+        fn any_text_behind_a_time_is_read(text in "(imap-login: |imap\\(|Info: |Login: user=<|ID sent: |name=|>, method=|rip=1|mx |postfix/smtpd\\[1\\]: |: client=|, sasl_username=|[<>:,\\[\\] )a]){0,20}") {
             let _ = at(&format!("Nov 22 08:34:29 {text}"));
         }
     }

@@ -1,5 +1,6 @@
-//! Who fetches mail from outside, as Dovecot's log says: logins by IMAP, POP3, ManageSieve and submission, with the
-//! name that an IMAP program gives itself. The log is read, within bounds, and nothing else.
+//! Who fetches mail from outside, and who sends with a login, as the servers' logs say: Dovecot's of logins by IMAP, POP3,
+//! ManageSieve and submission, with the name that an IMAP program gives itself, and Postfix's of messages after a login.
+//! The logs are read, within bounds, and nothing else.
 
 mod files;
 mod line;
@@ -17,6 +18,7 @@ use mailwarden_evidence::{ClientLogins, CoverageState, Fact, SYSTEM};
 use crate::dovecot::DovecotPlan;
 use crate::error::shown;
 use crate::harvest::{Place, named};
+use crate::postfix::PostfixPlan;
 use crate::{CollectError, Harvest};
 use files::{Part, Parts};
 use tally::{Key, MAX_USES, Tally, Use};
@@ -25,6 +27,8 @@ use tally::{Key, MAX_USES, Tally, Use};
 pub const SURFACE: &str = "pull.clients";
 /// Longest time that is looked back.
 pub const MAX_DAYS: u32 = 400;
+/// What is read.
+const LOGS: &str = "the log of logins";
 /// Settings of doveconf that name the log of logins, the more telling one first.
 const LOG_SETTINGS: [&str; 2] = ["info_log_path", "log_path"];
 /// Where a log goes that is no file.
@@ -40,6 +44,8 @@ pub struct ClientsPlan {
     pub logs: Vec<PathBuf>,
     /// Who is asked for its log where none is named.
     pub dovecot: Option<DovecotPlan>,
+    /// Who is asked for its log as well. Where there is a Postfix, logs without a line of its smtpd are a gap.
+    pub postfix: Option<PostfixPlan>,
     /// How many days are looked back.
     pub days: u32,
     /// One's own networks. Without them nobody can tell what is outside.
@@ -54,6 +60,7 @@ impl fmt::Debug for ClientsPlan {
         f.debug_struct("ClientsPlan")
             .field("logs", &self.logs)
             .field("dovecot", &self.dovecot)
+            .field("postfix", &self.postfix)
             .field("days", &self.days)
             .field("own", &self.own.is_some())
             .field("fetchers", &fetchers)
@@ -75,22 +82,22 @@ impl ClientsPlan {
     }
 }
 
-/// Reads the logs of the plan, or the one that Dovecot writes.
+/// Reads the logs of the plan, or those that Dovecot and Postfix write.
 pub async fn collect(plan: &ClientsPlan) -> Harvest {
     let logs = match logs(plan).await {
         Ok(logs) => logs,
-        Err(error) => return Harvest::failed(SYSTEM, &[SURFACE], "Dovecot's log", &error),
+        Err(error) => return Harvest::failed(SYSTEM, &[SURFACE], LOGS, &error),
     };
     let plan = plan.clone();
     // Half a gigabyte of text takes a while, in which others have something to do.
     let read = tokio::task::spawn_blocking(move || read(&plan, &logs, Utc::now())).await;
     read.unwrap_or_else(|_| {
-        let error = CollectError::misbehaved("Dovecot's log", "reading it", "the lines made the reader fail");
-        Harvest::failed(SYSTEM, &[SURFACE], "Dovecot's log", &error)
+        let error = CollectError::misbehaved(LOGS, "reading them", "the lines made the reader fail");
+        Harvest::failed(SYSTEM, &[SURFACE], LOGS, &error)
     })
 }
 
-/// The logs that are named, or the one that Dovecot names.
+/// The logs that are named, or those that Dovecot and Postfix name.
 async fn logs(plan: &ClientsPlan) -> Result<Vec<PathBuf>, CollectError> {
     if !plan.logs.is_empty() {
         return Ok(plan.logs.clone());
@@ -105,13 +112,29 @@ async fn logs(plan: &ClientsPlan) -> Result<Vec<PathBuf>, CollectError> {
     if NO_FILES.contains(&named.as_str()) || !named.starts_with('/') {
         return Err(unknown(&format!("Dovecot writes to {} and to no file", shown(named.as_bytes()))));
     }
-    Ok(vec![PathBuf::from(named)])
+    let mut logs = vec![PathBuf::from(named)];
+    // Where Postfix names none, or cannot be asked, its lines are missed below; its own surfaces tell why.
+    let postfix = match &plan.postfix {
+        Some(postfix) => postfix.log_file().await.unwrap_or(None),
+        None => None,
+    };
+    logs.extend(postfix);
+    logs.dedup();
+    Ok(logs)
 }
 
 /// Everything that the logs hold of these days.
 fn read(plan: &ClientsPlan, logs: &[PathBuf], now: DateTime<Utc>) -> Harvest {
     let since = now - TimeDelta::days(i64::from(plan.days.min(MAX_DAYS)));
-    let mut look = Look { plan, now, since, tally: Tally::default(), gaps: Vec::new(), earliest: None };
+    let mut look = Look {
+        plan,
+        now,
+        since,
+        tally: Tally::default(),
+        gaps: Vec::new(),
+        earliest: None,
+        has_smtpd: false,
+    };
     let mut octets = files::MAX_OCTETS;
     for log in logs {
         let Parts { parts, gaps } = files::parts(log, since.into(), &mut octets);
@@ -130,12 +153,15 @@ struct Look<'p> {
     tally: Tally,
     gaps: Vec<String>,
     earliest: Option<DateTime<Utc>>,
+    /// A line of Postfix's smtpd was read.
+    has_smtpd: bool,
 }
 
 impl Look<'_> {
     fn part(&mut self, part: &Part) {
         let mut first = None;
         let read = files::lines(part, |line| {
+            self.has_smtpd = self.has_smtpd || line::is_of_smtpd(line, self.now);
             if first.is_none() {
                 first = line::time(line, self.now).map(|(at, _)| at);
             }
@@ -165,7 +191,7 @@ impl Look<'_> {
     }
 
     fn finish(mut self, logs: &str) -> Harvest {
-        let source = format!("Dovecot's log {logs}");
+        let source = format!("{LOGS} {logs}");
         let place = Place { mailbox: SYSTEM, surface: SURFACE, source: &source };
         self.doubts();
         let mut harvest = Harvest::default();
@@ -193,7 +219,16 @@ impl Look<'_> {
              room)"
             .to_owned(),
         );
-        doubt(tally.logins() == 0, "any login at all (is this the log that Dovecot writes?)".to_owned());
+        doubt(
+            tally.logins() == tally.sent,
+            "any login at all (is this the log that Dovecot writes?)".to_owned(),
+        );
+        doubt(
+            self.plan.postfix.is_some() && !self.has_smtpd,
+            "who sent mail through Postfix with a login (no line of its smtpd is there; name the file that holds them as \
+             one of `logs` of [clients])"
+                .to_owned(),
+        );
         doubt(
             tally.odd > 0,
             format!(
@@ -260,6 +295,7 @@ mod tests {
         ClientsPlan {
             logs: Vec::new(),
             dovecot: None,
+            postfix: None,
             days: 30,
             own: own.then_some(home),
             fetchers: [("a cloud".to_owned(), cloud)].into(),
@@ -274,10 +310,38 @@ mod tests {
     }
 
     fn looked(own: bool, text: &str) -> Harvest {
+        looked_by(&plan(own), text)
+    }
+
+    fn looked_by(plan: &ClientsPlan, text: &str) -> Harvest {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("mail.log");
         std::fs::write(&log, text).unwrap();
-        read(&plan(own), &[log], NOW.parse().unwrap())
+        read(plan, &[log], NOW.parse().unwrap())
+    }
+
+    #[test]
+    fn where_there_is_a_postfix_its_lines_are_missed() {
+        let plan = ClientsPlan { postfix: Some(PostfixPlan::new("/etc/postfix")), ..plan(true) };
+        let pop3 = login(20, "pop3", "203.0.113.9");
+        let row = looked_by(&plan, &pop3).coverage.remove(0);
+        assert_eq!(row.state, CoverageState::Partial);
+        assert!(row.reason.contains("no line of its smtpd"), "{}", row.reason);
+        let sent = "2026-11-21T08:00:00Z mx postfix/smtpd[1]: 4QX: client=a.test[203.0.113.9], sasl_method=PLAIN, \
+                    sasl_username=bob@e.test\n";
+        let only_sent = looked_by(&plan, sent).coverage.remove(0);
+        assert!(only_sent.reason.contains("any login at all"), "{}", only_sent.reason);
+        let harvest = looked_by(&plan, &[&pop3, sent].concat());
+        assert_eq!(harvest.coverage[0].state, CoverageState::Collected, "{}", harvest.coverage[0].reason);
+        let services: Vec<&str> = harvest
+            .observations
+            .iter()
+            .filter_map(|seen| match &seen.fact {
+                Fact::ClientLogins(told) => Some(told.service.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(services, ["pop3", "smtp"]);
     }
 
     #[test]

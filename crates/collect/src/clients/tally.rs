@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 
-use super::line::{Login, Said};
+use super::line::{Login, SMTP, Said};
 
 /// Most combinations of login, service and address.
 pub(super) const MAX_USES: usize = 100_000;
@@ -50,6 +50,8 @@ pub(super) struct Tally {
     pub(super) odd: u64,
     /// Logins beyond [`MAX_USES`].
     pub(super) beyond: u64,
+    /// Messages that were sent after a login; they count among the logins.
+    pub(super) sent: u64,
     /// IMAP logins, and programs that said what they are.
     pub(super) imap: u64,
     pub(super) names: u64,
@@ -75,6 +77,7 @@ impl Tally {
 
     fn login(&mut self, at: DateTime<Utc>, login: &Login<'_>, is_at_home: bool) {
         self.imap += u64::from(login.service == "imap");
+        self.sent += u64::from(login.service == SMTP);
         if is_at_home {
             self.at_home += 1;
             return;

@@ -97,6 +97,21 @@ impl PostfixPlan {
         Self { export: Some(directory.clone()), files, ..Self::new(directory) }
     }
 
+    /// The file that Postfix itself writes its log to (`maillog_file`, postconf(5)). None where it has the system log
+    /// do that, and of a copy.
+    ///
+    /// # Errors
+    /// postconf cannot be run, or complains.
+    pub(crate) async fn log_file(&self) -> Result<Option<PathBuf>, CollectError> {
+        if self.export.is_some() {
+            return Ok(None);
+        }
+        let printed = self.ask("postconf", &["-hx", "maillog_file"], MAX_PARAMETER).await?;
+        let named = String::from_utf8_lossy(&printed).trim_end().to_owned();
+        // /dev/stdout, of a Postfix in a container, is no file that anybody can read again.
+        Ok((named.starts_with('/') && !named.starts_with("/dev/")).then(|| named.into()))
+    }
+
     fn source(&self) -> String {
         format!("postfix {}", self.config_dir.display())
     }

@@ -1,4 +1,4 @@
-//! Programs that fetch mail from outside, as the server's log says.
+//! Programs that fetch mail from outside, and logins of people who have left, as the servers' logs say.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -27,6 +27,10 @@ const FETCHERS: [(&str, &str); 9] = [
     ("google", "Gmail"),
     ("imap-backup", "imap-backup"),
 ];
+/// Services that hand mail out.
+const FETCHING: [&str; 2] = ["imap", "pop3"];
+/// Services that take mail in.
+const SENDING: [&str; 2] = ["submission", "smtp"];
 /// Most addresses that a finding names.
 const MOST_SHOWN: usize = 5;
 
@@ -61,7 +65,9 @@ pub(crate) fn check(brief: &Brief<'_>) -> Vec<Draft> {
 fn row(seen: &Observation) -> Option<Row<'_>> {
     let Fact::ClientLogins(told) = &seen.fact else { return None };
     let by_name = || told.programs.iter().find_map(|program| known(program)).map(str::to_owned);
-    let row = Row { told, fetcher: told.fetcher.clone().or_else(by_name), seen };
+    let fetches = FETCHING.contains(&told.service.as_str());
+    let fetcher = fetches.then(|| told.fetcher.clone().or_else(by_name)).flatten();
+    let row = Row { told, fetcher, seen };
     (told.outside || is_public(&told.address)).then_some(row)
 }
 
@@ -115,6 +121,14 @@ fn fetched(brief: &Brief<'_>, login: &str, fetcher: &str, rows: &[Row<'_>]) -> D
     Draft { title, identity: vec![login.to_owned(), fetcher.to_lowercase()], ..draft }
 }
 
+/// What those could do who logged in.
+fn effects(rows: &[Row<'_>]) -> Vec<String> {
+    let is_sending = |row: &Row<'_>| SENDING.contains(&row.told.service.as_str());
+    let reads = rows.iter().any(|row| !is_sending(row)).then_some("read");
+    let sends = rows.iter().any(is_sending).then_some("send");
+    reads.into_iter().chain(sends).map(str::to_owned).collect()
+}
+
 fn reads() -> Weight {
     Weight::new(Act::Read, Destination::Unknown)
 }
@@ -155,7 +169,7 @@ fn draft(check_id: &'static str, (login, who): (&str, &str), rows: &[Row<'_>], w
         locator: Locator { key: Some(login.to_owned()), ..Locator::default() },
         identity: vec![login.to_owned()],
         content: places.into_iter().collect(),
-        effects: vec!["read".to_owned()],
+        effects: effects(rows),
         beneficiary: Beneficiary { kind: BeneficiaryKind::Unresolvable, value: who.to_owned(), person: None },
         path: vec![name, from(rows)],
         conditions: match is_told {
@@ -215,6 +229,27 @@ mod tests {
             ),
         ] {
             assert_eq!(ids(&judged(&[seen], &[])).join(", "), expected);
+        }
+    }
+
+    #[test]
+    fn who_sends_with_a_leavers_password_is_found_and_nobody_who_sends_fetches() {
+        let by = |service: &str, login: &str, address: &str| {
+            let mut seen = logins(login, address, "imapsync", "2026-10-01T00:00:00Z");
+            if let Fact::ClientLogins(told) = &mut seen.fact {
+                service.clone_into(&mut told.service);
+            }
+            seen
+        };
+        let sent = by("smtp", BOB, "203.0.113.9");
+        let report = judged(std::slice::from_ref(&sent), &[]);
+        assert_eq!(ids(&report), ["pull.client-leaver by smtp from 203.0.113.9 high"]);
+        assert_eq!(report.findings[0].effects, ["send"]);
+        let report = judged(&[sent, by("pop3", BOB, "203.0.113.9")], &[]);
+        assert_eq!(report.findings[0].effects, ["read", "send"]);
+        for service in ["smtp", "submission", "managesieve"] {
+            let fetcher = by(service, JANE, "198.51.100.7");
+            assert_eq!(ids(&judged(&[fetcher], &[])), Vec::<String>::new(), "{service}");
         }
     }
 
