@@ -1,9 +1,12 @@
-//! A log and what was rotated away from it: which parts are read, newest first, within a bound.
+//! A log and what was rotated away from it: which parts are read, newest first, within a bound. What gzip packed is
+//! unpacked as it is read.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek as _, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use flate2::bufread::MultiGzDecoder;
 
 use crate::disk;
 
@@ -13,14 +16,32 @@ pub(super) const MAX_OCTETS: u64 = 512 * 1024 * 1024;
 const MAX_LINE: usize = 16 * 1024;
 /// Most files of one directory.
 const MAX_FILES: usize = 20_000;
-/// What rotated logs are packed with.
-const PACKED: [&str; 5] = [".gz", ".xz", ".bz2", ".zst", ".lz4"];
+/// What logrotate packs with, unless it is told otherwise.
+const GZIP: &str = ".gz";
+/// What rotated logs are packed with besides, which is not read.
+const PACKED: [&str; 4] = [".xz", ".bz2", ".zst", ".lz4"];
+/// The most that an octet of gzip's can stand for (RFC 1951 §3.2.5: 258 octets in two bits), and some.
+const MOST_PACKED: u64 = 1_100;
+/// Octets of a buffer.
+const BUFFER: usize = 1 << 20;
 
 /// A file that is read from an octet on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) path: PathBuf,
+    /// Of its text, where it is packed.
     pub(super) from: u64,
+    /// How long it is; what is packed ends there, even if there is more in it.
+    pub(super) length: u64,
+}
+
+/// How a part was read.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Read {
+    /// A line was longer than is looked at.
+    pub(super) was_long: bool,
+    /// There is more in it than its packer says; the rest was not read.
+    pub(super) goes_on: bool,
 }
 
 /// The parts to read, oldest first, and what is not read.
@@ -42,15 +63,23 @@ pub(super) fn parts(log: &Path, since: SystemTime, octets: &mut u64) -> Parts {
     };
     files.retain(|(_, modified, _)| *modified >= since);
     files.sort_by_key(|(path, modified, _)| (std::cmp::Reverse(*modified), path.clone()));
-    for (path, _, length) in files {
-        if is_packed(&path) {
+    for (path, _, on_disk) in files {
+        if ends_with_any(&path, &PACKED) {
             found.gaps.push(format!("{} (packed; unpack a copy beside it)", path.display()));
-        } else if *octets == 0 {
+            continue;
+        }
+        if *octets == 0 {
             found.gaps.push(format!("{} (beyond {MAX_OCTETS} octets)", path.display()));
-        } else {
-            let taken = length.min(*octets);
-            *octets -= taken;
-            found.parts.push(Part { path, from: length - taken });
+            continue;
+        }
+        let length = if ends_with_any(&path, &[GZIP]) { unpacked(&path, on_disk) } else { Ok(on_disk) };
+        match length {
+            Ok(length) => {
+                let taken = length.min(*octets);
+                *octets -= taken;
+                found.parts.push(Part { path, from: length - taken, length });
+            }
+            Err(error) => found.gaps.push(format!("{} ({error})", path.display())),
         }
     }
     found.parts.reverse();
@@ -80,23 +109,50 @@ fn is_rotated(path: &Path, log: &str) -> bool {
     let Some(tail) = name.strip_prefix(log).and_then(|rest| rest.strip_prefix(['.', '-'])) else {
         return false;
     };
-    let tail = PACKED.iter().find_map(|end| tail.strip_suffix(end)).unwrap_or(tail);
+    let ends = PACKED.iter().chain([&GZIP]);
+    let tail = ends.copied().find_map(|end| tail.strip_suffix(end)).unwrap_or(tail);
     !tail.is_empty() && tail.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
 }
 
-fn is_packed(path: &Path) -> bool {
+fn ends_with_any(path: &Path, ends: &[&str]) -> bool {
     let name = path.to_string_lossy();
-    PACKED.iter().any(|end| name.ends_with(end))
+    ends.iter().any(|end| name.ends_with(end))
+}
+
+/// What a gzip file says of its text: the last four octets (RFC 1952 §2.3.1, ISIZE).
+fn unpacked(path: &Path, on_disk: u64) -> io::Result<u64> {
+    let mut file: File = disk::Tree::default().open(path)?;
+    let mut length = [0; 4];
+    file.seek(SeekFrom::End(-4))?;
+    file.read_exact(&mut length)?;
+    let length = u64::from(u32::from_le_bytes(length));
+    match length <= on_disk.saturating_mul(MOST_PACKED) {
+        true => Ok(length),
+        false => Err(io::Error::new(io::ErrorKind::InvalidData, "not what gzip writes")),
+    }
 }
 
 /// Hands over each whole line of a part; of one that does not begin at the file's first octet the first line may be a
-/// piece and is left out. True where a line was longer than is looked at.
-pub(super) fn lines(part: &Part, mut take: impl FnMut(&str)) -> io::Result<bool> {
+/// piece and is left out.
+pub(super) fn lines(part: &Part, take: impl FnMut(&str)) -> io::Result<Read> {
     let mut file: File = disk::Tree::default().open(&part.path)?;
-    file.seek(SeekFrom::Start(part.from))?;
-    let mut reader = BufReader::with_capacity(1 << 20, file);
+    if !ends_with_any(&part.path, &[GZIP]) {
+        file.seek(SeekFrom::Start(part.from))?;
+        let was_long = each(BufReader::with_capacity(BUFFER, file), part.from > 0, take)?;
+        return Ok(Read { was_long, goes_on: false });
+    }
+    let unpacked = MultiGzDecoder::new(BufReader::with_capacity(BUFFER, file));
+    // One octet more than there should be shows that there is more.
+    let mut text = unpacked.take(part.length + 1);
+    io::copy(&mut (&mut text).take(part.from), &mut io::sink())?;
+    let was_long = each(BufReader::with_capacity(BUFFER, &mut text), part.from > 0, take)?;
+    Ok(Read { was_long, goes_on: text.limit() == 0 })
+}
+
+/// True where a line was longer than is looked at.
+fn each(mut reader: impl BufRead, mut is_piece: bool, mut take: impl FnMut(&str)) -> io::Result<bool> {
     let mut line = Vec::new();
-    let (mut is_piece, mut was_long) = (part.from > 0, false);
+    let mut was_long = false;
     while next(&mut reader, &mut line, &mut was_long)? {
         if !std::mem::take(&mut is_piece) {
             take(&String::from_utf8_lossy(&line));
@@ -135,11 +191,15 @@ fn next(reader: &mut impl BufRead, line: &mut Vec<u8>, was_long: &mut bool) -> i
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::time::Duration;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
 
     use super::*;
 
-    fn write(path: &Path, text: &str, age: u64) {
+    fn write(path: &Path, text: impl AsRef<[u8]>, age: u64) {
         std::fs::write(path, text).unwrap();
         let when = SystemTime::now() - Duration::from_secs(age);
         File::options().write(true).open(path).unwrap().set_modified(when).unwrap();
@@ -151,7 +211,7 @@ mod tests {
         let at = |name: &str| directory.path().join(name);
         write(&at("mail.log"), "one\ntwo\n", 0);
         write(&at("mail.log.1"), "older\nold\n", 100);
-        write(&at("mail.log.2.gz"), "packed", 200);
+        write(&at("mail.log.2.xz"), "packed", 200);
         write(&at("mail.log-20261101"), "oldest\n", 300);
         write(&at("mail.log.9"), "too old", 9_000);
         write(&at("mail.log.old"), "not of it", 0);
@@ -170,13 +230,48 @@ mod tests {
         let (all, gaps) = read(1_000);
         assert_eq!(all, "oldest older old one two");
         assert_eq!(gaps.len(), 1);
-        assert!(gaps[0].contains("mail.log.2.gz (packed"), "{gaps:?}");
+        assert!(gaps[0].contains("mail.log.2.xz (packed"), "{gaps:?}");
         let (some, gaps) = read(12);
         assert_eq!(some, "one two", "four octets of the older one hold a piece");
         assert!(gaps.iter().any(|gap| gap.contains("20261101 (beyond")), "{gaps:?}");
         let mut left = 9;
         let gone = parts(&at("absent"), since, &mut left);
         assert!(gone.parts.is_empty() && gone.gaps[0].contains("absent"));
+    }
+
+    fn packed(text: &str) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn what_gzip_packed_is_read_within_the_same_bound_and_what_it_hides_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let read = |octets: u64| {
+            let mut left = octets;
+            let found = parts(&at("log"), SystemTime::UNIX_EPOCH, &mut left);
+            let mut all = Vec::new();
+            let mut outcomes = Vec::new();
+            for part in &found.parts {
+                outcomes.push(lines(part, |line| all.push(line.to_owned())).map(|read| read.goes_on).ok());
+            }
+            (all.join(" "), found.gaps.len(), outcomes)
+        };
+        write(&at("log"), "new\n", 0);
+        write(&at("log.1.gz"), packed("one\ntwo\nthree\n"), 100);
+        assert_eq!(read(1_000), ("one two three new".to_owned(), 0, vec![Some(false); 2]));
+        assert_eq!(read(4 + 8).0, "three new", "the end of its text, without a piece of a line");
+        // A second text behind the first, as `cat a.gz b.gz` makes: its length alone is told.
+        write(&at("log.1.gz"), [packed("one\ntwo\nthree\n"), packed("four\n")].concat(), 100);
+        assert_eq!(read(1_000), ("one new".to_owned(), 0, vec![Some(true), Some(false)]));
+        let whole = packed("one\ntwo\nthree\n");
+        for broken in [&whole[..whole.len() - 9], b"\x1f\x8b", b"no gzip at all", b""] {
+            write(&at("log.1.gz"), broken, 100);
+            let (_, gaps, outcomes) = read(1_000);
+            assert!(gaps == 1 || outcomes[0].is_none(), "{broken:?} {gaps} {outcomes:?}");
+        }
     }
 
     #[test]
@@ -186,9 +281,10 @@ mod tests {
         let long = "x".repeat(3 * MAX_LINE);
         std::fs::write(&path, format!("a\n{long}\nb\r\nhalf")).unwrap();
         let mut seen = Vec::new();
-        let was_long = lines(&Part { path, from: 0 }, |line| seen.push(line.trim_end().to_owned())).unwrap();
-        assert!(was_long);
+        let part = |path: PathBuf| Part { path, from: 0, length: 0 };
+        let read = lines(&part(path), |line| seen.push(line.trim_end().to_owned())).unwrap();
+        assert!(read.was_long);
         assert_eq!(seen, ["a", "b"]);
-        assert!(lines(&Part { path: "/dev/zero".into(), from: 0 }, |_| {}).is_err(), "no regular file");
+        assert!(lines(&part("/dev/zero".into()), |_| {}).is_err(), "no regular file");
     }
 }

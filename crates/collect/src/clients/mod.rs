@@ -169,10 +169,17 @@ impl Look<'_> {
                 self.line(line);
             }
         });
+        let mut gap = |what: &dyn fmt::Display| self.gaps.push(format!("{} ({what})", part.path.display()));
         match read {
-            Ok(false) => {}
-            Ok(true) => self.gaps.push(format!("{} (a line of more than is looked at)", part.path.display())),
-            Err(error) => self.gaps.push(format!("{} ({error})", part.path.display())),
+            Ok(read) => {
+                if read.was_long {
+                    gap(&"a line of more than is looked at");
+                }
+                if read.goes_on {
+                    gap(&"packed in several pieces; unpack a copy beside it");
+                }
+            }
+            Err(error) => gap(&error),
         }
         if part.from > 0 && first.is_none_or(|first| first > self.since) {
             let from = first
