@@ -214,7 +214,7 @@ pub enum Fact {
     LoginTried {
         /// The account.
         login: String,
-        /// The service, e.g. `pop3`.
+        /// The service, e.g. `pop3`; `smtp` for messages that Postfix took after a login.
         service: String,
         /// With what it was tried.
         credential: TrialCredential,
@@ -269,7 +269,7 @@ pub enum Fact {
 pub struct ClientLogins {
     /// The login, in lower case.
     pub login: String,
-    /// The service, e.g. `pop3`.
+    /// The service, e.g. `pop3`; `smtp` for messages that Postfix took after a login.
     pub service: String,
     /// From where.
     pub address: String,

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use mailwarden_address::Address;
 use mailwarden_evidence::{ClientLogins, Evidence, Fact, Observation};
 
+use super::is_sending;
 use crate::brief::Brief;
 use crate::draft::Draft;
 use crate::remediation::on_surface;
@@ -29,8 +30,6 @@ const FETCHERS: [(&str, &str); 9] = [
 ];
 /// Services that hand mail out.
 const FETCHING: [&str; 2] = ["imap", "pop3"];
-/// Services that take mail in.
-const SENDING: [&str; 2] = ["submission", "smtp"];
 /// Most addresses that a finding names.
 const MOST_SHOWN: usize = 5;
 
@@ -123,9 +122,9 @@ fn fetched(brief: &Brief<'_>, login: &str, fetcher: &str, rows: &[Row<'_>]) -> D
 
 /// What those could do who logged in.
 fn effects(rows: &[Row<'_>]) -> Vec<String> {
-    let is_sending = |row: &Row<'_>| SENDING.contains(&row.told.service.as_str());
-    let reads = rows.iter().any(|row| !is_sending(row)).then_some("read");
-    let sends = rows.iter().any(is_sending).then_some("send");
+    let sending = |row: &Row<'_>| is_sending(&row.told.service);
+    let reads = rows.iter().any(|row| !sending(row)).then_some("read");
+    let sends = rows.iter().any(sending).then_some("send");
     reads.into_iter().chain(sends).map(str::to_owned).collect()
 }
 

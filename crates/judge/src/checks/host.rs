@@ -4,6 +4,7 @@
 use mailwarden_address::Address;
 use mailwarden_evidence::{Fact, Observation, SieveOddity};
 
+use super::is_sending;
 use crate::brief::Brief;
 use crate::draft::Draft;
 use crate::remediation::on_surface;
@@ -118,9 +119,6 @@ fn shared_home(brief: &Brief<'_>, seen: &Observation, home: &str, logins: &[Stri
     })
 }
 
-/// Services by which somebody sends mail; Postfix asks as `smtp`.
-const SENDING: [&str; 2] = ["smtp", "submission"];
-
 fn master_user(
     brief: &Brief<'_>,
     seen: &Observation,
@@ -136,7 +134,7 @@ fn master_user(
                 format!("The master user {name} may log in as anybody, by every service, and send as them.")
             }
             some => {
-                let sends = some.iter().any(|service| SENDING.contains(&service.as_str()));
+                let sends = some.iter().any(|service| is_sending(service));
                 let and = if sends { ", and send as them" } else { "" };
                 let some = some.iter().map(|service| shown(service)).collect::<Vec<_>>().join(", ");
                 format!("The master user {name} may log in as anybody by {some}{and}.")

@@ -24,6 +24,11 @@ pub(crate) use lists::locator as list_locator;
 use crate::brief::Brief;
 use crate::draft::Draft;
 
+/// Whether somebody sends mail by this service: Dovecot's own, or Postfix, for which Dovecot says `smtp`.
+fn is_sending(service: &str) -> bool {
+    matches!(service, "smtp" | "submission")
+}
+
 /// What all checks found, in no particular order.
 pub(crate) fn run_all(brief: &Brief<'_>) -> Vec<Draft> {
     let families: [fn(&Brief<'_>) -> Vec<Draft>; 15] = [
