@@ -214,7 +214,7 @@ pub enum Fact {
     LoginTried {
         /// The account.
         login: String,
-        /// The service, e.g. `pop3`; `smtp` for messages that Postfix took after a login.
+        /// The service, e.g. `pop3`.
         service: String,
         /// With what it was tried.
         credential: TrialCredential,
