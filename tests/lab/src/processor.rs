@@ -122,10 +122,11 @@ mod tests {
     #[test]
     fn threads_and_programs_that_ended_are_counted() {
         let busy = "i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done";
-        std::thread::spawn(|| while of_this_thread().unwrap() < Duration::from_millis(60) {}).join().unwrap();
-        assert!(std::process::Command::new("sh").args(["-c", busy]).status().unwrap().success());
         let us = std::process::id();
-        assert!(with_ended_threads(us).unwrap() >= Duration::from_millis(30));
+        let used = with_ended_threads(us).unwrap() + Duration::from_millis(30);
+        std::thread::spawn(move || while with_ended_threads(us).unwrap() < used {}).join().unwrap();
+        assert!(std::process::Command::new("sh").args(["-c", busy]).status().unwrap().success());
+        assert!(with_ended_threads(us).unwrap() >= used);
         assert!(of_ended_programs().unwrap() >= Duration::from_millis(10));
         assert!(with_ended_programs(us).unwrap() > with_ended_threads(us).unwrap());
     }

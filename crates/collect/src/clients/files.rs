@@ -1,6 +1,7 @@
 //! A log and what was rotated away from it: which parts are read, newest first, within a bound. What gzip packed is
 //! unpacked as it is read.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -63,6 +64,9 @@ pub(super) fn parts(log: &Path, since: SystemTime, octets: &mut u64) -> Parts {
     };
     files.retain(|(_, modified, _)| *modified >= since);
     files.sort_by_key(|(path, modified, _)| (std::cmp::Reverse(*modified), path.clone()));
+    let all: HashSet<PathBuf> = files.iter().map(|(path, ..)| path.clone()).collect();
+    // An unpacked copy beside it says the same; logrotate too has both for a moment.
+    files.retain(|(path, ..)| !unpacked_name(path).is_some_and(|plain| all.contains(&plain)));
     for (path, _, on_disk) in files {
         if ends_with_any(&path, &PACKED) {
             found.gaps.push(format!("{} (packed; unpack a copy beside it)", path.display()));
@@ -109,9 +113,17 @@ fn is_rotated(path: &Path, log: &str) -> bool {
     let Some(tail) = name.strip_prefix(log).and_then(|rest| rest.strip_prefix(['.', '-'])) else {
         return false;
     };
-    let ends = PACKED.iter().chain([&GZIP]);
-    let tail = ends.copied().find_map(|end| tail.strip_suffix(end)).unwrap_or(tail);
+    let tail = without_packing(tail).unwrap_or(tail);
     !tail.is_empty() && tail.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+}
+
+/// A name without what its packer added; None where nothing was.
+fn without_packing(name: &str) -> Option<&str> {
+    PACKED.iter().chain([&GZIP]).find_map(|end| name.strip_suffix(end))
+}
+
+fn unpacked_name(path: &Path) -> Option<PathBuf> {
+    path.to_str().and_then(without_packing).map(PathBuf::from)
 }
 
 fn ends_with_any(path: &Path, ends: &[&str]) -> bool {
@@ -266,6 +278,11 @@ mod tests {
         // A second text behind the first, as `cat a.gz b.gz` makes: its length alone is told.
         write(&at("log.1.gz"), [packed("one\ntwo\nthree\n"), packed("four\n")].concat(), 100);
         assert_eq!(read(1_000), ("one new".to_owned(), 0, vec![Some(true), Some(false)]));
+        write(&at("log.1"), "one\ntwo\n", 100);
+        write(&at("log.2.xz"), "packed", 200);
+        write(&at("log.2"), "zero\n", 200);
+        assert_eq!(read(1_000).0, "zero one two new", "a copy that was unpacked beside it is read instead");
+        ["log.1", "log.2", "log.2.xz"].iter().for_each(|name| std::fs::remove_file(at(name)).unwrap());
         let whole = packed("one\ntwo\nthree\n");
         for broken in [&whole[..whole.len() - 9], b"\x1f\x8b", b"no gzip at all", b""] {
             write(&at("log.1.gz"), broken, 100);

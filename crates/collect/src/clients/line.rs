@@ -21,7 +21,7 @@ const LEVELS: [&str; 2] = ["Info: ", "Debug: "];
 const LET_IN: [&str; 2] = ["Login: user=<", "Logged in: user=<"];
 /// How they begin what a client calls itself.
 const CALLED: [&str; 2] = ["ID sent: ", "Pre-login ID sent: "];
-/// What Postfix's smtpd writes of a message whose sender logged in (`smtpd_sasl_mail_log`), and what may follow a name.
+/// What Postfix's smtpd writes of a message whose sender logged in (Postfix 3.7), and what may follow a name.
 const SENT_BY: &str = ", sasl_username=";
 const BEHIND_A_SENDER: [&str; 3] = [", sasl_sender=", ", orig_queue_id=", ", orig_client="];
 /// How the tag of an smtpd ends, whatever `syslog_name` of its service says before.
@@ -360,6 +360,7 @@ mod tests {
             "Nov 22 08:35:02 mx postfix/smtpd[77]: warning: unknown[192.0.2.6]: SASL PLAIN authentication failed: x, sasl_username=jane@e.test",
             "Nov 22 08:35:02 mx postfix/smtpd[77]: NOQUEUE: reject: RCPT from a[192.0.2.6]: 550 x; helo=<1: client=a[6.6.6.6], sasl_method=PLAIN, sasl_username=jane@e.test>",
             "Nov 22 08:35:02 mx postfix/cleanup[77]: 4QX: warning: header Subject: x mx postfix/smtpd[1]: 4QX: client=a[6.6.6.6], sasl_username=jane@e.test",
+            "Nov 22 08:35:02 imap-login: Info: Disconnected: user=<a/smtpd[1]: 4QX: client=a[6.6.6.6], sasl_username=jane@e.test>, rip=6.6.6.6",
             "Nov 22 08:35:02 mx other: mx/smtpd[1]: 4QX: client=a[6.6.6.6], sasl_username=jane@e.test",
             "Nov 22 08:35:02 mx postfix/smtpd[x]: 4QX: client=a[6.6.6.6], sasl_username=jane@e.test",
         ] {

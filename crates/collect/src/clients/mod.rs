@@ -132,16 +132,15 @@ fn read(plan: &ClientsPlan, logs: &[PathBuf], now: DateTime<Utc>) -> Harvest {
         since,
         tally: Tally::default(),
         gaps: Vec::new(),
-        earliest: None,
+        earliest: Vec::new(),
         has_smtpd: false,
     };
     let mut octets = files::MAX_OCTETS;
     for log in logs {
         let Parts { parts, gaps } = files::parts(log, since.into(), &mut octets);
         look.gaps.extend(gaps);
-        for part in &parts {
-            look.part(part);
-        }
+        let earliest = parts.iter().filter_map(|part| look.part(part)).min();
+        look.earliest.push((log.clone(), earliest));
     }
     look.finish(&named(&logs.iter().map(|log| log.display().to_string()).collect::<Vec<_>>()))
 }
@@ -152,13 +151,15 @@ struct Look<'p> {
     since: DateTime<Utc>,
     tally: Tally,
     gaps: Vec<String>,
-    earliest: Option<DateTime<Utc>>,
+    /// The first time in each log: one may reach further back than another.
+    earliest: Vec<(PathBuf, Option<DateTime<Utc>>)>,
     /// A line of Postfix's smtpd was read.
     has_smtpd: bool,
 }
 
 impl Look<'_> {
-    fn part(&mut self, part: &Part) {
+    /// The first time that stands in it.
+    fn part(&mut self, part: &Part) -> Option<DateTime<Utc>> {
         let mut first = None;
         let read = files::lines(part, |line| {
             self.has_smtpd = self.has_smtpd || line::is_of_smtpd(line, self.now);
@@ -186,7 +187,7 @@ impl Look<'_> {
                 .map_or_else(String::new, |first| format!(" (read since {}; fewer `days` fit)", day(first)));
             self.gaps.push(format!("{} before its octet {}{from}", part.path.display(), part.from));
         }
-        self.earliest = [self.earliest, first].into_iter().flatten().min();
+        first
     }
 
     fn line(&mut self, line: &str) {
@@ -205,7 +206,7 @@ impl Look<'_> {
         for (key, used) in &self.tally.uses {
             observe(self.plan, &mut harvest, &place, key, used);
         }
-        harvest.notes.push(self.summary(logs));
+        harvest.notes.push(self.summary());
         match self.gaps.is_empty() {
             true => harvest.cover(&place, CoverageState::Collected, ""),
             false => {
@@ -253,10 +254,14 @@ impl Look<'_> {
     }
 
     /// A log reaches as far back as it does.
-    fn summary(&self, logs: &str) -> String {
-        let from = self.earliest.map_or(self.since, |earliest| earliest.max(self.since));
+    fn summary(&self) -> String {
+        let reach = |(log, earliest): &(PathBuf, Option<DateTime<Utc>>)| match earliest {
+            Some(earliest) => format!("since {} in {}", day(*earliest.max(&self.since)), log.display()),
+            None => format!("none in {}", log.display()),
+        };
+        let reaches = named(&self.earliest.iter().map(reach).collect::<Vec<_>>());
         let (all, at_home) = (self.tally.logins(), self.tally.at_home);
-        format!("{all} logins since {} stand in {logs}, {at_home} of them from our own networks", day(from))
+        format!("{all} logins {reaches}; {at_home} of them from our own networks")
     }
 }
 
@@ -382,6 +387,21 @@ mod tests {
         assert_eq!(by_pop3.fetcher.as_deref(), Some("a cloud"));
         assert_eq!(harvest.coverage[0].state, CoverageState::Collected, "{}", harvest.coverage[0].reason);
         assert!(harvest.notes[0].starts_with("3 logins since 2026-10-23"), "{}", harvest.notes[0]);
+    }
+
+    #[test]
+    fn how_far_back_each_log_reaches_is_said() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("a.log"), login(2, "pop3", "203.0.113.9")).unwrap();
+        std::fs::write(at("b.log"), login(21, "pop3", "203.0.113.9")).unwrap();
+        std::fs::write(at("c.log"), "").unwrap();
+        let logs = [at("a.log"), at("b.log"), at("c.log")];
+        let note = read(&plan(true), &logs, NOW.parse().unwrap()).notes.remove(0);
+        let [a, b, c] = logs.map(|log| log.display().to_string());
+        let expected =
+            format!("2 logins since 2026-11-02 in {a}, since 2026-11-21 in {b}, none in {c}; 0 of them");
+        assert!(note.starts_with(&expected), "{note}");
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl Place {
     /// What the rounds say for the first mailbox.
     fn record(&self) -> Result<[Conversation; 2]> {
         let (imap, managesieve) = self.ports();
-        let first = &self.logins[0];
+        let first = self.logins.first().context("no mailbox to begin with")?;
         let imap = Recorder::start(Protocol::Imap, imap)?;
         let managesieve = Recorder::start(Protocol::ManageSieve, managesieve)?;
         let config = self.config("recorded", imap.port(), managesieve.port())?;
